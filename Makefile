@@ -1,0 +1,29 @@
+# The front door. Everything runs in .venv, which the first command makes.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check clean
+
+demo: .venv/installed
+	HF_HUB_OFFLINE=1 $(BIN)/python main.py fit --config configs/demo.yaml
+
+test: .venv/installed-dev
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_layering.py
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .cache runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,52 @@
+"""The command line: verbs, the values that must agree, exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from careergpt.errors import InputError
+
+VERBS = {
+    "fit": "Fine-tune a model on tables of postings and careers; writes a run folder.",
+    "validate": "Score a model on the validation split.",
+    "test": "Score a model on unseen records: loss, perplexity, accuracy, bits a byte, by task.",
+    "predict": "Answer prompts, or the prompts of a table's unseen records, into a file.",
+    "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
+}
+
+_USAGE = """usage: python main.py VERB [options]      python main.py VERB --help
+
+{verbs}
+
+Start with: python main.py fit --config configs/demo.yaml"""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Runs one command; a mistake of the user's is one line and exit code 2.
+
+    Args:
+        args: The words after `main.py`; None: those that were typed.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    verb = words[0] if words else "--help"
+    if verb in ("-h", "--help"):
+        print(_USAGE.format(verbs="\n".join(f"  {name:10}{text}" for name, text in VERBS.items())))
+        return
+    try:
+        if verb not in VERBS:
+            raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}")
+        # Tokenizers that were used before a fork would warn at every fork.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        if verb == "audit":
+            from careergpt.cli.functions import run_audit
+
+            run_audit(words[1:])
+        else:
+            from careergpt.cli.trainer import run_trainer
+
+            run_trainer(words)
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,31 @@
+"""Parsers whose errors are one line."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from careergpt.data.datamodule import DEFAULT_TASKS
+
+
+def set_data_defaults(parser: LightningArgumentParser) -> None:
+    """Shows the default tasks in --help and config.yaml, and lets one of their parts be typed."""
+    # Plain values: the parser cannot write dataclasses that lie in a default.
+    parser.set_defaults({"data.tasks": {name: asdict(t) for name, t in DEFAULT_TASKS.items()}})
+
+
+class OneLineParser(LightningArgumentParser):
+    """A parser that takes no abbreviations and reports a mistake in one line, with exit code 2."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # `max_epoch` for `max_epochs` would be taken as meant, and a typo go unseen.
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Prints the message without the usage that argparse would add."""
+        line = " ".join(message.split())
+        print(f"error: {line[:500]}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,63 @@
+"""A run is a folder: where it is, and which checkpoint in it a word means."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+from careergpt.errors import InputError
+
+_NAMED = "CAREERGPT_RUN"
+
+
+def run_folder(asked: str | None, config_name: str) -> Path:
+    """The run's folder: as asked, else runs/<config>-<time>, the same for every rank of a run."""
+    if asked is not None:
+        return Path(asked)
+    # Lightning starts further ranks as copies of this command, which inherit the environment.
+    stamp = os.environ.setdefault(_NAMED, datetime.now().strftime("%Y%m%d-%H%M%S"))
+    return Path("runs") / f"{config_name}-{stamp}"
+
+
+def claim_folder(folder: Path, resuming: bool) -> None:
+    """Makes the folder.
+
+    Raises:
+        InputError: It holds a run already, or cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--trainer.default_root_dir {folder} is a file: name a folder")
+    if (folder / "config.yaml").exists() and not resuming:
+        raise InputError(
+            f"{folder} holds a run already: resume it with --ckpt_path last, or name another "
+            "folder by --trainer.default_root_dir"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the run's folder {folder}: {error.strerror}") from None
+
+
+def find_checkpoint(asked: str, folder: Path | None) -> Path | None:
+    """The checkpoint that `last`, `best`, a run's folder or a file names; None: `last` is none yet.
+
+    Raises:
+        InputError: There is no such file, or it lies behind a URL.
+    """
+    if "://" in asked:
+        raise InputError(f"--ckpt_path {asked}: checkpoints are read from files, never from a URL")
+    if asked in ("last", "best"):
+        name = "resume" if asked == "last" else "best"
+        if folder is None:
+            raise InputError(f"--ckpt_path {asked} needs the run: --trainer.default_root_dir RUN")
+        path = folder / "checkpoints" / f"{name}.ckpt"
+        if asked == "last" and not path.exists():
+            return None
+    else:
+        path = Path(asked)
+        if path.is_dir():
+            path = path / "checkpoints" / "resume.ckpt"
+    if not path.is_file():
+        raise InputError(f"--ckpt_path {asked}: there is no checkpoint at {path}")
+    return path

@@ -1,0 +1,194 @@
+"""The verbs that train and evaluate: LightningCLI, with what must agree linked in one place."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+
+from careergpt.cli.parsing import OneLineParser, set_data_defaults
+from careergpt.cli.runs import claim_folder, find_checkpoint, run_folder
+from careergpt.data.datamodule import CareerDataModule
+from careergpt.errors import InputError
+from careergpt.modeling.folder import read_settings
+from careergpt.training.finish import FinishRun
+from careergpt.training.logs import MetricsLog, Wandb
+from careergpt.training.module import CareerModule
+from careergpt.training.samples import SampleAnswers, Throughput
+from careergpt.training.trainer import CareerTrainer
+
+
+def run_trainer(words: Sequence[str]) -> None:
+    """Runs `fit`, `validate`, `test` or `predict` as typed."""
+    _quiet()
+    CareerCLI(words)
+
+
+class SaveRun(SaveConfigCallback):
+    """Writes config.yaml and data_report.json, and logs the configuration once, nested."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Saves once, and only what is a run."""
+        if stage == "fit":
+            super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Called on rank zero alone."""
+        report = trainer.datamodule.report()  # type: ignore[attr-defined]
+        report.write(Path(trainer.default_root_dir) / "data_report.json")
+        print(report)
+        for logger in trainer.loggers:
+            if isinstance(logger, Wandb):
+                logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
+
+
+class CareerCLI(LightningCLI):
+    """LightningCLI for one module and one data module."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Parses the words and runs the verb.
+
+        Args:
+            words: The verb and its options.
+        """
+        self._words = list(words)
+        super().__init__(
+            CareerModule,
+            CareerDataModule,
+            save_config_callback=SaveRun,
+            trainer_class=CareerTrainer,
+            # Our plan of batches knows its rank; the run's first validation is the first point.
+            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0},
+            seed_everything_default=0,
+            parser_class=OneLineParser,
+            args=self._words,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The Trainer's methods that are verbs, and their arguments that are not options."""
+        return {
+            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only"},
+            "validate": {"model", "dataloaders", "datamodule", "weights_only", "verbose"},
+            "test": {"model", "datamodule"},
+            "predict": {"model", "datamodule"},
+        }
+
+    def add_arguments_to_parser(self, parser: Any) -> None:
+        """Links what must agree, so that it cannot disagree."""
+        set_data_defaults(parser)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.link_arguments("model.tokenizer_source", "data.tokenizer", apply_on="instantiate")
+        parser.link_arguments("model.context", "data.context", apply_on="instantiate")
+        parser.add_lightning_class_args(SampleAnswers, "samples")
+        parser.add_argument(
+            "--titles.limit",
+            type=int,
+            default=200,
+            help="Unseen records on which fit measures what the title is worth; 0: none.",
+        )
+
+    def _parse_ckpt_path(self) -> None:
+        """Finds the checkpoint: it gives weights and state, and what is typed stands."""
+        config = self.config[self.config.subcommand]
+        asked, root = config.get("ckpt_path"), config.trainer.default_root_dir
+        self._resuming = bool(asked)
+        if asked:
+            found = find_checkpoint(asked, Path(root) if root else None)
+            if found is None:
+                print(f"no checkpoint in {root} yet: starting anew")
+            config.ckpt_path = None if found is None else str(found)
+
+    def before_instantiate_classes(self) -> None:
+        """Prepares the run's folder, and lets the model folder say how it was taught."""
+        config = self.config[self.config.subcommand]
+        if config.model.pretrained is not None:
+            self._take_settings(read_settings(config.model.pretrained))
+        config = self.config[self.config.subcommand]
+        if self.config.subcommand == "fit":
+            named = Path(str(config.config[0])).stem if config.get("config") else "fit"
+            folder = run_folder(config.trainer.default_root_dir, named)
+            claim_folder(folder, self._resuming)
+            config.trainer.default_root_dir = str(folder)
+            self.save_config_kwargs = {"overwrite": self._resuming}
+
+    def _take_settings(self, settings: dict[str, Any]) -> None:
+        """What the folder says wins over the configuration, unless it was typed."""
+        places = {"tasks": "data", "separators": "data", "decoding": "model"}
+        for name, group in places.items():
+            if name in settings and not self._typed(f"--{group}.{name}"):
+                taken = {self.config.subcommand: {group: {name: settings[name]}}}
+                self.config = self.parser.parse_object(taken, self.config)
+
+    def _typed(self, option: str) -> bool:
+        return any(
+            word == option or word.startswith((f"{option}.", f"{option}=")) for word in self._words
+        )
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Adds the logs, the checkpoints and the run's end to what is configured."""
+        config = self._get(self.config_init, "trainer")
+        if self.subcommand != "fit":
+            return super().instantiate_trainer(logger=False, enable_checkpointing=False)
+        if config.use_distributed_sampler:
+            raise InputError("trainer.use_distributed_sampler=true would deal the batches twice")
+        folder = str(config.default_root_dir)
+        loggers = _listed(config.logger)
+        if config.logger in (None, True):
+            loggers = [Wandb(folder, name=Path(folder).name)]
+        command = shlex.join(["python", "main.py", *self._words])
+        samples = self._get(self.config_init, "samples")
+        limit = self._get(self.config_init, "titles").limit
+        callbacks = [
+            *_listed(config.callbacks),
+            Throughput(),
+            LearningRateMonitor(logging_interval="step"),
+            FinishRun(folder, command, limit, samples),
+        ]
+        if config.enable_checkpointing is not False:
+            callbacks += _checkpoints(Path(folder) / "checkpoints")
+        return super().instantiate_trainer(
+            logger=[MetricsLog(folder), *loggers], callbacks=callbacks
+        )
+
+
+def _listed(configured: Any) -> list[Any]:
+    """None and flags name nothing; one thing is a list of one."""
+    if configured in (None, True, False):
+        return []
+    return list(configured) if isinstance(configured, list) else [configured]
+
+
+def _checkpoints(folder: Path) -> list[ModelCheckpoint]:
+    """The best weights by validation, and the state to resume from, which nothing monitors."""
+    kept: dict[str, Any] = {
+        "dirpath": folder,
+        "auto_insert_metric_name": False,
+        "enable_version_counter": False,
+    }
+    return [
+        ModelCheckpoint(filename="best", monitor="val/loss", **kept),
+        ModelCheckpoint(filename="resume", monitor=None, every_n_epochs=1, **kept),
+    ]
+
+
+def _quiet() -> None:
+    """Silences advice that does not fit here; real warnings stay."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*LightningCLI's args parameter.*",
+        ".*exists and is not empty.*",
+        ".*Tip: For seamless.*",
+        ".*isinstance.treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)

@@ -1,0 +1,72 @@
+"""What every value goes through before it may become part of a record: pure functions of text."""
+
+import re
+
+from careergpt.data.plain_text import clean_text, mask_contacts
+from careergpt.data.titles import clean_title, without_lone_brackets
+
+__all__ = ["clean_item", "clean_text", "clean_title", "is_missing", "mask_contacts", "split_list"]
+
+SEPARATORS = "|,;"
+
+NUMBERING = re.compile(r"^(?:\d{1,2}[.)]\s+|(?:and|or|&)\s+)", re.IGNORECASE)
+LEADING = re.compile(r"^(?:[\s\-\u2013\u2014•·*●▪◦○>|,;:/\\\"'`\[\]{}!?=~]|\.{2,}|\.(?!\w))+")
+TRAILING = re.compile(r"[\s\-\u2013\u2014•·*●▪◦○|,;:/\\\"'`\[\]{}!?=~.]+$")
+WRAPPED = re.compile(r"^\(([^()]*)\)$")
+
+# "NA" and "None" are words: a company, a surname, an honest answer.
+PLACEHOLDERS = {
+    *("n a", "null", "nan", "nil", "not specified", "not available", "not applicable", "not given"),
+    *("not provided", "not mentioned", "not disclosed", "unspecified", "undefined", "unknown"),
+    *("tbd", "tba", "to be determined", "to be announced", "to be defined", "no data", "missing"),
+    *("xxx", "no description"),
+}
+SHEET_ERRORS = {"-1", "#name?", "#n/a", "#value!", "#ref!", "#null!", "#div/0!", "#num!"}
+_SEEN = r"description|desc|jd|details?|overview|posting|post|ad|advert|requirements?|skills|spec\w*"
+POINTER = re.compile(
+    r"(?:please )?"
+    r"(?:see|refer to|refer|read|check|view|as per|as|same as|described|listed|mentioned) "
+    r"(?:(?:the|full|complete|attached|detailed|job|required|role|position|in|to|for) )*"
+    rf"(?:(?:{_SEEN})s?(?: (?:below|above|attached|for (?:the )?(?:details|requirements)))?"
+    rf"|below|above|attached)"
+)
+NOT_WORDS = re.compile(r"[\W_]+")
+COMMA_OR_BRACKETS = re.compile(r"\([^()]*\)|,")
+
+
+def clean_item(item: str) -> str:
+    """One item of a list in one line, without bullet, number or punctuation around it."""
+    while True:
+        line = without_lone_brackets(" ".join(clean_text(item).split()))
+        line = TRAILING.sub("", LEADING.sub("", NUMBERING.sub("", line)))
+        line = WRAPPED.sub(r"\1", line)
+        if line == item:
+            return line
+        item = line
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell says that there is nothing in it; case and punctuation do not matter."""
+    bare = text.strip().casefold()
+    if bare in SHEET_ERRORS:
+        return True
+    words = NOT_WORDS.sub(" ", bare).strip()
+    return not words or words in PLACEHOLDERS or POINTER.fullmatch(words) is not None
+
+
+def split_list(text: str, separator: str | None) -> list[str]:
+    """The items of a list in one cell; with no separator given, by the one it holds most."""
+    if separator is None:
+        separator = max(SEPARATORS, key=text.count)
+    pieces = _split_outside_brackets(text) if separator == "," else text.split(separator)
+    return [piece.strip() for piece in pieces if piece.strip()]
+
+
+def _split_outside_brackets(text: str) -> list[str]:
+    """Splits at the commas, but not in "AWS (EC2, S3)"."""
+    pieces, start = [], 0
+    for found in COMMA_OR_BRACKETS.finditer(text):
+        if found[0] == ",":
+            pieces.append(text[start : found.start()])
+            start = found.end()
+    return [*pieces, text[start:]]

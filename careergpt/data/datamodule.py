@@ -1,0 +1,282 @@
+"""The LightningDataModule: tables in, batches out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from careergpt.data.batches import BatchPlan, PlannedBatches, TokenBatch
+from careergpt.data.parallel import processes
+from careergpt.data.prepare import RecordFile, prepare_records, prepare_tokens
+from careergpt.data.prompts import Prompt, prompt_batches, prompts_of_records, read_prompts
+from careergpt.data.records import record_rules
+from careergpt.data.report import DataReport, data_report
+from careergpt.data.rows import Budget
+from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL, check_fractions, split_by_hash
+from careergpt.data.store import TokenStore, read_arrow
+from careergpt.data.tasks import Task, check_tasks
+from careergpt.data.tokens import load_tokenizer
+from careergpt.errors import InputError
+
+DEFAULT_TASKS = {
+    "describe": Task(
+        "Tell me about the qualifications required for a {position_title}.", "{job_description}"
+    ),
+    "position": Task("Which position suits someone skilled in {skills}?", "{position_title}"),
+    "skills": Task("Which skills does a {position_title} need?", "{skills}"),
+    "path": Task("Career path: {titles[0]}", "> {titles[1:]: > }"),
+}
+
+DEFAULT_SHUFFLED = ["skills"]
+DEFAULT_SEPARATORS: dict[str, str | None] = {"skills": None, "titles": None}
+
+# GPT-2's context: what an audit without a model cuts at.
+_CONTEXT = 1024
+
+
+class CareerDataModule(LightningDataModule):
+    """Question and answer pairs from tables of postings and careers, as batches of tokens."""
+
+    def __init__(
+        self,
+        source: list[str] | str | None = None,
+        columns: dict[str, list[str] | str] | None = None,
+        separators: dict[str, str | None] = DEFAULT_SEPARATORS,
+        tasks: dict[str, Task] | None = None,
+        mask_contacts: bool = True,
+        splits: Literal["hash", "all"] = "hash",
+        val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
+        max_length: int | None = None,
+        pack: bool = True,
+        batch_tokens: int | None = None,
+        batch_size: int | None = None,
+        shuffled: list[str] = DEFAULT_SHUFFLED,
+        min_count: int = 5,
+        prompts: str | None = None,
+        prompts_per_batch: int = 16,
+        seed: int = 0,
+        workers: int = 0,
+        processes: int | None = None,
+        cache: str = ".cache/careergpt",
+        tokenizer: str | None = None,
+        context: int | None = None,
+    ) -> None:
+        """Only keeps the settings; `prepare_data` reads.
+
+        Args:
+            source: A table, a list of tables, a folder of tables, or owner/name on the hub.
+            columns: Field -> the column that holds it, or several of which the first with text
+                wins. A field's column has the field's name unless it is named here.
+            separators: List field -> what separates its items in a cell (null: whichever of
+                | , ; occurs most).
+            tasks: Name -> prompt, completion, weight; a record takes part in each task whose
+                fields it has. Null: describe, position, skills and path.
+            mask_contacts: Mask e-mail addresses and phone numbers.
+            splits: hash: by a hash of each group of near-duplicates; all: every record is unseen.
+            val_fraction: Share of groups to validate on.
+            test_fraction: Share of groups to test on.
+            max_length: Longest example in tokens; a longer completion is cut. Null: the model's
+                context.
+            pack: Lay examples end to end, without padding; false: one example a row, padded.
+            batch_tokens: Tokens in a packed batch, at most. Null: 8192.
+            batch_size: Rows in a padded batch. Null: 8.
+            shuffled: List fields whose items change order every epoch.
+            min_count: Titles and skills seen as often in training count as known.
+            prompts: A file of prompts for predict: .txt (one a line) or .jsonl (with "prompt").
+            prompts_per_batch: Prompts that are answered side by side.
+            seed: Decides order, mixture and list order; follows seed_everything.
+            workers: Loader processes.
+            processes: Processes that clean and tokenize. Null: one a core.
+            cache: Folder of prepared tables, keyed by content and settings.
+            tokenizer: Hub name or folder. Training takes the model's own.
+            context: The model's longest input; given by the model.
+        """
+        super().__init__()
+        self.tasks = dict(DEFAULT_TASKS if tasks is None else tasks)
+        check_tasks(self.tasks)
+        check_fractions(val_fraction, test_fraction)
+        self.budget = _budget(pack, batch_tokens, batch_size)
+        self.max_length = _max_length(max_length, context)
+        _check_positive(prompts_per_batch=prompts_per_batch, min_count=min_count)
+        self.separators = {**DEFAULT_SEPARATORS, **separators}
+        self.rules = record_rules(columns or {}, self.separators, self.tasks, mask_contacts)
+        self._typed_columns = tuple(columns or {})
+        self.source, self.splits = source, splits
+        self._fractions = (val_fraction, test_fraction)
+        self._shuffled = shuffled
+        self._min_count = min_count
+        self._prompts, self._prompts_per_batch = prompts, prompts_per_batch
+        self._seed, self._workers, self._processes = seed, workers, processes
+        self._cache = Path(cache)
+        self.tokenizer_source = tokenizer
+        self.store: TokenStore | None = None
+
+    def prepare_data(self) -> None:
+        """Fills the cache; Lightning calls it in one process."""
+        if self._prompts is None:
+            self._records()
+            if self.tokenizer_source is not None:
+                self._tokens(self._records())
+
+    def setup(self, stage: str | None = None) -> None:
+        """Opens what was prepared and checks that the stage has something to work on."""
+        self.tokenizer = load_tokenizer(self._tokenizer_named())
+        if self._prompts is not None and stage == "predict":
+            self.questions = read_prompts(self._prompts)
+            return
+        records = self._records()
+        self.table = read_arrow(records.path)
+        self.store = TokenStore(self._tokens(records))
+        self.split = self._split()
+        if stage == "fit":
+            if self.splits == "all":
+                raise InputError("data.splits=all leaves no record to train on: use it to test")
+            self._check_members(TRAIN)
+            self._check_members(VAL)
+        elif stage == "validate":
+            self._check_members(VAL)
+        elif stage == "test":
+            self._check_members(TEST)
+        elif stage == "predict":
+            self.questions = prompts_of_records(self.table, self._is_member(TEST), self.tasks)
+
+    def members(self, split: int) -> np.ndarray:
+        """Indices of the examples of a split, of the tasks that weigh something."""
+        assert self.store is not None
+        weighs = np.array([task.weight > 0 for task in self.tasks.values()])
+        fits = (self.store.length > 0) & weighs[self.store.task]
+        return np.flatnonzero(self._is_member(split)[self.store.record] & fits)
+
+    def report(self) -> DataReport:
+        """What became of the rows; with token counts where a tokenizer is known."""
+        records = self._records()
+        self.table = read_arrow(records.path)
+        store = TokenStore(self._tokens(records)) if self.tokenizer_source else None
+        return data_report(
+            records.counts, self.table, self._split(), store, list(self.tasks), self._min_count
+        )
+
+    def train_dataloader(self) -> DataLoader[TokenBatch]:
+        """The epoch's draw of the training examples, in an order of its own."""
+        return self._loader(TRAIN, [task.weight for task in self.tasks.values()])
+
+    def val_dataloader(self) -> DataLoader[TokenBatch]:
+        """Every validation example once."""
+        return self._loader(VAL, None)
+
+    def test_dataloader(self) -> DataLoader[TokenBatch]:
+        """Every test example once."""
+        return self._loader(TEST, None)
+
+    def predict_dataloader(self) -> DataLoader[list[Prompt]]:
+        """The prompts, in the input's order."""
+        rank, ranks = self._rank()
+        batches = prompt_batches(
+            self.questions, self.tokenizer, self._prompts_per_batch, self.max_length
+        )
+        return DataLoader(batches[rank::ranks], batch_size=None)  # type: ignore[arg-type]
+
+    def _loader(self, split: int, weights: list[float] | None) -> DataLoader[TokenBatch]:
+        assert self.store is not None
+        rank, ranks = self._rank()
+        accumulated = self.trainer.accumulate_grad_batches if self.trainer and weights else 1
+        plan = BatchPlan(
+            self.store,
+            self.members(split),
+            self.budget,
+            weights=weights,
+            seed=self._seed,
+            rank=rank,
+            ranks=ranks,
+            accumulated=accumulated,
+        )
+        return DataLoader(
+            PlannedBatches(self.store, self._seed, shuffle=weights is not None),
+            sampler=plan,
+            batch_size=None,  # The plan's batches come whole.
+            num_workers=self._workers,
+            pin_memory=_on_cuda(self.trainer),
+            persistent_workers=self._workers > 0,
+        )
+
+    def _records(self) -> RecordFile:
+        if self.source is None:
+            raise InputError("no table given: name one with --data.source")
+        return prepare_records(
+            self.source,
+            self.rules,
+            self._cache,
+            workers=processes(self._processes),
+            typed_columns=self._typed_columns,
+        )
+
+    def _tokens(self, records: RecordFile) -> Path:
+        return prepare_tokens(
+            records,
+            self.rules,
+            load_tokenizer(self._tokenizer_named()),
+            self._cache,
+            max_length=self.max_length,
+            shuffled=self._shuffled,
+            workers=processes(self._processes),
+        )
+
+    def _tokenizer_named(self) -> str:
+        if self.tokenizer_source is None:
+            raise InputError("no tokenizer given: name one with --data.tokenizer")
+        return self.tokenizer_source
+
+    def _split(self) -> np.ndarray:
+        if self.splits == "all":
+            return np.full(len(self.table), TEST, dtype=np.int8)
+        return split_by_hash(self.table["unit"].to_numpy(), *self._fractions)
+
+    def _is_member(self, split: int) -> np.ndarray:
+        """Which records are of the split; with splits=all every record is unseen in each."""
+        return np.asarray((self.split == split) | (self.splits == "all"))
+
+    def _check_members(self, split: int) -> None:
+        if not len(self.members(split)):
+            raise InputError(
+                f"{self.source}: none of its {len(self.table)} records is in the {SPLITS[split]} "
+                "split: bring more rows, or change --data.val_fraction, --data.test_fraction or "
+                "--data.splits"
+            )
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def _budget(pack: bool, batch_tokens: int | None, batch_size: int | None) -> Budget:
+    idle = "batch_size" if pack else "batch_tokens"
+    if (batch_size if pack else batch_tokens) is not None:
+        raise InputError(
+            f"data.{idle} does nothing with data.pack={str(pack).lower()}: leave it out"
+        )
+    _check_positive(batch_tokens=batch_tokens, batch_size=batch_size)
+    return Budget(batch_tokens or 8192, None) if pack else Budget(None, batch_size or 8)
+
+
+def _max_length(max_length: int | None, context: int | None) -> int:
+    _check_positive(max_length=max_length)
+    if max_length and context and max_length > context:
+        raise InputError(
+            f"data.max_length is {max_length}, but the model reads {context} tokens at most: "
+            f"lower it to {context}"
+        )
+    return max_length or context or _CONTEXT
+
+
+def _check_positive(**settings: int | None) -> None:
+    for name, value in settings.items():
+        if value is not None and value < 1:
+            raise InputError(f"data.{name} must be 1 or more, found {value}")
+
+
+def _on_cuda(trainer: Any) -> bool:
+    return trainer is not None and trainer.strategy.root_device.type == "cuda"

@@ -1,0 +1,121 @@
+"""Prompts to answer: from a text file, a JSON Lines file, or the records of a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from careergpt.data.encodings import detect_encoding, open_text, reading
+from careergpt.data.prepare import fields_of_row
+from careergpt.data.store import rows_of
+from careergpt.data.tasks import Piece, Task, render_prompt, text_of
+from careergpt.data.tokens import encode_prompts
+from careergpt.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+class Question(NamedTuple):
+    """A prompt as text, in the pieces that its tokens are made from."""
+
+    id: str
+    pieces: tuple[Piece, ...]
+
+
+class Prompt(NamedTuple):
+    """A prompt ready to be answered.
+
+    Attributes:
+        place: Its place in the input, from 0.
+        id: The record's id, or the prompt's line in its file.
+        text: The prompt as the answer's reader sees it.
+        token_ids: (L,) what the model reads.
+    """
+
+    place: int
+    id: str
+    text: str
+    token_ids: tuple[int, ...]
+
+
+def read_prompts(path: str) -> list[Question]:
+    """The prompts of a text file, one a line, or of a JSON Lines file, each line's "prompt".
+
+    Raises:
+        InputError: The file is missing, empty, of another kind, or has a line that is no prompt.
+    """
+    if not path.endswith((".txt", ".jsonl")):
+        raise InputError(f"{path}: prompts are read from .txt (one a line) or .jsonl")
+    parse = _json_prompt if path.endswith(".jsonl") else _plain_prompt
+    with reading(path), open_text(path, detect_encoding(path)) as lines:
+        found = [
+            Question(str(number), (Piece(parse(line.strip(), f"{path}:{number}"), None),))
+            for number, line in enumerate(lines, start=1)
+            if line.strip()
+        ]
+    if not found:
+        raise InputError(f"{path} has no prompt")
+    return found
+
+
+def _plain_prompt(line: str, place: str) -> str:
+    return line
+
+
+def _json_prompt(line: str, place: str) -> str:
+    try:
+        prompt = json.loads(line)["prompt"]
+    except (ValueError, KeyError, TypeError):
+        prompt = None
+    if not isinstance(prompt, str):
+        raise InputError(f'{place} is not a JSON object with a "prompt" text')
+    return prompt
+
+
+def prompts_of_records(
+    table: pa.Table, chosen: np.ndarray, tasks: Mapping[str, Task]
+) -> list[Question]:
+    """For each chosen record the prompt of the first task whose prompt it can fill."""
+    return list(_prompts_of_records(table, chosen, tasks))
+
+
+def _prompts_of_records(
+    table: pa.Table, chosen: np.ndarray, tasks: Mapping[str, Task]
+) -> Iterator[Question]:
+    for row, wanted in zip(rows_of(table), chosen, strict=True):
+        if wanted:
+            fields = fields_of_row(row)
+            rendered = (render_prompt(task, fields) for task in tasks.values() if task.weight > 0)
+            pieces = next(filter(None, rendered), None)
+            if pieces:
+                yield Question(row["id"], pieces)
+
+
+def prompt_batches(
+    questions: Sequence[Question],
+    tokenizer: PreTrainedTokenizerFast,
+    size: int,
+    longest: int,
+) -> list[list[Prompt]]:
+    """The questions as token ids, in batches of `size`, in order.
+
+    Raises:
+        InputError: A prompt leaves no room for an answer in the model's context.
+    """
+    encoded = encode_prompts(tokenizer, [question.pieces for question in questions])
+    prompts = [
+        Prompt(place, question.id, text_of(question.pieces), tuple(ids))
+        for place, (question, ids) in enumerate(zip(questions, encoded, strict=True))
+    ]
+    for prompt in prompts:
+        if len(prompt.token_ids) >= longest:
+            raise InputError(
+                f"prompt {prompt.id} has {len(prompt.token_ids)} tokens, and the model reads "
+                f"{longest} with its answer: shorten it ({prompt.text[:40]!r}…)"
+            )
+    return [prompts[start : start + size] for start in range(0, len(prompts), size)]

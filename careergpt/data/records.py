@@ -1,0 +1,170 @@
+"""Records: the clean text fields of a table's row, or the reason why the row gives none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from careergpt.data.cleaning import clean_item, clean_text, clean_title, is_missing, split_list
+from careergpt.data.tables import RaggedRow, RawRow, Table
+from careergpt.data.tasks import Field, Task, fields_of, missing_from
+from careergpt.errors import InputError
+
+# What the fields hold decides how they are cleaned; every other field is plain text.
+TITLES = ("position_title", "titles")
+DESCRIPTION = "job_description"
+CAREER = "titles"
+
+
+class RecordRules(NamedTuple):
+    """How a row becomes a record: everything that its text depends on.
+
+    Attributes:
+        columns: Field name -> the columns that may hold it; the first with text wins.
+        separators: List field -> what separates its items in one cell (None: guessed by cell).
+        tasks: The questions; a row that can be asked none of them is dropped.
+        mask_contacts: Whether e-mail addresses and phone numbers are masked.
+    """
+
+    columns: Mapping[str, tuple[str, ...]]
+    separators: Mapping[str, str | None]
+    tasks: Mapping[str, Task]
+    mask_contacts: bool
+
+
+class Record(NamedTuple):
+    """A row as clean text: field name -> text, or items for a list field."""
+
+    id: str
+    fields: Mapping[str, Field]
+
+
+class Dropped(NamedTuple):
+    """A row that gives no record, and why."""
+
+    reason: str
+
+
+def record_rules(
+    columns: Mapping[str, str | Sequence[str]],
+    separators: Mapping[str, str | None],
+    tasks: Mapping[str, Task],
+    mask_contacts: bool,
+) -> RecordRules:
+    """The rules for every field that the tasks name; its column has its name unless mapped."""
+    fields = dict.fromkeys(
+        ["company_name", *(name for task in tasks.values() for name in fields_of(task)), *columns]
+    )
+    mapped = {}
+    for field in fields:
+        named = columns.get(field, field)
+        mapped[field] = (named,) if isinstance(named, str) else tuple(named)
+    return RecordRules(mapped, dict(separators), dict(tasks), mask_contacts)
+
+
+def check_columns(tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] = ()) -> None:
+    """Raises InputError for a table that serves no task, and for a mapped column that none has.
+
+    Args:
+        tables: The opened tables.
+        rules: The rules that will read them.
+        typed: Fields whose columns the user named.
+    """
+    for table in tables:
+        _check_serves_a_task(table, rules)
+        for column in {name for names in rules.columns.values() for name in names}:
+            if table.columns.count(column) > 1:
+                raise InputError(
+                    f"{table.name}: the header has {column!r} {table.columns.count(column)} times; "
+                    "rename one, or map the field to another column"
+                )
+    everywhere = dict.fromkeys(column for table in tables for column in table.columns)
+    for field in typed:
+        if not any(column in everywhere for column in rules.columns[field]):
+            raise InputError(
+                f"--data.columns.{field}: no table has a column {' or '.join(rules.columns[field])}"
+                f" (found: {', '.join(everywhere)})"
+            )
+
+
+def _check_serves_a_task(table: Table, rules: RecordRules) -> None:
+    lacking = []
+    for task in rules.tasks.values():
+        gone = [
+            field
+            for field in fields_of(task)
+            if not any(column in table.columns for column in rules.columns[field])
+        ]
+        lacking.append(gone)
+    nearest = min(lacking, key=len)
+    if not nearest:
+        return
+    field = nearest[0]
+    wanted = " or ".join(repr(column) for column in rules.columns[field])
+    near = difflib.get_close_matches(field, table.columns, n=1, cutoff=0.3)
+    raise InputError(
+        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}). "
+        f"Map it: --data.columns.{field}={near[0] if near else 'COLUMN'}"
+    )
+
+
+def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped:
+    """The row's clean fields, with an id made from them; or the reason why no task can use it."""
+    if isinstance(row, RaggedRow):
+        return Dropped("more or fewer cells than the header")
+    fields = {}
+    for field, columns in rules.columns.items():
+        value = _value(field, [row.cells.get(column) for column in columns], rules)
+        if value:
+            fields[field] = value
+    missing = [missing_from(task, fields) for task in rules.tasks.values()]
+    if all(missing):
+        return Dropped(f"no {min(missing, key=len)[0]}")
+    return Record(digest(*_flatten(fields)), fields)
+
+
+def digest(*parts: str) -> str:
+    """Sixteen hexadecimal digits that name these texts, the same on every machine."""
+    return blake2b("\x1f".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+def _flatten(fields: Mapping[str, Field]) -> Iterable[str]:
+    for name, value in sorted(fields.items()):
+        yield name
+        yield value if isinstance(value, str) else "\x1e".join(value)
+
+
+def _value(field: str, cells: Sequence[str | list[str] | None], rules: RecordRules) -> Field:
+    """The clean text of the first cell that has some; empty where none has."""
+    for cell in cells:
+        if cell is None:
+            continue
+        if field in rules.separators:
+            value: Field = _items(field, cell, rules.separators[field])
+        else:
+            value = _text(field, cell if isinstance(cell, str) else ", ".join(cell), rules)
+        if value:
+            return value
+    return ""
+
+
+def _items(field: str, cell: str | list[str], separator: str | None) -> tuple[str, ...]:
+    if isinstance(cell, str):
+        cell = [] if is_missing(cell) else split_list(cell, separator)
+    clean = clean_title if field in TITLES else clean_item
+    items = [item for item in map(clean, cell) if not is_missing(item)]
+    if field in TITLES:
+        return tuple(items)  # Holding the same title twice is a move too.
+    return tuple({item.casefold(): item for item in reversed(items)}.values())[::-1]
+
+
+def _text(field: str, cell: str, rules: RecordRules) -> str:
+    if is_missing(cell):
+        return ""
+    if field in TITLES:
+        text = clean_title(cell)
+    else:
+        text = clean_text(cell, mask_contacts=rules.mask_contacts)
+    return "" if is_missing(text) else text

@@ -1,0 +1,191 @@
+"""Tables as rows of named cells: CSV, TSV, JSON Lines, Parquet, or a data set on the hub."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import PurePath
+from typing import NamedTuple
+
+from careergpt.data import columnar, text_rows
+from careergpt.data.cells import Cell, as_cell, clean_name, first_places
+from careergpt.data.encodings import detect_encoding, reading
+from careergpt.errors import InputError
+
+__all__ = ["Cell", "RaggedRow", "RawRow", "Table", "content_digest", "open_tables"]
+
+HEADERLESS_SAMPLE = 1000
+"""JSON Lines has no header: the keys of this many rows stand for one."""
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class RawRow(NamedTuple):
+    """One row of a table as it stands there, before any cleaning."""
+
+    place: str
+    """Where it starts: "postings.csv:17"; "postings.parquet:row 17" where there are no lines."""
+    cells: dict[str, Cell]
+
+
+class RaggedRow(NamedTuple):
+    """A row with more or fewer cells than the header; counted as dropped, never guessed at."""
+
+    place: str
+    found: int
+    expected: int
+
+
+class Table(NamedTuple):
+    """A table that was found readable; its rows stream anew at each call of `rows`."""
+
+    name: str
+    columns: tuple[str, ...]
+    """The header in order, duplicates included; in `cells` the first of them wins."""
+    rows: Callable[[], Iterator[RawRow | RaggedRow]]
+    encoding: str
+    """"" for binary formats."""
+
+
+def open_tables(source: str | Sequence[str]) -> list[Table]:
+    """Every table of a path, a list of paths, a folder or `owner/name` on the hub."""
+    return [_open(place) for place in _expand(source)]
+
+
+def content_digest(source: str | Sequence[str]) -> str:
+    """Changes whenever a byte or a name of the tables does; folders do not matter."""
+    digest = hashlib.blake2b(digest_size=16)
+    for place in _expand(source):
+        if _suffix(place) in READERS:
+            with reading(place), open(place, "rb") as file:
+                content = hashlib.file_digest(file, "blake2b").hexdigest()
+            place = PurePath(place).name
+        else:
+            content = columnar.hub_fingerprint(place)
+        digest.update(f"{place}\0{content}\0".encode())
+    return digest.hexdigest()
+
+
+def _expand(source: str | Sequence[str]) -> list[str]:
+    places = [source] if isinstance(source, str) else list(source)
+    if not places:
+        raise InputError("no tables given: name a file, a folder or a data set on the hub")
+    return [table for place in places for table in _tables_at(place)]
+
+
+def _tables_at(place: str) -> list[str]:
+    if os.path.isdir(place):
+        return _tables_in(place)
+    known = ", ".join(READERS)
+    if os.path.exists(place):
+        if _suffix(place) not in READERS:
+            raise InputError(f"{place} is no table: its name must end in {known} (or those + .gz)")
+        return [place]
+    if HUB_NAME.fullmatch(place) and _suffix(place) not in READERS:
+        return [place]
+    raise InputError(f"no such file or folder: {place}")
+
+
+def _tables_in(folder: str) -> list[str]:
+    with reading(folder):
+        names = sorted(os.listdir(folder))
+    # Names with a leading dot are the system's (macOS leaves "._jobs.csv" beside "jobs.csv").
+    visible = [os.path.join(folder, name) for name in names if not name.startswith(".")]
+    tables = [path for path in visible if _suffix(path) in READERS and os.path.isfile(path)]
+    if not tables:
+        raise InputError(f"{folder} has no tables: none of its files ends in {', '.join(READERS)}")
+    return tables
+
+
+def _suffix(path: str) -> str:
+    return PurePath(path.lower().removesuffix(".gz")).suffix
+
+
+def _open(place: str) -> Table:
+    return READERS.get(_suffix(place), _hub_table)(place)
+
+
+def _delimited_table(path: str) -> Table:
+    encoding = detect_encoding(path)
+    delimiter = "\t" if _suffix(path) == ".tsv" else text_rows.find_delimiter(path, encoding)
+    with closing(text_rows.read_delimited(path, encoding, delimiter)) as lines:
+        header = next(lines, None)
+        if header is None:
+            raise InputError(f"{path} is empty. Give a table with at least one row")
+        if next(lines, None) is None:
+            raise InputError(f"{path} has a header and no rows")
+    width, places = len(header.cells), first_places(header.cells)
+
+    def rows() -> Iterator[RawRow | RaggedRow]:
+        lines = text_rows.read_delimited(path, encoding, delimiter)
+        for number, cells in islice(lines, 1, None):
+            place = f"{path}:{number}"
+            if len(cells) == width:
+                yield RawRow(place, {name: cells[index] for name, index in places.items()})
+            else:
+                yield RaggedRow(place, len(cells), width)
+
+    names = (clean_name(name) for name in header.cells)
+    return Table(path, tuple(name for name in names if name), rows, encoding)
+
+
+def _json_table(path: str) -> Table:
+    encoding = detect_encoding(path)
+    columns: dict[str, None] = {}
+    with closing(text_rows.read_json_lines(path, encoding)) as lines:
+        for _, values in islice(lines, HEADERLESS_SAMPLE):
+            columns.update(dict.fromkeys(first_places(values)))
+    if not columns:
+        raise InputError(f"{path} is empty. Give a table with at least one row")
+
+    def rows() -> Iterator[RawRow | RaggedRow]:
+        for number, values in text_rows.read_json_lines(path, encoding):
+            yield RawRow(f"{path}:{number}", _cells(values))
+
+    return Table(path, tuple(columns), rows, encoding)
+
+
+def _parquet_table(path: str) -> Table:
+    with columnar.open_parquet(path) as file:
+        names, count = list(file.schema_arrow.names), file.metadata.num_rows
+    if not count:
+        raise InputError(f"{path} has a header and no rows")
+    places = first_places(names)
+
+    def rows() -> Iterator[RawRow | RaggedRow]:
+        for number, values in enumerate(columnar.read_parquet(path), start=1):
+            cells = {name: as_cell(values[index]) for name, index in places.items()}
+            yield RawRow(f"{path}:row {number}", cells)
+
+    return Table(path, tuple(filter(None, map(clean_name, names))), rows, "")
+
+
+def _hub_table(name: str) -> Table:
+    splits = columnar.load_hub_splits(name)
+    if not any(map(len, splits.values())):
+        raise InputError(f"{name} has a header and no rows")
+    columns = dict.fromkeys(column for data in splits.values() for column in data.column_names)
+
+    def rows() -> Iterator[RawRow | RaggedRow]:
+        for split, data in splits.items():
+            for number, values in enumerate(data, start=1):
+                yield RawRow(f"{name}:{split}:row {number}", _cells(values))
+
+    return Table(name, tuple(first_places(columns)), rows, "")
+
+
+def _cells(values: dict[str, object]) -> dict[str, Cell]:
+    """The row's cells by clean names; the first wins where two keys become one name."""
+    keys = list(values)
+    return {name: as_cell(values[keys[index]]) for name, index in first_places(keys).items()}
+
+
+READERS: dict[str, Callable[[str], Table]] = {
+    ".csv": _delimited_table,
+    ".tsv": _delimited_table,
+    ".jsonl": _json_table,
+    ".ndjson": _json_table,
+    ".parquet": _parquet_table,
+}

@@ -1,0 +1,1 @@
+"""Decoding in batches, scoring of candidates, and measures of the generated text."""

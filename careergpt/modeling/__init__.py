@@ -1,0 +1,1 @@
+"""The model: attention by segment, the loss on completions, the folder that holds it."""

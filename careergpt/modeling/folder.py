@@ -1,0 +1,220 @@
+"""The model folder: Hugging Face's files, with our tasks and decoding beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from careergpt.data.store import write_json
+from careergpt.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+SETTINGS = "careergpt.json"
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A GPT-2 to train from random weights, by its sizes.
+
+    Args:
+        n_layer: Blocks.
+        n_head: Attention heads in each.
+        n_embd: Width of the hidden states.
+        n_positions: Longest input in tokens.
+        tokenizer: Folder or hub name of the tokenizer.
+    """
+
+    n_layer: int = 4
+    n_head: int = 4
+    n_embd: int = 128
+    n_positions: int = 256
+    tokenizer: str = "data/tokenizer"
+
+
+def scratch_config(scratch: Scratch, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
+    """The configuration of a GPT-2 of these sizes for this tokenizer."""
+    from transformers import GPT2Config
+
+    if min(scratch.n_layer, scratch.n_head, scratch.n_embd, scratch.n_positions) < 1:
+        raise InputError(f"model.scratch: every size must be 1 or more, found {scratch}")
+    if scratch.n_embd % scratch.n_head:
+        raise InputError(
+            f"model.scratch.n_embd ({scratch.n_embd}) must be a multiple of n_head "
+            f"({scratch.n_head})"
+        )
+    return GPT2Config(
+        vocab_size=len(tokenizer),
+        n_layer=scratch.n_layer,
+        n_head=scratch.n_head,
+        n_embd=scratch.n_embd,
+        n_positions=scratch.n_positions,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+
+
+def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
+    """The configuration of a saved model.
+
+    Raises:
+        InputError: There is no causal language model, or its vocabulary is not the tokenizer's.
+    """
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    _check_folder(source)
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise _no_model(source, error) from None
+    if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        raise InputError(
+            f"{source} holds a {config.model_type}, which writes no text; give a GPT-2"
+        )
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            f"{source}: its tokenizer has {len(tokenizer)} tokens, its model {config.vocab_size}: "
+            "they are not of one kind; save the right tokenizer into the folder"
+        )
+    return config
+
+
+def context_of(config: PretrainedConfig) -> int:
+    """The longest input in tokens that the model reads."""
+    return int(getattr(config, "max_position_embeddings", 0) or 1024)
+
+
+def set_dropout(config: PretrainedConfig, dropout: float, attention_dropout: float) -> None:
+    """Writes our two rates into whichever of the library's names this configuration has."""
+    # An attention dropout above 0 keeps SDPA from its fast kernels.
+    names = {
+        "resid_pdrop": dropout,
+        "embd_pdrop": dropout,
+        "attn_pdrop": attention_dropout,
+        "attention_dropout": attention_dropout,
+    }
+    for name, rate in names.items():
+        if hasattr(config, name):
+            setattr(config, name, rate)
+
+
+def build_model(config: PretrainedConfig, pretrained: str | None) -> PreTrainedModel:
+    """The model in fp32, attending by segment: saved weights, or random ones where none are named.
+
+    Raises:
+        InputError: Weights are missing, or the model is not one that we can score.
+    """
+    from transformers import AutoModelForCausalLM
+
+    from careergpt.modeling.attention import SEGMENTS
+    from careergpt.modeling.checks import check_model
+
+    if getattr(config, "activation_function", "") == "gelu_new":
+        config.activation_function = "gelu_pytorch_tanh"  # The same function, fused.
+    if pretrained is None:
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(
+            config, attn_implementation="sdpa"
+        )
+    else:
+        model = _load(pretrained, config)
+    check_model(model, pretrained or "scratch")
+    model.set_attn_implementation(SEGMENTS)
+    return model
+
+
+def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
+    from transformers import AutoModelForCausalLM
+
+    try:
+        # A checkpoint in bf16 would load as bf16: weights are fp32, precision is the Trainer's.
+        loader: Any = AutoModelForCausalLM
+        model, info = loader.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation="sdpa",
+            output_loading_info=True,
+        )
+    except Exception as error:  # OSError, ValueError, RuntimeError, safetensors' own …
+        raise _no_model(source, error) from None
+    if info["missing_keys"]:
+        missing = ", ".join(sorted(info["missing_keys"])[:3])
+        raise InputError(f"{source} lacks weights ({missing}): fetch or save the model again")
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def _check_folder(source: str) -> None:
+    folder = Path(source)
+    if folder.is_dir() and not (folder / "config.json").exists():
+        inside = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
+        raise InputError(
+            f"{source} holds no model: there is no config.json in it (found: {inside})"
+        )
+    if not folder.is_dir() and (source.count("/") > 1 or source.startswith((".", "/", "~"))):
+        raise InputError(f"no such model folder: {source}")
+
+
+def _no_model(source: str, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else repr(error)
+    return InputError(
+        f"no model can be loaded from {source!r} ({reason}); "
+        "name a folder that holds one, or a hub name on a machine with a network"
+    )
+
+
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    *,
+    settings: Mapping[str, Any],
+    card: str,
+    decoding: Mapping[str, Any],
+) -> None:
+    """Writes the folder: weights, tokenizer, generation defaults, our settings, the model card.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        folder: Where to write; made if it is missing.
+        settings: What goes into careergpt.json.
+        card: The model card, in Markdown.
+        decoding: Options of transformers' GenerationConfig.
+    """
+    from transformers import GenerationConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # A file is written in a blink, below the training's own bar.
+    folder.mkdir(parents=True, exist_ok=True)
+    end = tokenizer.eos_token_id
+    model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end, **decoding)
+    model.save_pretrained(folder)
+    tokenizer.model_max_length = context_of(model.config)
+    tokenizer.save_pretrained(folder)
+    write_json(folder / SETTINGS, dict(settings))
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def read_settings(source: str) -> dict[str, Any]:
+    """What careergpt.json in the folder says; empty where there is none."""
+    path = Path(source) / SETTINGS
+    if not path.exists():
+        return {}
+    try:
+        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}; save the model again") from None
+    return settings
+
+
+def tokenizer_of(pretrained: str | None, scratch: Scratch) -> str:
+    """Where the model's tokenizer is: in the saved model, or where the sizes say."""
+    return scratch.tokenizer if pretrained is None else pretrained

@@ -1,0 +1,1 @@
+"""Training: the LightningModule, its metrics, its logs and what happens at its end."""

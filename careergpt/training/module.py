@@ -1,0 +1,195 @@
+"""The LightningModule: GPT-2 with its prompt tokens masked out of the loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from careergpt.data.batches import TokenBatch
+from careergpt.data.prompts import Prompt
+from careergpt.data.tokens import load_tokenizer
+from careergpt.errors import InputError
+from careergpt.generation.decoding import Generated, generate
+from careergpt.generation.sampling import Decoding
+from careergpt.modeling.folder import (
+    Scratch,
+    build_model,
+    context_of,
+    pretrained_config,
+    scratch_config,
+    set_dropout,
+    tokenizer_of,
+)
+from careergpt.modeling.loss import TokenLoss, completion_loss, hidden_states, segment_scores
+from careergpt.training.metrics import CompletionMetrics, Quality
+
+# The backward pass starts from nats / _SCALE, so that fp16 gradients stay in range; the scale is
+# undone, exactly, when the step's number of tokens is known.
+_SCALE = 4096.0
+
+
+class CareerModule(LightningModule):
+    """Learns completions; answers prompts."""
+
+    def __init__(
+        self,
+        pretrained: str | None = None,
+        scratch: Scratch = Scratch(),
+        lr: float = 3e-4,
+        weight_decay: float = 0.1,
+        betas: tuple[float, float] = (0.9, 0.95),
+        warmup: float = 0.05,
+        final_lr: float = 0.1,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        decoding: Decoding = Decoding(),
+    ) -> None:
+        """Reads the configuration and the tokenizer; the weights come when the Trainer asks.
+
+        Args:
+            pretrained: Hub name or folder of a causal language model.
+            scratch: Sizes of the GPT-2 to train from random weights where none is named.
+            lr: Highest learning rate of AdamW.
+            weight_decay: Decay of matrices; biases and norms have none.
+            betas: AdamW's averaging rates.
+            warmup: Share of all steps in which the learning rate rises.
+            final_lr: The share of lr that the cosine ends at.
+            dropout: On embeddings and residual branches, in training.
+            attention_dropout: On attention weights; above 0 it forgoes the fast kernels.
+            decoding: How answers are written.
+        """
+        super().__init__()
+        _check_rates(lr=lr, weight_decay=weight_decay, warmup=warmup, dropout=dropout)
+        decoding.check()
+        self.pretrained, self.decoding = pretrained, decoding
+        self._lr, self._weight_decay, self._betas = lr, weight_decay, betas
+        self._warmup, self._final_lr = warmup, final_lr
+        self.tokenizer_source = tokenizer_of(pretrained, scratch)
+        self.tokenizer = load_tokenizer(self.tokenizer_source)
+        if pretrained is None:
+            self._config = scratch_config(scratch, self.tokenizer)
+        else:
+            self._config = pretrained_config(pretrained, self.tokenizer)
+        set_dropout(self._config, dropout, attention_dropout)
+        self.context = context_of(self._config)
+        self._step = _no_loss(torch.device("cpu"))
+
+    def configure_model(self) -> None:
+        """Loads or makes the weights, once."""
+        if not hasattr(self, "model"):
+            self.model = build_model(self._config, self.pretrained)
+
+    def setup(self, stage: str) -> None:
+        """Makes the metrics for the tasks that the data module has."""
+        self.quality = CompletionMetrics(list(self.trainer.datamodule.tasks))  # type: ignore[attr-defined]
+
+    def on_fit_start(self) -> None:
+        """Makes sure that dropout is on: from_pretrained gives a model in eval mode."""
+        self.model.train()
+
+    def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
+        """The batch's sum of nats, scaled; `on_before_optimizer_step` divides by the tokens."""
+        loss = self.loss(batch)
+        self._step = TokenLoss(
+            self._step.nats.to(self.device) + loss.nats.detach(),
+            self._step.tokens.to(self.device) + loss.tokens,
+        )
+        # Lightning divides by the number of accumulated batches.
+        return loss.nats * (self.trainer.accumulate_grad_batches / _SCALE)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Makes the gradient that of the mean over all tokens of the step, on all ranks."""
+        totals = torch.stack([self._step.nats.double(), self._step.tokens.double()])
+        nats, tokens = self.trainer.strategy.reduce(totals, reduce_op="sum")
+        self._step = _no_loss(self.device)
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        # DDP has averaged over ranks.
+        torch._foreach_mul_(gradients, (self.trainer.world_size * _SCALE / tokens).float())
+        self.log("train/loss", (nats / tokens).float(), prog_bar=True)
+
+    def loss(self, batch: TokenBatch) -> TokenLoss:
+        """Nats of the batch's completion tokens, and how many there are."""
+        head = self.model.get_output_embeddings().weight
+        return completion_loss(hidden_states(self.model, batch), batch.labels, head)
+
+    def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
+        """Adds the batch to the sums."""
+        self.quality.update(segment_scores(self.model, batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs val/loss, val/perplexity …, in all and by task."""
+        self._log_quality("val")
+
+    def test_step(self, batch: TokenBatch, batch_idx: int) -> None:
+        """Adds the batch to the sums."""
+        self.quality.update(segment_scores(self.model, batch))
+
+    def on_test_epoch_end(self) -> None:
+        """Logs test/loss, test/perplexity …, in all and by task."""
+        self._log_quality("test")
+
+    def predict_step(self, batch: list[Prompt], batch_idx: int) -> list[Generated]:
+        """An answer to each prompt."""
+        return generate(self.model, self.tokenizer, batch, self.decoding, self.context)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW with decay on matrices only; linear warm-up, then a cosine to `final_lr`."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self._weight_decay},
+            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        # The fused step unscales fp16 gradients itself, which Lightning cannot join with clipping.
+        fused = self.trainer.precision != "16-mixed"
+        optimizer = AdamW(groups, lr=self._lr, betas=self._betas, fused=fused)
+        total = int(self.trainer.estimated_stepping_batches)
+
+        def share(step: int) -> float:
+            return lr_share(step, total, self._warmup, self._final_lr)
+
+        schedule = LambdaLR(optimizer, share)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def _log_quality(self, stage: str) -> None:
+        self.last_quality = self.quality.compute()
+        self.quality.reset()
+        self.log_dict(dict(named_numbers(stage, self.last_quality)))
+
+
+def lr_share(step: int, total: int, warmup: float, final: float) -> float:
+    """The share of the highest learning rate at a step: a linear rise, then half a cosine."""
+    rise = max(round(warmup * total), 1)
+    if step < rise:
+        return (step + 1) / rise
+    progress = min((step - rise) / max(total - rise, 1), 1.0)
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def named_numbers(stage: str, quality: dict[str, Quality]) -> Iterable[tuple[str, float]]:
+    """`val/loss`, `val/describe/loss`, …: what W&B and metrics.jsonl call them."""
+    for task, numbers in quality.items():
+        for name in ("loss", "perplexity", "accuracy", "bits_per_byte"):
+            yield "/".join(filter(None, (stage, task, name))), getattr(numbers, name)
+
+
+def _no_loss(device: torch.device) -> TokenLoss:
+    return TokenLoss(
+        torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
+    )
+
+
+def _check_rates(**rates: float) -> None:
+    for name, rate in rates.items():
+        most = 1.0 if name in ("warmup", "dropout") else math.inf
+        if not 0 <= rate <= most:
+            raise InputError(f"model.{name} must be between 0 and {most:g}, found {rate}")

@@ -1,0 +1,134 @@
+"""The same prompts answered before training, at each validation and after."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+
+from careergpt.data.prompts import Question, prompt_batches
+from careergpt.data.tasks import Piece
+from careergpt.generation.decoding import Generated, generate
+from careergpt.generation.repetition import distinct, repetition
+from careergpt.generation.sampling import Decoding
+from careergpt.training.logs import Wandb
+
+DEFAULT_PROMPTS = [
+    "Tell me about the qualifications required for a Data scientist.",
+    "Tell me about the qualifications required for a Registered nurse.",
+    "Tell me about the qualifications required for a Electrician.",
+]
+
+
+class SampleAnswers(Callback):
+    """Answers fixed prompts: a W&B table and `samples.jsonl`; first and last also on the screen."""
+
+    def __init__(self, prompts: list[str] | None = None, max_new_tokens: int = 80) -> None:
+        """Remembers the prompts.
+
+        Args:
+            prompts: The prompts; an empty list answers none. Null: three positions.
+            max_new_tokens: Tokens of an answer, at most.
+        """
+        self._prompts = DEFAULT_PROMPTS if prompts is None else prompts
+        self._max_new_tokens = max_new_tokens
+        self.first: list[Generated] = []
+        self.last: list[Generated] = []
+        self._rows: list[list[Any]] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Answers as the starting model does."""
+        self.first = self._answer(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Answers as the model does now."""
+        if trainer.training:
+            self.last = self._answer(trainer, pl_module)
+
+    @rank_zero_only
+    def answer_again(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Answers with the weights that were kept."""
+        self.last = self._answer(trainer, pl_module)
+
+    def _answer(self, trainer: Trainer, module: Any) -> list[Generated]:
+        if not (self._prompts and trainer.is_global_zero):
+            return []
+        questions = [Question(str(i), (Piece(text, None),)) for i, text in enumerate(self._prompts)]
+        batches = prompt_batches(questions, module.tokenizer, len(questions), module.context)
+        decoding = Decoding(**{**vars(module.decoding), "max_new_tokens": self._max_new_tokens})
+        with trainer.precision_plugin.forward_context(), torch.random.fork_rng():
+            answers = [
+                answer
+                for batch in batches
+                for answer in generate(
+                    module.model, module.tokenizer, batch, decoding, module.context
+                )
+            ]
+        self._log(trainer, answers)
+        return answers
+
+    def _log(self, trainer: Trainer, answers: list[Generated]) -> None:
+        step = trainer.global_step
+        rows = [[step, a.prompt, a.text, a.finish_reason, a.log_probability] for a in answers]
+        names = ["step", "prompt", "text", "finish_reason", "log_probability"]
+        self._rows += rows
+        path = Path(trainer.default_root_dir) / "samples.jsonl"
+        with path.open("a", encoding="utf-8") as file:
+            for row in rows:
+                file.write(
+                    json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n"
+                )
+        texts = [answer.token_ids for answer in answers]
+        numbers = {
+            "samples/rep_4": sum(map(repetition, texts)) / len(texts),
+            "samples/distinct_2": distinct(texts, 2),
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(numbers, step=step)
+            if isinstance(logger, Wandb):
+                # W&B shows a table's latest version: each has all rows so far.
+                logger.log_table("samples", columns=names, data=[list(row) for row in self._rows])
+
+
+class Throughput(Callback):
+    """Logs useful tokens a second and the share of padding, between two logged steps."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+        self._useful = 0
+        self._processed = 0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock anew: validation is not training."""
+        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        self._every = every * trainer.accumulate_grad_batches
+        self._reset()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock anew: validation is not training."""
+        self._reset()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts; logs where Lightning logs."""
+        self._useful += batch.n_tokens
+        self._processed += batch.input_ids.numel()
+        if (batch_idx + 1) % self._every == 0:
+            # Every rank's batches are of nearly equal size: one rank's rate stands for all.
+            rate = self._useful * trainer.world_size / (time.perf_counter() - self._since)
+            numbers = {
+                "train/tokens_per_second": rate,
+                "train/padding_share": 1 - self._useful / self._processed,
+            }
+            for logger in trainer.loggers:
+                logger.log_metrics(numbers, step=trainer.global_step)
+            self._reset()
+
+    def _reset(self) -> None:
+        self._since, self._useful, self._processed = time.perf_counter(), 0, 0

@@ -1,0 +1,96 @@
+"""The Trainer with two results that Lightning leaves to its caller: predictions and test tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+from lightning import LightningDataModule, LightningModule, Trainer
+
+from careergpt.data.store import write_json
+from careergpt.errors import InputError
+from careergpt.generation.decoding import Generated
+
+
+class CareerTrainer(Trainer):
+    """Lightning's Trainer; `test` can write its table, `predict` writes its answers."""
+
+    def test(  # type: ignore[override]
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule,
+        ckpt_path: str | None = None,
+        json: str | None = None,
+    ) -> Any:
+        """Score a model on unseen records: loss, perplexity, accuracy, bits a byte, by task.
+
+        Args:
+            model: The module.
+            datamodule: The data.
+            ckpt_path: Weights of a training checkpoint instead of the model's own.
+            json: Write the table of results to this file.
+        """
+        _check_writable(json)
+        results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path)
+        if json is not None and self.is_global_zero:
+            rows = [
+                {"task": task or "all", "row": "model", "n": q.examples, **q._asdict()}
+                for task, q in model.last_quality.items()  # type: ignore[union-attr,operator]
+            ]
+            write_json(Path(json), rows)
+        return results
+
+    def predict(  # type: ignore[override]
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule,
+        ckpt_path: str | None = None,
+        out: str = "predictions.jsonl",
+    ) -> list[Generated]:
+        """Answer prompts, or the prompts of a table's unseen records, into a JSON Lines file.
+
+        Args:
+            model: The module.
+            datamodule: The data.
+            ckpt_path: Weights of a training checkpoint instead of the model's own.
+            out: The file: a line for each prompt, in the input's order.
+        """
+        _check_writable(out)
+        batches = super().predict(model, datamodule=datamodule, ckpt_path=ckpt_path) or []
+        own = [answer for batch in batches for answer in batch]
+        answers = sorted(self._gathered(own), key=lambda answer: answer.place)
+        if self.is_global_zero:
+            _write_answers(Path(out), answers)
+            print(f"{len(answers)} answers are in {out}")
+        return answers
+
+    def _gathered(self, own: list[Generated]) -> list[Generated]:
+        if self.world_size == 1:
+            return own
+        parts: list[list[Generated]] = [[] for _ in range(self.world_size)]
+        torch.distributed.all_gather_object(parts, own)
+        return [answer for part in parts for answer in part]
+
+
+def _write_answers(path: Path, answers: list[Generated]) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        for answer in answers:
+            shown = answer._asdict()
+            del shown["token_ids"], shown["place"]
+            file.write(json.dumps(shown, ensure_ascii=False) + "\n")
+    os.replace(partial, path)
+
+
+def _check_writable(path: str | None) -> None:
+    """A result that cannot be written is refused before the work that makes it."""
+    if path is None:
+        return
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"cannot write {path}: there is no folder {folder}")
+    if Path(path).is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; name a file")

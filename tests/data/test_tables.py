@@ -1,0 +1,384 @@
+"""Laws of reading tables: every row is found where it stands, and every mistake is named."""
+
+import csv
+import gzip
+import io
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from careergpt.data.tables import Cell, RaggedRow, RawRow, Table, content_digest, open_tables
+from careergpt.data.text_rows import MAX_ROW_CHARS
+from careergpt.errors import InputError
+
+Write = Callable[[str, str | bytes], str]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a file, gzipped where its name ends in .gz, and gives its path."""
+
+    def _write(name: str, content: str | bytes) -> str:
+        path = tmp_path / name
+        data = content.encode() if isinstance(content, str) else content
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        return str(path)
+
+    return _write
+
+
+def only(source: str) -> Table:
+    """The only table of the source."""
+    (table,) = open_tables(source)
+    return table
+
+
+def cells(source: str) -> list[dict[str, Cell]]:
+    """The cells of a table all of whose rows are whole."""
+    return [row.cells for row in only(source).rows() if isinstance(row, RawRow)]
+
+
+def read_all(source: str | list[str]) -> None:
+    """Opens the tables and reads every row."""
+    for table in open_tables(source):
+        list(table.rows())
+
+
+def mistake(source: str | list[str]) -> str:
+    """What a user is told, from opening the tables to reading their last row."""
+    with pytest.raises(InputError) as caught:
+        read_all(source)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_row_knows_the_line_where_it_starts(write: Write, suffix: str) -> None:
+    path = write(f"jobs.csv{suffix}", 'title,text\n\nCook,"fries\nand boils"\r\nPilot,flies\n')
+    assert list(only(path).rows()) == [
+        RawRow(f"{path}:3", {"title": "Cook", "text": "fries\nand boils"}),
+        RawRow(f"{path}:5", {"title": "Pilot", "text": "flies"}),
+    ]
+
+
+def test_rows_stream_anew_at_each_call(write: Write) -> None:
+    table = only(write("jobs.csv", "a\n1\n2\n"))
+    first = table.rows()
+    next(first)
+    assert len(list(table.rows())) == 2
+    assert len(list(first)) == 1
+
+
+def test_a_ragged_row_is_reported_and_never_guessed_at(write: Write) -> None:
+    path = write("jobs.csv", "a,b\n1\n1,2\n1,2,3\n")
+    assert list(only(path).rows()) == [
+        RaggedRow(f"{path}:2", 1, 2),
+        RawRow(f"{path}:3", {"a": "1", "b": "2"}),
+        RaggedRow(f"{path}:4", 3, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "a,b\nx,y\n"),
+        ("t.csv", "a;b\nx;y\n"),
+        ("t.csv", "a\tb\nx\ty\n"),
+        ("t.csv", '"a",b\nx,y\n'),
+        ("t.csv", '" a ",b \rx,y\r'),
+        ("t.tsv", "a\tb\nx\ty\n"),
+        ("T.CSV", "a,b\nx,y"),
+        ("t.jsonl", '{"a": "x", "b": "y"}\n'),
+        ("t.ndjson", '\n{"b": "y", "a": "x"}'),
+        ("t.jsonl.gz", '{"a": "x", " b": "y"}\n'),
+    ],
+)
+def test_every_kind_of_text_table_gives_the_same_cells(
+    write: Write, name: str, content: str
+) -> None:
+    assert cells(write(name, content)) == [{"a": "x", "b": "y"}]
+
+
+def test_delimiters_inside_quotes_of_the_header_do_not_count(write: Write) -> None:
+    assert only(write("t.csv", '"a, b, c";d\n1;2\n')).columns == ("a, b, c", "d")
+
+
+@pytest.mark.parametrize(
+    ("encode", "expected"),
+    [
+        ("utf-8", "utf-8"),
+        ("utf-8-sig", "utf-8-sig"),
+        ("utf-16", "utf-16"),
+        ("utf-16-le", "utf-16-le"),
+        ("utf-16-be", "utf-16-be"),
+        ("cp1252", "cp1252"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_the_encoding_is_found_and_leaves_no_trace(
+    write: Write, encode: str, expected: str, suffix: str
+) -> None:
+    text = "title,text\nCafé owner,\u201cbrews\u201d\n"
+    table = only(write(f"t.csv{suffix}", text.encode(encode)))
+    assert table.encoding == expected
+    assert [row.cells for row in table.rows() if isinstance(row, RawRow)] == [
+        {"title": "Café owner", "text": "\u201cbrews\u201d"}
+    ]
+
+
+def test_a_late_byte_decides_the_encoding(write: Write) -> None:
+    start = b"a\n" + b"x\n" * 800_000
+    assert only(write("t.csv", start + "é\n".encode())).encoding == "utf-8"
+    assert only(write("t.csv", start + "é\n".encode("cp1252"))).encoding == "cp1252"
+
+
+def test_a_byte_of_no_encoding_is_named_with_its_line(write: Write) -> None:
+    path = write("t.csv", b"a\n" * 1_000_000 + b"\x81\n")
+    assert mistake(path).startswith(f"{path}:1000001: the byte 0x81 is not utf-8 or cp1252.")
+
+
+def test_a_stray_nul_is_text(write: Write) -> None:
+    assert cells(write("t.csv", "a,b\nx\0y,z\n")) == [{"a": "x\0y", "b": "z"}]
+
+
+def test_of_duplicated_columns_the_first_wins_and_all_are_shown(write: Write) -> None:
+    table = only(write("t.csv", "a, a,,b\n1,2,3,4\n"))
+    assert table.columns == ("a", "a", "b")
+    assert cells(table.name) == [{"a": "1", "b": "4"}]
+
+
+def test_na_and_none_are_words(write: Write) -> None:
+    assert cells(write("t.csv", "a,b\nNA,None\n")) == [{"a": "NA", "b": "None"}]
+
+
+def test_json_values_become_text_and_lists_stay_lists(write: Write) -> None:
+    row: dict[str, object] = {"s": "x", "n": 1, "f": 1.5, "t": True, "none": None, "o": {"k": 1}}
+    row["l"] = ["a", 1, None, [2, "b"]]
+    assert cells(write("t.jsonl", json.dumps(row))) == [
+        {"s": "x", "n": "1", "f": "1.5", "t": "true", "none": None, "o": '{"k": 1}'}
+        | {"l": ["a", "1", '[2, "b"]']}
+    ]
+
+
+def test_columns_of_json_lines_are_the_keys_of_its_first_rows(write: Write) -> None:
+    table = only(write("t.jsonl", '{"b": 1}\n{"a": 1, "b": 2}\n'))
+    assert table.columns == ("b", "a")
+    assert cells(table.name) == [{"b": "1"}, {"a": "1", "b": "2"}]
+
+
+def test_an_unclosed_quote_names_its_line(write: Write) -> None:
+    path = write("t.csv", 'a,b\n1,2\n3,"four\n5,6\n7,8\n')
+    assert f"{path}:3: a quote is opened in this row and never closed" in mistake(path)
+
+
+def test_an_unclosed_quote_names_its_line_though_another_quote_follows(write: Write) -> None:
+    path = write("t.csv", 'a,b\n1,2\n3,"four\n5,6\n7,"eight"\n')
+    message = mistake(path)
+    assert f"{path}:3: a quote is opened in this row and never closed" in message
+    assert "line 5" in message
+
+
+def test_a_quote_amid_a_cell_names_its_line(write: Write) -> None:
+    path = write("t.csv", 'a,b\n1,2\n3,"four" five\n')
+    assert mistake(path).startswith(f"{path}:3: ")
+
+
+def test_a_cell_may_be_larger_than_csv_thinks(write: Write) -> None:
+    csv.field_size_limit(131_072)
+    assert cells(write("t.csv", f"a\n{'x' * 200_000}\n")) == [{"a": "x" * 200_000}]
+
+
+@pytest.mark.parametrize(
+    ("start", "unit", "remedy"),
+    [("a\n1\n", "x" * 99, "longer than"), ('a\n1\n"', "x" * 98 + "\n", "never closed within")],
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_giant_row_is_refused_without_being_held(
+    write: Write, start: str, unit: str, remedy: str, suffix: str
+) -> None:
+    if suffix == "jsonl":
+        start, remedy = '{"a": 1}\n{}\n"', "longer than"
+        unit = "x" * 99
+    path = write(f"t.{suffix}.gz", start + unit * (8 * MAX_ROW_CHARS // 99))
+    tracemalloc.start()
+    message = mistake(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert message.startswith(f"{path}:3: ")
+    assert remedy in message
+    # csv holds a cell in four bytes a character and doubles its room; the file is twice as much.
+    assert peak < 16 * MAX_ROW_CHARS
+
+
+def test_a_json_line_that_is_no_object_names_its_line(write: Write) -> None:
+    for bad in ("{'a': 1}", "[1]", '"a"', "null", "[" * 100_000, '{"a": ' + "9" * 5000 + "}"):
+        path = write("t.jsonl", '{"a": 1}\n\n' + bad + "\n")
+        message = mistake(path)
+        assert message.startswith(f"{path}:3: not ")
+        assert len(message) < len(path) + 250
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz"])
+@pytest.mark.parametrize("content", ["", "\n\n", "\ufeff"])
+def test_an_empty_file_is_named(write: Write, suffix: str, content: str) -> None:
+    path = write(f"t{suffix}", content)
+    assert mistake(path).startswith(f"{path} is empty")
+
+
+def test_a_header_alone_is_named(write: Write) -> None:
+    path = write("t.csv", "a,b\n\n")
+    assert mistake(path).startswith(f"{path} has a header and no rows")
+
+
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.jsonl.gz", "t.parquet.gz"])
+@pytest.mark.parametrize("keep", ["half", "none"])
+def test_a_broken_gzip_file_is_named(tmp_path: Path, name: str, keep: str) -> None:
+    packed = gzip.compress("\n".join(map(str, range(9999))).encode())
+    path = tmp_path / name
+    path.write_bytes(packed[: len(packed) // 2] if keep == "half" else b"a,b\n1,2\n")
+    assert mistake(str(path)).startswith(f"{path} is not a whole gzip file")
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    for path in (str(tmp_path / "none.csv"), "", "a/b.csv", "../x", "a/b/c", "none"):
+        assert mistake(path).startswith(f"no such file or folder: {path}")
+    assert "no tables given" in mistake([])
+
+
+def test_a_file_that_is_no_table_is_told_the_suffixes(write: Write) -> None:
+    assert ".csv, .tsv, .jsonl, .ndjson, .parquet" in mistake(write("t.txt", "a"))
+
+
+def test_a_folder_gives_its_own_tables_by_name(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "d.csv").mkdir()
+    write("b.csv", "a\n1\n")
+    write("a.jsonl", '{"a": 1}')
+    for other in ("in/c.csv", "._b.csv", "readme.txt"):
+        write(other, "a\n1\n")
+    names = [table.name for table in open_tables(str(tmp_path))]
+    assert names == [str(tmp_path / "a.jsonl"), str(tmp_path / "b.csv")]
+
+
+def test_a_folder_without_tables_is_told_the_suffixes(tmp_path: Path) -> None:
+    assert f"{tmp_path} has no tables" in mistake(str(tmp_path))
+    assert ".parquet" in mistake(str(tmp_path))
+
+
+def test_an_unreadable_file_or_folder_is_named(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("t.csv", "a\n1\n")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", refuse)
+    monkeypatch.setattr("careergpt.data.encodings.open", refuse, raising=False)
+    assert mistake(path) == f"{path} cannot be read: Permission denied"
+    assert mistake(str(tmp_path)) == f"{tmp_path} cannot be read: Permission denied"
+
+
+def test_several_sources_are_read_in_their_order(write: Write) -> None:
+    second, first = write("b.csv", "a\n1\n"), write("a.csv", "a\n1\n")
+    assert [table.name for table in open_tables([second, first])] == [second, first]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_parquet_gives_its_rows_by_number(tmp_path: Path, packed: bool) -> None:
+    buffer = io.BytesIO()
+    table = pa.table({"a": [1, None], "b": [["x", "y"], []], "c": ["é", "NA"]})
+    parquet.write_table(table, buffer)
+    path = tmp_path / ("t.parquet.gz" if packed else "t.parquet")
+    path.write_bytes(gzip.compress(buffer.getvalue()) if packed else buffer.getvalue())
+    found = only(str(path))
+    assert (found.columns, found.encoding) == (("a", "b", "c"), "")
+    assert list(found.rows()) == [
+        RawRow(f"{path}:row 1", {"a": "1", "b": ["x", "y"], "c": "é"}),
+        RawRow(f"{path}:row 2", {"a": None, "b": [], "c": "NA"}),
+    ]
+
+
+def test_broken_and_empty_parquet_files_are_named(write: Write, tmp_path: Path) -> None:
+    path = write("t.parquet", "a,b\n1,2\n" * 9)
+    assert mistake(path).startswith(f"{path} is no whole Parquet file")
+    parquet.write_table(pa.table({"a": pa.array([], pa.string())}), path)
+    assert mistake(path).startswith(f"{path} has a header and no rows")
+
+
+def test_a_hub_name_gives_all_splits_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    splits = datasets.DatasetDict(
+        {
+            "train": datasets.Dataset.from_dict({"a": ["x", None], "b": [["p"], []]}),
+            "test": datasets.Dataset.from_dict({"a": ["y"], "b": [["q"]]}),
+        }
+    )
+    monkeypatch.setattr(datasets, "load_dataset", {"owner/jobs": splits}.__getitem__)
+    table = only("owner/jobs")
+    assert (table.name, table.columns, table.encoding) == ("owner/jobs", ("a", "b"), "")
+    assert list(table.rows()) == [
+        RawRow("owner/jobs:train:row 1", {"a": "x", "b": ["p"]}),
+        RawRow("owner/jobs:train:row 2", {"a": None, "b": []}),
+        RawRow("owner/jobs:test:row 1", {"a": "y", "b": ["q"]}),
+    ]
+    assert content_digest("owner/jobs") == content_digest(["owner/jobs"])
+
+
+def test_a_hub_that_fails_is_one_line_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ConnectionError("Could not reach the hub.\nTraceback follows")
+
+    monkeypatch.setattr(datasets, "load_dataset", fail)
+    message = mistake("owner/jobs")
+    assert message.startswith("no such file or folder: owner/jobs;")
+    assert "Could not reach the hub" in message
+    assert message.endswith("An offline machine needs a local file")
+
+
+def test_a_folder_wins_over_the_hub(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "owner" / "jobs").mkdir(parents=True)
+    write("owner/jobs/t.csv", "a\n1\n")
+    monkeypatch.chdir(tmp_path)
+    assert only("owner/jobs").name == "owner/jobs/t.csv"
+
+
+def test_the_digest_follows_bytes_names_and_order_but_not_folders(
+    write: Write, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    one, two = write("a.csv", "a\n1\n"), write("b.csv", "a\n2\n")
+    assert content_digest(one) == content_digest(write("other/a.csv", "a\n1\n"))
+    digests = [content_digest(source) for source in (one, two, [one, two], [two, one])]
+    digests.append(content_digest(write("a.csv", "a\n2\n")))
+    assert len(set(digests)) == len(digests)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=2, max_size=2),
+        min_size=1,
+        max_size=5,
+    ),
+    st.sampled_from([",", ";", "\t"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_what_csv_writes_is_read_back(
+    tmp_path: Path, rows: list[list[str]], delimiter: str, encoding: str
+) -> None:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, delimiter=delimiter).writerows([["first", "second"], *rows])
+    path = tmp_path / "t.csv"
+    path.write_bytes(buffer.getvalue().encode(encoding))
+    assert cells(str(path)) == [dict(zip(("first", "second"), row, strict=True)) for row in rows]
