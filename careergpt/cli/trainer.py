@@ -78,7 +78,7 @@ class CareerCLI(LightningCLI):
         """The Trainer's methods that are verbs, and their arguments that are not options."""
         return {
             "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only"},
-            "validate": {"model", "dataloaders", "datamodule", "weights_only", "verbose"},
+            "validate": {"model", "datamodule"},
             "test": {"model", "datamodule"},
             "predict": {"model", "datamodule"},
         }
@@ -102,6 +102,8 @@ class CareerCLI(LightningCLI):
         config = self.config[self.config.subcommand]
         asked, root = config.get("ckpt_path"), config.trainer.default_root_dir
         self._resuming = bool(asked)
+        if asked and root is None and Path(asked).is_dir():
+            root = config.trainer.default_root_dir = asked  # A run goes on in its own folder.
         if asked:
             found = find_checkpoint(asked, Path(root) if root else None)
             if found is None:
@@ -148,17 +150,23 @@ class CareerCLI(LightningCLI):
         command = shlex.join(["python", "main.py", *self._words])
         samples = self._get(self.config_init, "samples")
         limit = self._get(self.config_init, "titles").limit
+        self._finish = FinishRun(folder, command, limit, samples)
         callbacks = [
             *_listed(config.callbacks),
             Throughput(),
             LearningRateMonitor(logging_interval="step"),
-            FinishRun(folder, command, limit, samples),
+            self._finish,
         ]
         if config.enable_checkpointing is not False:
             callbacks += _checkpoints(Path(folder) / "checkpoints")
         return super().instantiate_trainer(
             logger=[MetricsLog(folder), *loggers], callbacks=callbacks
         )
+
+
+    def after_fit(self) -> None:
+        """Tells what came out, below the finished progress bar; LightningCLI calls it."""
+        print("\n".join(self._finish.told))
 
 
 def _listed(configured: Any) -> list[Any]:
@@ -191,4 +199,5 @@ def _quiet() -> None:
         ".*isinstance.treespec, LeafSpec.*",
     ):
         warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -119,10 +119,21 @@ def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped
         value = _value(field, [row.cells.get(column) for column in columns], rules)
         if value:
             fields[field] = value
-    missing = [missing_from(task, fields) for task in rules.tasks.values()]
+    missing = [missing_from(task, fields) for task in _served_tasks(row, rules)]
     if all(missing):
-        return Dropped(f"no {min(missing, key=len)[0]}")
+        return Dropped(f"no {min(missing, key=len)[0]}" if missing else "no field of any task")
     return Record(digest(*_flatten(fields)), fields)
+
+
+def _served_tasks(row: RawRow, rules: RecordRules) -> list[Task]:
+    """The tasks whose fields have a column in the row's table: what it lacks is not a reason."""
+    return [
+        task
+        for task in rules.tasks.values()
+        if all(
+            any(column in row.cells for column in rules.columns[field]) for field in fields_of(task)
+        )
+    ]
 
 
 def digest(*parts: str) -> str:
@@ -157,7 +168,10 @@ def _items(field: str, cell: str | list[str], separator: str | None) -> tuple[st
     items = [item for item in map(clean, cell) if not is_missing(item)]
     if field in TITLES:
         return tuple(items)  # Holding the same title twice is a move too.
-    return tuple({item.casefold(): item for item in reversed(items)}.values())[::-1]
+    first: dict[str, str] = {}
+    for item in items:
+        first.setdefault(item.casefold(), item)
+    return tuple(first.values())
 
 
 def _text(field: str, cell: str, rules: RecordRules) -> str:
@@ -167,4 +181,6 @@ def _text(field: str, cell: str, rules: RecordRules) -> str:
         text = clean_title(cell)
     else:
         text = clean_text(cell, mask_contacts=rules.mask_contacts)
+    if field == "company_name":
+        text = text.partition("\n")[0]  # Some scrapes put a rating below the name.
     return "" if is_missing(text) else text

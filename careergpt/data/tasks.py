@@ -10,6 +10,7 @@ import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from careergpt.errors import InputError
@@ -17,7 +18,7 @@ from careergpt.errors import InputError
 Field = str | tuple[str, ...]
 Fields = Mapping[str, Field]
 
-_SLOT = re.compile(r"(?P<field>\w+)(?:\[(?P<key>-?\d*(?P<slice>:-?\d*)?)\])?")
+_SLOT = re.compile(r"(?P<field>\w+)(?:\[(?P<key>-?\d+|(?:-?\d+)?:(?:-?\d+)?)\])?")
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def text_of(pieces: Iterable[Piece]) -> str:
     return "".join(piece.text for piece in pieces)
 
 
+@cache
 def parse_template(template: str) -> tuple[Slot, ...]:
     """The template's slots, in order; the last may be literal text alone.
 
@@ -87,7 +89,7 @@ def parse_template(template: str) -> tuple[Slot, ...]:
         match = _SLOT.fullmatch(name)
         if match is None or conversion:
             raise InputError(
-                f"template {template!r}: cannot read the placeholder {{{name}}}; "
+                f"template {template!r}: cannot read the placeholder {name!r}; "
                 "write {field}, {field[0]} or {field[1:]: > }"
             )
         slots.append(Slot(literal, match["field"], match["key"] or "", joiner or ", "))
@@ -124,9 +126,9 @@ def prompt_completion(name: str, task: Task, fields: Fields) -> PromptCompletion
         return None
     prompt = _render(task.prompt, fields)
     completion = _render(task.completion, fields)
-    if not text_of(prompt)[-1:].isspace():
+    first = completion[0]
+    if not (text_of(prompt)[-1:].isspace() or first.text[:1].isspace()):
         # The space belongs to the completion: GPT-2's tokens carry it.
-        first = completion[0]
         completion = (Piece(" " + first.text, first.item_of), *completion[1:])
     return PromptCompletion(name, prompt, completion)
 

@@ -34,7 +34,7 @@ class Decoding:
         seed: Other seeds, other samples; the same seed, the same.
     """
 
-    max_new_tokens: int = 200
+    max_new_tokens: int = 256
     greedy: bool = False
     temperature: float = 0.8
     top_k: int = 0

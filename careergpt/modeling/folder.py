@@ -87,8 +87,10 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
 
 
 def context_of(config: PretrainedConfig) -> int:
-    """The longest input in tokens that the model reads."""
-    return int(getattr(config, "max_position_embeddings", 0) or 1024)
+    """The longest input in tokens that the model reads, all of it at once."""
+    positions = int(getattr(config, "max_position_embeddings", 0) or 1024)
+    # Attention by segment knows no window: no example may be longer than one.
+    return min(positions, getattr(config, "sliding_window", None) or positions)
 
 
 def set_dropout(config: PretrainedConfig, dropout: float, attention_dropout: float) -> None:
@@ -131,7 +133,9 @@ def build_model(config: PretrainedConfig, pretrained: str | None) -> PreTrainedM
 
 def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     try:
         # A checkpoint in bf16 would load as bf16: weights are fp32, precision is the Trainer's.
         loader: Any = AutoModelForCausalLM
@@ -192,7 +196,7 @@ def save_model(
     from transformers import GenerationConfig
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # A file is written in a blink, below the training's own bar.
+    logging.disable_progress_bar()  # Its bars would break up the training's own.
     folder.mkdir(parents=True, exist_ok=True)
     end = tokenizer.eos_token_id
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end, **decoding)

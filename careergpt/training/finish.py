@@ -37,7 +37,7 @@ class FinishRun(Callback):
         """
         self._folder, self._command = Path(folder), command
         self._limit, self._samples = titles_limit, samples
-        self._told: list[str] = []
+        self.told: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Keeps a starting model that is random: no name leads back to it."""
@@ -46,7 +46,7 @@ class FinishRun(Callback):
             self._save(pl_module, trainer, self._folder / "baseline", card)
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Loads the best weights, measures, writes, tells."""
+        """Loads the best weights, measures, writes, and notes what to tell."""
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if best:
             state = torch.load(best, map_location=pl_module.device, weights_only=True)
@@ -66,12 +66,7 @@ class FinishRun(Callback):
             self._samples.last,
         )
         self._save(pl_module, trainer, self._folder / "model", card)
-        self._told = self._lines(evidence, trainer)
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Prints what came out, below the finished progress bar."""
-        print("\n".join(self._told))
-        self._told = []
+        self.told = self._lines(evidence, trainer)
 
     def _save(self, module: Any, trainer: Any, folder: Path, card: str) -> None:
         data = trainer.datamodule
@@ -115,14 +110,16 @@ class FinishRun(Callback):
         pairs = title_pairs(
             records, task, module.tokenizer, data.max_length, limit=self._limit, seed=0
         )
-        if len(pairs) < 2:
+        if len({pair.title.casefold() for pair in pairs}) < 2:
             return None
         members = data.members(TRAIN)
         own = members[data.store.task[members] == number]
         with trainer.precision_plugin.forward_context():
             rows = (data.store.token_ids(example) for example in own)
             evidence = title_evidence(module.model, pairs, rows)
-        write_json(self._folder / "titles.json", evidence._asdict())
+        write_json(
+            self._folder / "titles.json", {**evidence._asdict(), "gain": evidence.gain._asdict()}
+        )
         return evidence
 
     def _lines(self, evidence: TitleEvidence | None, trainer: Any) -> list[str]:

@@ -21,7 +21,7 @@ from careergpt.training.logs import Wandb
 DEFAULT_PROMPTS = [
     "Tell me about the qualifications required for a Data scientist.",
     "Tell me about the qualifications required for a Registered nurse.",
-    "Tell me about the qualifications required for a Electrician.",
+    "Tell me about the qualifications required for a Truck driver.",
 ]
 
 

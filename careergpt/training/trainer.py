@@ -13,10 +13,28 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from careergpt.data.store import write_json
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
+from careergpt.training.words import quality_table
 
 
 class CareerTrainer(Trainer):
     """Lightning's Trainer; `test` can write its table, `predict` writes its answers."""
+
+    def validate(  # type: ignore[override]
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule,
+        ckpt_path: str | None = None,
+    ) -> Any:
+        """Score a model on the validation split: loss, perplexity, accuracy, bits a byte, by task.
+
+        Args:
+            model: The module.
+            datamodule: The data.
+            ckpt_path: Weights of a training checkpoint instead of the model's own.
+        """
+        results = super().validate(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
+        self._print_quality(model)
+        return results
 
     def test(  # type: ignore[override]
         self,
@@ -34,7 +52,8 @@ class CareerTrainer(Trainer):
             json: Write the table of results to this file.
         """
         _check_writable(json)
-        results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path)
+        results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
+        self._print_quality(model)
         if json is not None and self.is_global_zero:
             rows = [
                 {"task": task or "all", "row": "model", "n": q.examples, **q._asdict()}
@@ -66,6 +85,10 @@ class CareerTrainer(Trainer):
             _write_answers(Path(out), answers)
             print(f"{len(answers)} answers are in {out}")
         return answers
+
+    def _print_quality(self, model: Any) -> None:
+        if self.is_global_zero:
+            print(quality_table(model.last_quality))
 
     def _gathered(self, own: list[Generated]) -> list[Generated]:
         if self.world_size == 1:

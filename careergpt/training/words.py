@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from careergpt.compare.titles import TitleEvidence
+from careergpt.training.metrics import Quality
+
+
+def quality_table(quality: Mapping[str, Quality]) -> str:
+    """How well completions are foretold: all together, then by task."""
+    lines = [
+        f"{'task':10}{'examples':>10}{'tokens':>12}{'loss':>9}{'perplexity':>12}"
+        f"{'accuracy':>10}{'bits/byte':>11}"
+    ]
+    lines += [
+        f"{task or 'all':10}{q.examples:>10,}{q.tokens:>12,}{q.loss:>9.4f}{q.perplexity:>12.2f}"
+        f"{q.accuracy:>10.3f}{q.bits_per_byte:>11.3f}"
+        for task, q in quality.items()
+    ]
+    return "\n".join(lines)
 
 
 def evidence_text(evidence: TitleEvidence | None) -> str:

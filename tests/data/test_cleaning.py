@@ -33,7 +33,7 @@ FRAGMENTS = st.sampled_from(
         "\x00",
         "\u200b",
         "\ufeff",
-        "�",
+        "\ud800",
         "\xa0",
         "\r\n",
         "\n",

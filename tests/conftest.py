@@ -1,0 +1,119 @@
+"""What all tests share: shapes checked, no network, two cores, one tokenizer, small tables."""
+
+import csv
+import json
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Before anything imports torch or transformers: they read these once.
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="2")
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+# Shapes and types in the package's signatures are checked at each call, under pytest only;
+# a whole number is a float too, as in Python's own typing.
+install_import_hook(
+    "careergpt", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+torch.set_num_threads(2)
+
+TOKENIZER = Path(__file__).parents[1] / "data" / "tokenizer"
+
+POSITIONS = {
+    "Registered nurse": "wound care; patient assessment; medication; charting; triage; empathy",
+    "Welder": "arc welding; blueprint reading; grinding; metal cutting; safety checks; rigging",
+    "Primary teacher": "lesson planning; classroom care; phonics; assessment; storytelling; art",
+    "Truck driver": "route planning; load securing; night driving; paperwork; reversing; fuel care",
+    "Paralegal": "legal research; filing; contract drafting; case notes; interviews; evidence",
+    "Data analyst": "SQL; statistics; spreadsheets; chart design; reporting; data cleaning",
+}
+MOVES = {
+    "Nursing assistant": ["Registered nurse"],
+    "Registered nurse": ["Nurse manager", "Triage nurse"],
+    "Apprentice welder": ["Welder"],
+    "Welder": ["Master welder", "Welding inspector"],
+    "Data clerk": ["Data analyst"],
+    "Data analyst": ["Analytics manager", "Data scientist"],
+}
+STARTS = ["Nursing assistant", "Apprentice welder", "Data clerk"]
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> "PreTrainedTokenizerFast":
+    """The tokenizer of the embedded sample."""
+    from careergpt.data.tokens import load_tokenizer
+
+    return load_tokenizer(str(TOKENIZER))
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """A folder with postings.csv (60 rows, 6 titles) and careers.jsonl (30 rows), all usable."""
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    chance = random.Random(0)
+    with (folder / "postings.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["company_name", "position_title", "job_description", "skills"])
+        for number in range(60):
+            title = list(POSITIONS)[number % 6]
+            skills = chance.sample(POSITIONS[title].split("; "), 4)
+            company = f"{_word(chance)} {_word(chance)}".title()
+            writer.writerow([company, title, _description(chance, title, skills), "; ".join(skills)])
+    careers = (_career(chance, STARTS[number % 3]) for number in range(30))
+    lines = [json.dumps({"titles": titles}) + "\n" for titles in careers]
+    (folder / "careers.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: "PreTrainedTokenizerFast"
+) -> Path:
+    """A folder with a GPT-2 of random weights: 2 layers, 32 wide, the sample's tokenizer."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("models") / "tiny_gpt2"
+    end = tokenizer.eos_token_id
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = GPT2LMHeadModel(
+            GPT2Config(
+                vocab_size=len(tokenizer),
+                n_layer=2,
+                n_head=2,
+                n_embd=32,
+                n_positions=128,
+                bos_token_id=end,
+                eos_token_id=end,
+            )
+        )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _word(chance: random.Random) -> str:
+    """A made-up word: descriptions of them are no near-duplicates of each other."""
+    return "".join(chance.choice("bdfgklmnprst") + chance.choice("aeiou") for _ in range(3))
+
+
+def _description(chance: random.Random, title: str, skills: list[str]) -> str:
+    sites = " ".join(_word(chance) for _ in range(20))
+    return f"We need a {title.lower()} for {sites}. Skills: {', '.join(skills)}."
+
+
+def _career(chance: random.Random, title: str) -> list[str]:
+    titles = [title]
+    while title in MOVES:
+        title = chance.choice(MOVES[title])
+        titles.append(title)
+    return titles

@@ -1,0 +1,167 @@
+"""Laws of records: a row is clean text or a counted loss, and columns are found or named."""
+
+import pytest
+
+from careergpt.data.records import Dropped, Record, check_columns, digest, record_from
+from careergpt.data.tables import RaggedRow, RawRow, Table
+from careergpt.data.tasks import Task
+from careergpt.errors import InputError
+
+POSTING = {
+    "company_name": "Acme",
+    "position_title": "NURSE - Remote",
+    "job_description": "Care &amp; <b>kindness</b> matter here.",
+    "skills": "triage; charting; Triage; empathy",
+}
+
+
+def record(rules, cells, **asked) -> Record:
+    found = record_from(RawRow("t.csv:2", cells), rules(**asked))
+    assert isinstance(found, Record)
+    return found
+
+
+def reason(rules, cells, **asked) -> str:
+    found = record_from(RawRow("t.csv:2", cells), rules(**asked))
+    assert isinstance(found, Dropped)
+    return found.reason
+
+
+NONE = dict.fromkeys(POSTING)
+
+
+def table(*columns: str, name: str = "t.csv") -> Table:
+    return Table(name, columns, lambda: iter(()), "utf-8")
+
+
+def test_a_row_becomes_clean_text_and_lists(rules) -> None:
+    assert record(rules, POSTING).fields == {
+        "company_name": "Acme",
+        "position_title": "Nurse",
+        "job_description": "Care & kindness matter here.",
+        "skills": ("triage", "charting", "empathy"),
+    }
+
+
+@pytest.mark.parametrize("cell", [None, "", " ", "-1", "n/a", "N/A", "See job description", "<p>"])
+def test_a_cell_that_says_nothing_gives_no_field(rules, cell) -> None:
+    fields = record(rules, {**POSTING, "skills": cell}).fields
+    assert "skills" not in fields
+    assert "position_title" in fields
+
+
+@pytest.mark.parametrize(
+    ("cells", "why"),
+    [
+        ({**NONE, "position_title": "Nurse"}, "no job_description"),
+        ({**NONE, "job_description": "Care for patients."}, "no position_title"),
+        ({"titles": ["Nurse"]}, "no titles[1:]"),
+        ({"titles": ["n/a", "Nurse"]}, "no titles[1:]"),
+        ({**NONE, "titles": ["Nurse"]}, "no titles[1:]"),
+        ({"unknown": "text"}, "no field of any task"),
+    ],
+)
+def test_a_row_that_serves_no_task_is_dropped_for_what_it_lacks(rules, cells, why) -> None:
+    assert reason(rules, cells) == why
+
+
+def test_a_row_of_another_width_is_dropped_not_guessed(rules) -> None:
+    found = record_from(RaggedRow("t.csv:3", 3, 4), rules())
+    assert found == Dropped("more or fewer cells than the header")
+
+
+def test_the_first_column_with_text_wins(rules) -> None:
+    columns = {"position_title": ["title", "position"]}
+    other = {"job_description": POSTING["job_description"]}
+    for cells, title in [
+        ({"title": "Nurse", "position": "Welder"}, "Nurse"),
+        ({"title": "n/a", "position": "Welder"}, "Welder"),
+        ({"title": None, "position": "Welder"}, "Welder"),
+        ({"position": "Welder"}, "Welder"),
+    ]:
+        found = record(rules, {**other, **cells}, columns=columns)
+        assert found.fields["position_title"] == title
+    ignored = {**other, "title": "", "position_title": "Nurse"}
+    assert reason(rules, ignored, columns=columns) == "no position_title"
+
+
+def test_titles_keep_their_order_and_repetitions(rules) -> None:
+    cells = {"titles": ["Nurse", "Aide", "Nurse", "null", "NURSE"]}
+    assert record(rules, cells).fields["titles"] == ("Nurse", "Aide", "Nurse", "Nurse")
+
+
+def test_the_first_spelling_of_a_skill_stays(rules) -> None:
+    cells = {**POSTING, "skills": ["SQL", "Excel", "sql", "excel", "R"]}
+    assert record(rules, cells).fields["skills"] == ("SQL", "Excel", "R")
+
+
+def test_contacts_are_masked_unless_asked_not_to(rules) -> None:
+    cells = {**POSTING, "job_description": "Write to jane@example.org for more about this."}
+    assert "jane@example.org" not in record(rules, cells).fields["job_description"]
+    unmasked = record(rules, cells, mask_contacts=False)
+    assert "jane@example.org" in unmasked.fields["job_description"]
+
+
+def test_equal_rows_have_equal_ids_and_others_do_not(rules) -> None:
+    own = record(rules, POSTING).id
+    assert own == record(rules, dict(reversed(POSTING.items()))).id
+    for field in POSTING:
+        assert own != record(rules, {**POSTING, field: "Something else entirely"}).id
+
+
+def test_a_digest_knows_where_its_parts_end() -> None:
+    assert digest("ab", "c") != digest("a", "bc")
+    assert len(digest("x")) == 16
+    assert digest("\ud800")  # A lone surrogate is text too.
+
+
+def test_tables_with_several_headers_serve_together(rules) -> None:
+    columns = {"position_title": ["title", "position_title"], "job_description": ["text", "jd"]}
+    tables = [table("title", "text"), table("position_title", "jd"), table("titles")]
+    check_columns(tables, rules(columns=columns), list(columns))
+
+
+def test_a_missing_column_names_those_there_and_the_option(rules) -> None:
+    tasks = {"describe": Task("{position_title}", "{job_description}")}
+    with pytest.raises(InputError) as caught:
+        check_columns([table("title", "job_description")], rules(tasks))
+    assert str(caught.value) == (
+        "t.csv has no column 'position_title' (it has: title, job_description). "
+        "Map it: --data.columns.position_title=title"
+    )
+
+
+def test_a_mapped_column_that_no_table_has_is_refused(rules) -> None:
+    columns = {"position_title": ["titel", "name"]}
+    with pytest.raises(InputError, match=r"--data\.columns\.position_title: .*titel or name.*titles"):
+        check_columns([table("titles")], rules(columns=columns), ["position_title"])
+
+
+def test_a_header_twice_matters_only_where_it_is_mapped(rules) -> None:
+    twice = table("titles", "note", "note")
+    check_columns([twice], rules())
+    with pytest.raises(InputError, match="'note' 2 times; rename one, or map"):
+        check_columns([twice], rules(columns={"skills": "note"}))
+
+
+def test_read_rows_are_kept_or_dropped_for_a_reason(write_table, prepare) -> None:
+    plain = {"position_title": "Nurse", "job_description": "Care for people on ward one."}
+    rows = [
+        plain,
+        {**plain, "job_description": "Quite another text about night shifts."},
+        plain,
+        {**plain, "position_title": ""},
+        {**plain, "job_description": "n/a"},
+    ]
+    path = write_table(rows)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("Nurse,one,two\n")
+    counts = prepare(path).counts
+    assert (counts["read"], counts["kept"]) == (6, 2)
+    assert counts["dropped"] == {
+        "exact duplicate": 1,
+        "no position_title": 1,
+        "no job_description": 1,
+        "more or fewer cells than the header": 1,
+    }
+    assert counts["read"] == counts["kept"] + sum(counts["dropped"].values())

@@ -1,0 +1,258 @@
+"""Laws of decoding: the library's own greedy answers, repeatable samples, true probabilities."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    GPT2Config,
+    LlamaConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from careergpt.data.prompts import Prompt
+from careergpt.generation.decoding import Generated, generate
+from careergpt.generation.sampling import Decoding
+from careergpt.modeling.attention import SEGMENTS
+from careergpt.modeling.folder import build_model, pretrained_config
+
+CONTEXT, VOCABULARY = 48, 40
+END = 0
+GREEDY = Decoding(greedy=True, max_new_tokens=12)
+SAMPLED = Decoding(max_new_tokens=12, temperature=1.0, top_p=1.0)
+CONFIGS: dict[str, Callable[[], GPT2Config | LlamaConfig]] = {
+    # A small vocabulary, of which the end of text is a fortieth: some answers end, some do not.
+    "gpt2": lambda: GPT2Config(
+        vocab_size=VOCABULARY, n_layer=2, n_head=2, n_embd=32, n_positions=CONTEXT,
+        initializer_range=0.3, bos_token_id=END, eos_token_id=END,
+    ),
+    "llama": lambda: LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=CONTEXT,
+        initializer_range=0.3, bos_token_id=END, eos_token_id=END, pad_token_id=None,
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(params=CONFIGS)
+def model(request: pytest.FixtureRequest) -> PreTrainedModel:
+    """A tiny model of each family, with wide weights: no two tokens are about as likely."""
+    torch.manual_seed(1)
+    return build_model(CONFIGS[request.param](), None).eval()
+
+
+@pytest.fixture
+def prompts() -> list[Prompt]:
+    """Twenty prompts of 1 to 20 tokens."""
+    rng = np.random.default_rng(0)
+    return [
+        Prompt(place, f"id{place}", f"text {place}", tuple(rng.integers(1, 40, place + 1).tolist()))
+        for place in range(20)
+    ]
+
+
+@pytest.fixture
+def answer(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> Callable[[list[Prompt], Decoding], list[Generated]]:
+    """The answers of the tiny model."""
+    return lambda prompts, decoding: generate(model, tokenizer, prompts, decoding, CONTEXT)
+
+
+def library_greedy(model: PreTrainedModel, ids: tuple[int, ...], tokens: int) -> tuple[int, ...]:
+    """What the library's own class writes, one prompt at a time."""
+    other = AutoModelForCausalLM.from_config(model.config, attn_implementation="eager").eval()
+    other.load_state_dict(model.state_dict())
+    written = other.generate(
+        torch.tensor([ids]), do_sample=False, max_new_tokens=tokens, pad_token_id=END
+    )
+    return tuple(written[0, len(ids) :].tolist())
+
+
+def test_greedy_answers_are_the_library_s_token_for_token(
+    model: PreTrainedModel, prompts: list[Prompt], answer: Callable
+) -> None:
+    answers = answer(prompts, GREEDY)
+    for prompt, found in zip(prompts, answers, strict=True):
+        assert found.token_ids == library_greedy(model, prompt.token_ids, 12)
+    assert len({found.token_ids for found in answers}) > 10
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_an_answer_is_the_same_in_any_batch(
+    prompts: list[Prompt], answer: Callable, decoding: Decoding
+) -> None:
+    together = answer(prompts, decoding)
+    apart = [answer([prompt], decoding)[0] for prompt in prompts]
+    mixed = answer(prompts[::-2], decoding)
+    assert [a.token_ids for a in together] == [a.token_ids for a in apart]
+    assert [a.place for a in mixed] == sorted(p.place for p in prompts[::-2])
+    assert [a.token_ids for a in mixed] == [together[a.place].token_ids for a in mixed]
+    for one, other in zip(together, apart, strict=True):
+        assert one.log_probability == pytest.approx(other.log_probability, abs=1e-3)
+
+
+def test_answers_carry_their_prompts_in_order(prompts: list[Prompt], answer: Callable) -> None:
+    answers = answer(prompts, GREEDY)
+    assert [(a.place, a.id, a.prompt) for a in answers] == [(p.place, p.id, p.text) for p in prompts]
+
+
+def test_samples_repeat_with_a_seed_and_differ_between_seeds(
+    prompts: list[Prompt], answer: Callable
+) -> None:
+    first, again = answer(prompts, SAMPLED), answer(prompts, SAMPLED)
+    assert first == again
+    others = answer(prompts, Decoding(**{**vars(SAMPLED), "seed": 1}))
+    differing = sum(a.token_ids != b.token_ids for a, b in zip(first, others, strict=True))
+    assert differing > 15
+
+
+def test_samples_do_not_depend_on_the_global_generator(
+    prompts: list[Prompt], answer: Callable
+) -> None:
+    torch.manual_seed(0)
+    first = answer(prompts, SAMPLED)
+    torch.manual_seed(1)
+    assert answer(prompts, SAMPLED) == first
+
+
+def test_equal_prompts_at_different_places_are_answered_differently(
+    prompts: list[Prompt], answer: Callable
+) -> None:
+    same = [prompts[3]._replace(place=place) for place in range(8)]
+    assert len({found.token_ids for found in answer(same, SAMPLED)}) > 4
+
+
+def test_answers_end_with_the_end_of_text_or_at_the_limit(
+    prompts: list[Prompt], answer: Callable
+) -> None:
+    answers = answer([p._replace(place=i) for i, p in enumerate(prompts * 4)], SAMPLED)
+    assert {found.finish_reason for found in answers} == {"end", "length"}
+    for found in answers:
+        assert found.n_tokens == len(found.token_ids)
+        assert (found.token_ids[-1] == END) == (found.finish_reason == "end")
+        assert END not in found.token_ids[:-1]
+        assert found.finish_reason == "end" or found.n_tokens == 12
+
+
+def test_the_text_is_the_answer_s_tokens_without_the_end(
+    prompts: list[Prompt], answer: Callable, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    for found in answer(prompts, SAMPLED):
+        ids = [token for token in found.token_ids if token != END]
+        assert found.text == tokenizer.decode(ids).strip()
+        assert "endoftext" not in found.text
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED, Decoding(max_new_tokens=9, top_k=3)])
+def test_the_log_probability_is_the_sum_of_log_softmax(
+    model: PreTrainedModel, prompts: list[Prompt], answer: Callable, decoding: Decoding
+) -> None:
+    other = AutoModelForCausalLM.from_config(model.config, attn_implementation="eager").eval()
+    other.load_state_dict(model.state_dict())
+    for prompt, found in zip(prompts, answer(prompts, decoding), strict=True):
+        ids = torch.tensor([[*prompt.token_ids, *found.token_ids]])
+        with torch.no_grad():
+            logs = other(ids, use_cache=False).logits[0].double().log_softmax(-1)
+        start = len(prompt.token_ids)
+        expected = sum(logs[t - 1, ids[0, t]].item() for t in range(start, ids.shape[1]))
+        assert found.log_probability == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_no_answer_goes_beyond_the_context(answer: Callable, decoding: Decoding) -> None:
+    long = Decoding(**{**vars(decoding), "max_new_tokens": 500})
+    lengths = [1, 3, CONTEXT - 2, CONTEXT - 1, CONTEXT - 1]
+    prompts = [Prompt(place, "", "", (7,) * length) for place, length in enumerate(lengths)]
+    for prompt, found in zip(prompts, answer(prompts, long), strict=True):
+        reached = len(prompt.token_ids) + found.n_tokens
+        assert reached == CONTEXT if found.finish_reason == "length" else reached <= CONTEXT
+        assert found.n_tokens >= 1
+
+
+def test_a_long_neighbour_cuts_no_answer_short(answer: Callable) -> None:
+    short, long = Prompt(0, "", "", (5,)), Prompt(1, "", "", (7,) * (CONTEXT - 1))
+    assert answer([short, long], GREEDY)[0] == answer([short], GREEDY)[0]
+    assert answer([short, long], SAMPLED)[0].token_ids == answer([short], SAMPLED)[0].token_ids
+
+
+def test_the_model_is_left_as_it_was(
+    model: PreTrainedModel, prompts: list[Prompt], answer: Callable
+) -> None:
+    for training in (True, False):
+        model.train(training)
+        answer(prompts, GREEDY)
+        assert model.training == training
+        assert model.config._attn_implementation == SEGMENTS
+
+
+def test_dropout_is_off_while_answering(
+    model: PreTrainedModel, prompts: list[Prompt], answer: Callable
+) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+    model.train()
+    assert answer(prompts, GREEDY) == answer(prompts, GREEDY)
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        {"do_sample": True, "temperature": 0.01, "top_k": 1, "top_p": 0.1},
+        {"repetition_penalty": 9.0},
+        {"no_repeat_ngram_size": 1},
+        {"suppress_tokens": list(range(1, 30))},
+        {"bad_words_ids": [[token] for token in range(1, 30)]},
+        {"min_new_tokens": 12},
+        {"forced_eos_token_id": 7},
+        {"eos_token_id": list(range(40))},
+        {"max_new_tokens": 2, "max_length": 3},
+        {"num_beams": 3},
+        {"encoder_no_repeat_ngram_size": 1},
+        {"min_p": 0.9},
+        {"typical_p": 0.1},
+        {"sequence_bias": [[[5], 50.0]]},
+        {"begin_suppress_tokens": list(range(1, 30))},
+        {"exponential_decay_length_penalty": [1, 1.9]},
+        {"renormalize_logits": True},
+        {"num_return_sequences": 2},
+        {"return_dict_in_generate": True},
+        {"max_time": 0.0},
+        {"stop_strings": ["a", "e"]},
+        {"prompt_lookup_num_tokens": 3},
+        {"cache_implementation": "static"},
+    ],
+    ids=lambda defaults: next(iter(defaults)),
+)
+def test_the_folder_s_own_defaults_do_not_change_our_decoding(
+    tmp_path: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: list[Prompt],
+    answer: Callable,
+    defaults: dict,
+) -> None:
+    model.config.vocab_size = VOCABULARY
+    model.save_pretrained(tmp_path)
+    (tmp_path / "generation_config.json").write_text(json.dumps(defaults))
+    config = pretrained_config(str(tmp_path), _Small(tokenizer))
+    other = build_model(config, str(tmp_path)).eval()
+    for decoding in (GREEDY, SAMPLED):
+        found = generate(other, tokenizer, prompts, decoding, CONTEXT)
+        assert [a.token_ids for a in found] == [a.token_ids for a in answer(prompts, decoding)]
+
+
+class _Small:
+    """A tokenizer in nothing but its length, which is the tiny model's."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.eos_token_id = tokenizer.eos_token_id
+
+    def __len__(self) -> int:
+        return VOCABULARY
