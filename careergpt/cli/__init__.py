@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         if verb not in VERBS:
             raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}")
+        # Its retries are noise above the one line that says what could not be fetched.
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         # Tokenizers that were used before a fork would warn at every fork.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         if verb == "audit":

@@ -20,8 +20,8 @@ def run_folder(asked: str | None, config_name: str) -> Path:
     return Path("runs") / f"{config_name}-{stamp}"
 
 
-def claim_folder(folder: Path, resuming: bool) -> None:
-    """Makes the folder.
+def check_folder(folder: Path, resuming: bool) -> None:
+    """Looks before the work starts; the folder is made when there is something to write.
 
     Raises:
         InputError: It holds a run already, or cannot be written.
@@ -33,10 +33,9 @@ def claim_folder(folder: Path, resuming: bool) -> None:
             f"{folder} holds a run already: resume it with --ckpt_path last, or name another "
             "folder by --trainer.default_root_dir"
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the run's folder {folder}: {error.strerror}") from None
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(nearest, os.W_OK):
+        raise InputError(f"cannot write the run's folder {folder}: {nearest} is read-only for you")
 
 
 def find_checkpoint(asked: str, folder: Path | None) -> Path | None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 
 from careergpt.cli.parsing import OneLineParser, set_data_defaults
-from careergpt.cli.runs import claim_folder, find_checkpoint, run_folder
+from careergpt.cli.runs import check_folder, find_checkpoint, run_folder
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
@@ -28,7 +29,15 @@ from careergpt.training.trainer import CareerTrainer
 def run_trainer(words: Sequence[str]) -> None:
     """Runs `fit`, `validate`, `test` or `predict` as typed."""
     _quiet()
-    CareerCLI(words)
+    if any(word.partition("=")[0] == "--data.tokenizer" for word in words):
+        raise InputError(
+            "--data.tokenizer is for audit: here the tokenizer is the model's own, by "
+            "--model.pretrained or --model.scratch.tokenizer"
+        )
+    try:
+        CareerCLI(words)
+    except MisconfigurationException as error:
+        raise InputError(str(error)) from None
 
 
 class SaveRun(SaveConfigCallback):
@@ -65,7 +74,11 @@ class CareerCLI(LightningCLI):
             save_config_callback=SaveRun,
             trainer_class=CareerTrainer,
             # Our plan of batches knows its rank; the run's first validation is the first point.
-            trainer_defaults={"use_distributed_sampler": False, "num_sanity_val_steps": 0},
+            trainer_defaults={
+                "use_distributed_sampler": False,
+                "num_sanity_val_steps": 0,
+                "max_epochs": 3,
+            },
             seed_everything_default=0,
             parser_class=OneLineParser,
             args=self._words,
@@ -119,22 +132,32 @@ class CareerCLI(LightningCLI):
         if self.config.subcommand == "fit":
             named = Path(str(config.config[0])).stem if config.get("config") else "fit"
             folder = run_folder(config.trainer.default_root_dir, named)
-            claim_folder(folder, self._resuming)
+            check_folder(folder, self._resuming)
             config.trainer.default_root_dir = str(folder)
             self.save_config_kwargs = {"overwrite": self._resuming}
 
     def _take_settings(self, settings: dict[str, Any]) -> None:
         """What the folder says wins over the configuration, unless it was typed."""
+        verb = self.config.subcommand
+        configured = self.config[verb].as_dict()
         places = {"tasks": "data", "separators": "data", "decoding": "model"}
         for name, group in places.items():
-            if name in settings and not self._typed(f"--{group}.{name}"):
-                taken = {self.config.subcommand: {group: {name: settings[name]}}}
-                self.config = self.parser.parse_object(taken, self.config)
+            if name in settings:
+                taken = self._unless_typed(
+                    f"--{group}.{name}", settings[name], configured[group][name]
+                )
+                self.config = self.parser.parse_object({verb: {group: {name: taken}}}, self.config)
 
-    def _typed(self, option: str) -> bool:
-        return any(
-            word == option or word.startswith((f"{option}.", f"{option}=")) for word in self._words
-        )
+    def _unless_typed(self, option: str, told: Any, configured: Any) -> Any:
+        """What the folder tells, part by part, but for the parts that were typed."""
+        if any(word == option or word.startswith(f"{option}=") for word in self._words):
+            return configured
+        if not (isinstance(told, dict) and isinstance(configured, dict)):
+            return told
+        return {
+            key: self._unless_typed(f"{option}.{key}", part, configured.get(key))
+            for key, part in told.items()
+        }
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the logs, the checkpoints and the run's end to what is configured."""
@@ -162,7 +185,6 @@ class CareerCLI(LightningCLI):
         return super().instantiate_trainer(
             logger=[MetricsLog(folder), *loggers], callbacks=callbacks
         )
-
 
     def after_fit(self) -> None:
         """Tells what came out, below the finished progress bar; LightningCLI calls it."""

@@ -11,7 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from careergpt.data.rows import Batch, Budget, draw_examples, plan_batches
+from careergpt.data.rows import Batch, Budget, check_longest, draw_examples, plan_batches
 from careergpt.data.store import TokenStore
 
 IGNORED = -100
@@ -145,6 +145,9 @@ class BatchPlan(Sampler[PlannedBatch]):
         self._budget, self._weights, self._seed = budget, weights, seed
         self._rank, self._ranks, self._accumulated = rank, ranks, accumulated
         self._epoch = 0
+        if budget.tokens is not None:
+            # Of all members: a fractional weight may draw the longest in a later epoch.
+            check_longest(self._lengths[members], budget.tokens)
         # Weights that are whole numbers draw the same examples, and as many batches, every epoch.
         whole = weights is None or all(weight % 1 == 0 for weight in weights)
         self._count = max(len(self._plan(epoch, None)) for epoch in range(1 if whole else 4))

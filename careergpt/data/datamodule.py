@@ -102,6 +102,7 @@ class CareerDataModule(LightningDataModule):
         check_fractions(val_fraction, test_fraction)
         self.budget = _budget(pack, batch_tokens, batch_size)
         self.max_length = _max_length(max_length, context)
+        self._context = context or self.max_length
         _check_positive(prompts_per_batch=prompts_per_batch, min_count=min_count)
         self.separators = {**DEFAULT_SEPARATORS, **separators}
         self.rules = record_rules(columns or {}, self.separators, self.tasks, mask_contacts)
@@ -115,6 +116,7 @@ class CareerDataModule(LightningDataModule):
         self._cache = Path(cache)
         self.tokenizer_source = tokenizer
         self.store: TokenStore | None = None
+        self._record_file: RecordFile | None = None
 
     def prepare_data(self) -> None:
         """Fills the cache; Lightning calls it in one process."""
@@ -177,7 +179,7 @@ class CareerDataModule(LightningDataModule):
         """The prompts, in the input's order."""
         rank, ranks = self._rank()
         batches = prompt_batches(
-            self.questions, self.tokenizer, self._prompts_per_batch, self.max_length
+            self.questions, self.tokenizer, self._prompts_per_batch, self._context
         )
         return DataLoader(batches[rank::ranks], batch_size=None)  # type: ignore[arg-type]
 
@@ -207,13 +209,15 @@ class CareerDataModule(LightningDataModule):
     def _records(self) -> RecordFile:
         if self.source is None:
             raise InputError("no table given: name one with --data.source")
-        return prepare_records(
-            self.source,
-            self.rules,
-            self._cache,
-            workers=processes(self._processes),
-            typed_columns=self._typed_columns,
-        )
+        if self._record_file is None:
+            self._record_file = prepare_records(
+                self.source,
+                self.rules,
+                self._cache,
+                workers=processes(self._processes),
+                typed_columns=self._typed_columns,
+            )
+        return self._record_file
 
     def _tokens(self, records: RecordFile) -> Path:
         return prepare_tokens(

@@ -23,6 +23,7 @@ from careergpt.data.records import (
     check_columns,
     digest,
     record_from,
+    standard_key,
 )
 from careergpt.data.splits import unit_of
 from careergpt.data.store import read_arrow, rows_of, write_arrow, write_json
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # Part of every cache key: raise it when the same input would be prepared differently.
-_FORMAT = 1
+_FORMAT = 2
 
 NEAR_DUPLICATE = 0.8
 """Estimated Jaccard similarity of five-word shingles from which two descriptions are one."""
@@ -199,7 +200,7 @@ def _clean_rows(rows: Sequence[RawRow | RaggedRow], rules: RecordRules) -> list[
             cleaned.append(record)
             continue
         description = str(record.fields.get(DESCRIPTION, ""))
-        key, same_as, sketch = record.id, record.id, b""
+        key, same_as, sketch = standard_key(record), record.id, b""
         if description:
             title = " ".join(words_of(str(record.fields.get("position_title", ""))))
             key = digest(" ".join(words_of(description)) or description)
@@ -245,6 +246,7 @@ def _first_pass(
 ) -> Iterator[dict[str, list[Any]]]:
     """Cleaned rows without exact duplicates, counted as they go by."""
     seen: Counter[str] = Counter()
+    careers: Counter[str] = Counter()
     for table in tables:
         read_before, kept_before = counts["read"], counts["kept"]
         work = partial(_clean_rows, rules=rules)
@@ -260,9 +262,12 @@ def _first_pass(
                 if again and CAREER not in row.fields:
                     counts["dropped"]["exact duplicate"] += 1
                     continue
-                # Equal careers are different people: each has an id of its own.
-                own = f"{row.id}-{again}" if again else row.id
-                kept.append(row._replace(id=own, key=own if row.key == row.id else row.key))
+                # Equal careers are different people: each has an id and a split of its own.
+                key = row.key
+                if CAREER in row.fields and not row.signature:
+                    key = _numbered(key, careers[key])
+                    careers[row.key] += 1
+                kept.append(row._replace(id=_numbered(row.id, again), key=key))
             counts["kept"] += len(kept)
             if kept:
                 yield _columns(kept, schema)
@@ -270,6 +275,10 @@ def _first_pass(
         counts["tables"].append(
             {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
         )
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}-{number}" if number else name
 
 
 def _columns(rows: Sequence[_Cleaned], schema: pa.Schema) -> dict[str, list[Any]]:

@@ -17,6 +17,9 @@ TITLES = ("position_title", "titles")
 DESCRIPTION = "job_description"
 CAREER = "titles"
 
+# Read whatever the tasks ask for: a row's duplicates and its split depend on these alone.
+STANDARD = ("company_name", "position_title", DESCRIPTION, "skills", CAREER)
+
 
 class RecordRules(NamedTuple):
     """How a row becomes a record: everything that its text depends on.
@@ -53,9 +56,9 @@ def record_rules(
     tasks: Mapping[str, Task],
     mask_contacts: bool,
 ) -> RecordRules:
-    """The rules for every field that the tasks name; its column has its name unless mapped."""
+    """The rules for standard fields and those of the tasks; a column has its field's name."""
     fields = dict.fromkeys(
-        ["company_name", *(name for task in tasks.values() for name in fields_of(task)), *columns]
+        [*STANDARD, *(name for task in tasks.values() for name in fields_of(task)), *columns]
     )
     mapped = {}
     for field in fields:
@@ -90,24 +93,30 @@ def check_columns(tables: Sequence[Table], rules: RecordRules, typed: Iterable[s
 
 
 def _check_serves_a_task(table: Table, rules: RecordRules) -> None:
-    lacking = []
-    for task in rules.tasks.values():
-        gone = [
+    def lacking(task: Task) -> list[str]:
+        return [
             field
             for field in fields_of(task)
             if not any(column in table.columns for column in rules.columns[field])
         ]
-        lacking.append(gone)
-    nearest = min(lacking, key=len)
-    if not nearest:
+
+    tasks = list(rules.tasks.values())
+    if any(not lacking(task) for task in tasks):
         return
-    field = nearest[0]
-    wanted = " or ".join(repr(column) for column in rules.columns[field])
-    near = difflib.get_close_matches(field, table.columns, n=1, cutoff=0.3)
+    # The task that the table comes nearest to; the first where it comes near to none.
+    nearest = max(tasks, key=lambda task: len(fields_of(task)) - len(lacking(task)))
+    missing = lacking(nearest)
+    wanted = " and no ".join(" or ".join(map(repr, rules.columns[field])) for field in missing)
+    options = " ".join(f"--data.columns.{field}={_like(field, table)}" for field in missing)
     raise InputError(
         f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}). "
-        f"Map it: --data.columns.{field}={near[0] if near else 'COLUMN'}"
+        f"Map it: {options}"
     )
+
+
+def _like(field: str, table: Table) -> str:
+    """The table's column that is called most like the field."""
+    return next(iter(difflib.get_close_matches(field, table.columns, n=1, cutoff=0.3)), "COLUMN")
 
 
 def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped:
@@ -123,6 +132,12 @@ def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped
     if all(missing):
         return Dropped(f"no {min(missing, key=len)[0]}" if missing else "no field of any task")
     return Record(digest(*_flatten(fields)), fields)
+
+
+def standard_key(record: Record) -> str:
+    """What a record without a description is drawn by: whatever else the tasks name is left out."""
+    standard = {name: record.fields[name] for name in STANDARD if name in record.fields}
+    return digest(*_flatten(standard)) if standard else record.id
 
 
 def _served_tasks(row: RawRow, rules: RecordRules) -> list[Task]:

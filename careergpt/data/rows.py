@@ -7,6 +7,7 @@ each, of near-equal length. Either way every example lands in exactly one row.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,7 +41,8 @@ def draw_examples(
     drawn = []
     for task, weight in enumerate(weights):
         members = np.random.default_rng([seed, task]).permutation(np.flatnonzero(tasks == task))
-        whole, part = int(weight), round((weight % 1) * len(members))
+        # Rounded up, or the turns would not reach the last of few examples.
+        whole, part = int(weight), math.ceil((weight % 1) * len(members) - 1e-9)
         turn = (epoch * part + np.arange(part)) % max(len(members), 1)
         drawn += [np.tile(members, whole), members[turn]]
     return np.concatenate(drawn) if drawn else np.zeros(0, dtype=np.int64)
@@ -98,12 +100,7 @@ def _pack(
     bins: int | None,
 ) -> list[Row]:
     """Rows within the budget, balanced: longest first, each to the emptiest row (Graham, 1969)."""
-    longest = int(lengths[order].max(initial=0))
-    if longest > budget:
-        raise InputError(
-            f"data.batch_tokens is {budget}, but the longest example has {longest} tokens: "
-            f"raise it to at least {longest}, or lower data.max_length"
-        )
+    check_longest(lengths[order], budget)
     falling = order[np.argsort(-lengths[order], kind="stable")]
     if bins is not None:
         return _spread(lengths, falling, bins)
@@ -114,6 +111,16 @@ def _pack(
         if max(sum(int(lengths[example]) for example in row) for row in rows) <= budget:
             return rows
         count = max(count + 1, int(count * 1.01))
+
+
+def check_longest(lengths: Int[np.ndarray, " N"], budget: int) -> None:
+    """Raises InputError where an example is longer than a packed batch may be."""
+    longest = int(lengths.max(initial=0))
+    if longest > budget:
+        raise InputError(
+            f"data.batch_tokens is {budget}, but the longest example has {longest} tokens: "
+            f"raise it to at least {longest}, or lower data.max_length"
+        )
 
 
 def _spread(

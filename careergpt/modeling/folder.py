@@ -69,7 +69,6 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    _check_folder(source)
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
@@ -113,7 +112,7 @@ def build_model(config: PretrainedConfig, pretrained: str | None) -> PreTrainedM
     Raises:
         InputError: Weights are missing, or the model is not one that we can score.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, GenerationConfig
 
     from careergpt.modeling.attention import SEGMENTS
     from careergpt.modeling.checks import check_model
@@ -128,6 +127,8 @@ def build_model(config: PretrainedConfig, pretrained: str | None) -> PreTrainedM
         model = _load(pretrained, config)
     check_model(model, pretrained or "scratch")
     model.set_attn_implementation(SEGMENTS)
+    # The folder's own (bans, beams, …) would fill in whatever our decoding leaves unsaid.
+    model.generation_config = GenerationConfig()
     return model
 
 
@@ -155,7 +156,8 @@ def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
     return loaded
 
 
-def _check_folder(source: str) -> None:
+def check_folder(source: str) -> None:
+    """Raises InputError for a local folder that is missing or holds no model."""
     folder = Path(source)
     if folder.is_dir() and not (folder / "config.json").exists():
         inside = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, Trainer
 
 from careergpt.compare.titles import TITLE, TitleEvidence, title_evidence, title_pairs
 from careergpt.data.prepare import fields_of_row

@@ -21,6 +21,7 @@ from careergpt.generation.sampling import Decoding
 from careergpt.modeling.folder import (
     Scratch,
     build_model,
+    check_folder,
     context_of,
     pretrained_config,
     scratch_config,
@@ -71,6 +72,8 @@ class CareerModule(LightningModule):
         self.pretrained, self.decoding = pretrained, decoding
         self._lr, self._weight_decay, self._betas = lr, weight_decay, betas
         self._warmup, self._final_lr = warmup, final_lr
+        if pretrained is not None:
+            check_folder(pretrained)
         self.tokenizer_source = tokenizer_of(pretrained, scratch)
         self.tokenizer = load_tokenizer(self.tokenizer_source)
         if pretrained is None:

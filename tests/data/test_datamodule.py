@@ -1,11 +1,238 @@
-from careergpt.data.datamodule import CareerDataModule
+"""Laws of the data module: mistakes end it in one line, and its loaders show what they should."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from careergpt.data import prepare as preparing
+from careergpt.data.batches import IGNORED, TokenBatch
+from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
+from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL
+from careergpt.data.tasks import Task
+from careergpt.errors import InputError
 
 
-def test_smoke(tables, tokenizer, tiny_gpt2, tmp_path):
-    data = CareerDataModule(source=str(tables), tokenizer=str(tiny_gpt2), cache=str(tmp_path / "c"), context=128,
-        val_fraction=0.2, test_fraction=0.2, processes=1)
+def ready(data: CareerDataModule, stage: str = "fit") -> CareerDataModule:
     data.prepare_data()
-    data.setup("fit")
-    print(data.report())
-    for batch in data.train_dataloader():
-        print(batch.input_ids.shape, batch.n_scored)
+    data.setup(stage)
+    return data
+
+
+def train_batches(data: CareerDataModule, epoch: int = 0) -> list[TokenBatch]:
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+def examples(batches: list[TokenBatch]) -> list[int]:
+    return [example for batch in batches for example in batch.examples]
+
+
+def answers(data: CareerDataModule, task: str, epoch: int) -> dict[int, str]:
+    """The completions of a task's training examples as text."""
+    found = {}
+    for batch in train_batches(data, epoch):
+        for number, (row, start, end) in enumerate(batch.segments):
+            if batch.tasks[number] == list(data.tasks).index(task):
+                labels = batch.labels[row, start:end]
+                ids = labels[labels != IGNORED].tolist()
+                assert ids.pop() == data.tokenizer.eos_token_id
+                found[batch.examples[number]] = data.tokenizer.decode(ids)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pack": False, "batch_tokens": 100}, "batch_tokens does nothing with data.pack=false"),
+        ({"batch_size": 4}, "batch_size does nothing with data.pack=true"),
+        ({"batch_size": 0, "pack": False}, "batch_size must be 1 or more, found 0"),
+        ({"batch_tokens": 0}, "batch_tokens must be 1 or more, found 0"),
+        ({"max_length": 0}, "max_length must be 1 or more, found 0"),
+        ({"max_length": 129}, "max_length is 129, but the model reads 128 tokens at most"),
+        ({"prompts_per_batch": 0}, "prompts_per_batch must be 1 or more"),
+        ({"min_count": 0}, "min_count must be 1 or more"),
+        ({"val_fraction": 0.6, "test_fraction": 0.4}, "sum to less than 1"),
+        ({"tasks": {"mine": Task("{a", "{b}")}}, "cannot be read"),
+        ({"tasks": {}}, "no task of a weight above 0"),
+    ],
+)
+def test_settings_that_contradict_are_refused_at_once(data_module, settings, message) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        data_module(**settings)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "stage", "message"),
+    [
+        ({"source": None}, "fit", "no table given: name one with --data.source"),
+        ({"tokenizer": None}, "fit", "no tokenizer given: name one with --data.tokenizer"),
+        ({"splits": "all"}, "fit", "splits=all leaves no record to train on"),
+        ({"val_fraction": 0.0}, "fit", "none of its 90 records is in the val split"),
+        ({"val_fraction": 0.0}, "validate", "none of its 90 records is in the val split"),
+        ({"test_fraction": 0.0}, "test", "none of its 90 records is in the test split"),
+        ({"val_fraction": 0.999, "test_fraction": 0.0}, "fit", "is in the train split"),
+        ({"columns": {"skills": "abilities"}}, "fit", r"--data\.columns\.skills: no table has"),
+        ({"max_length": 2}, "fit", "split"),
+    ],
+)
+def test_data_that_serves_no_stage_is_refused_in_one_line(
+    data_module, settings, stage, message
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        ready(data_module(**settings), stage)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_budget_below_the_longest_example_is_refused(data_module) -> None:
+    data = ready(data_module(batch_tokens=100))
+    with pytest.raises(InputError, match=r"batch_tokens is 100, but the longest example has 1\d\d"):
+        data.train_dataloader()
+
+
+def test_splits_share_no_record_and_lose_none(data_module) -> None:
+    data = ready(data_module())
+    of_split = [set(data.store.record[data.members(split)].tolist()) for split in range(3)]
+    assert [len(records) for records in of_split] == np.bincount(data.split).tolist()
+    assert set().union(*of_split) == set(range(90))
+    assert sum(map(len, of_split)) == 90
+
+
+@pytest.mark.parametrize("settings", [{}, {"batch_tokens": 500}, {"pack": False, "batch_size": 3}])
+def test_each_loader_shows_every_example_of_its_split_once(data_module, settings) -> None:
+    data = ready(data_module(**settings))
+    for split, batches in [
+        (TRAIN, train_batches(data, 4)),
+        (VAL, list(data.val_dataloader())),
+        (TEST, list(data.test_dataloader())),
+    ]:
+        assert sorted(examples(batches)) == data.members(split).tolist()
+    sizes = [len(batch.input_ids) for batch in train_batches(data)]
+    assert max(sizes) == (3 if settings.get("batch_size") else 1)
+
+
+def test_all_records_are_unseen_with_splits_all(data_module) -> None:
+    data = ready(data_module(splits="all"), "test")
+    assert sorted(examples(list(data.test_dataloader()))) == list(range(len(data.store)))
+    assert data.report().splits == {"train": 0, "val": 0, "test": 90}
+
+
+def test_prompts_too_long_are_left_out_of_every_split(data_module) -> None:
+    data = ready(data_module(max_length=20))
+    lost = np.flatnonzero(data.store.length == 0)
+    assert len(lost)
+    members = np.concatenate([data.members(split) for split in range(3)])
+    assert sorted([*members, *lost]) == list(range(len(data.store)))
+
+
+def test_a_task_of_weight_0_is_neither_trained_nor_evaluated(data_module) -> None:
+    tasks = {**DEFAULT_TASKS, "path": Task("Career: {titles[0]}", "{titles[1:]}", 0)}
+    data = ready(data_module(tasks=tasks))
+    for batch in [*train_batches(data), *data.val_dataloader()]:
+        assert 3 not in batch.tasks
+
+
+def test_a_fractional_weight_thins_a_task_in_training_alone(data_module) -> None:
+    tasks = {**DEFAULT_TASKS, "skills": Task("Skills of a {position_title}?", "{skills}", 0.5)}
+    data = ready(data_module(tasks=tasks))
+
+    def shown(batches: list[TokenBatch]) -> np.ndarray:
+        return np.bincount(torch.cat([batch.tasks for batch in batches]), minlength=4)
+
+    seen = shown(train_batches(data))
+    assert seen[2] == -(-seen[0] // 2)
+    evaluated = shown(list(data.val_dataloader()))
+    assert evaluated[2] == evaluated[0]
+    both = examples(train_batches(data, 0)) + examples(train_batches(data, 1))
+    assert set(both) == set(data.members(TRAIN).tolist())
+
+
+def test_skills_change_order_with_the_epoch_and_stay_a_set(data_module) -> None:
+    data = ready(data_module())
+    first, second = answers(data, "skills", 0), answers(data, "skills", 1)
+    assert first == answers(data, "skills", 0)
+    assert first.keys() == second.keys()
+    for example, answer in first.items():
+        held = data.table["skills"][int(data.store.record[example])].as_py()
+        assert sorted(answer.strip().split(", ")) == sorted(held)
+        assert sorted(second[example].strip().split(", ")) == sorted(held)
+        assert answer.startswith(" ")
+    moved = sum(first[example] != second[example] for example in first)
+    assert moved > len(first) / 2
+
+
+def test_titles_keep_their_order_in_every_epoch(data_module) -> None:
+    data = ready(data_module())
+    first = answers(data, "path", 0)
+    assert first == answers(data, "path", 1)
+    for example, answer in first.items():
+        titles = data.table["titles"][int(data.store.record[example])].as_py()
+        assert answer == "".join(f" > {title}" for title in titles[1:])
+
+
+def test_skills_keep_their_order_in_evaluation_and_where_asked(data_module) -> None:
+    data = ready(data_module(shuffled=[]))
+    assert answers(data, "skills", 0) == answers(data, "skills", 1)
+    shuffled = ready(data_module())
+    for one, other in zip(data.val_dataloader(), shuffled.val_dataloader(), strict=True):
+        assert torch.equal(one.input_ids, other.input_ids)
+
+
+def test_the_cache_gives_the_batches_that_were_built(data_module, tmp_path, monkeypatch) -> None:
+    fresh = ready(data_module())
+    monkeypatch.setattr(preparing, "write_arrow", None)
+    cached = ready(data_module())
+    for epoch in (0, 1):
+        pairs = zip(train_batches(fresh, epoch), train_batches(cached, epoch), strict=True)
+        for one, other in pairs:
+            assert torch.equal(one.input_ids, other.input_ids)
+            assert torch.equal(one.labels, other.labels)
+            assert one.segments == other.segments
+
+
+def test_the_seed_decides_the_order_alone(data_module) -> None:
+    one, other = ready(data_module(seed=1)), ready(data_module(seed=2))
+    assert examples(train_batches(one)) != examples(train_batches(other))
+    assert sorted(examples(train_batches(one))) == sorted(examples(train_batches(other)))
+    assert (one.split == other.split).all()
+
+
+def trainer_of(rank: int, ranks: int) -> SimpleNamespace:
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    return SimpleNamespace(
+        global_rank=rank, world_size=ranks, accumulate_grad_batches=2, strategy=strategy
+    )
+
+
+def test_ranks_share_every_loader(data_module) -> None:
+    shares: list[list[int]] = [[], [], []]
+    prompts = []
+    for rank in range(2):
+        data = ready(data_module(batch_tokens=300, prompts_per_batch=3))
+        data.trainer = trainer_of(rank, 2)
+        loaders = train_batches(data), data.val_dataloader(), data.test_dataloader()
+        for share, batches in zip(shares, loaders, strict=True):
+            share += examples(list(batches))
+        assert len(train_batches(data)) % 2 == 0
+        data.setup("predict")
+        prompts += [prompt.place for batch in data.predict_dataloader() for prompt in batch]
+    for split, share in enumerate(shares):
+        assert sorted(share) == data.members(split).tolist(), SPLITS[split]
+    assert sorted(prompts) == list(range(len(data.questions)))
+
+
+def test_prompts_are_answered_in_order_and_need_no_table(data_module, tmp_path) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_text("Who?\nWhat?\nWhere?\n")
+    data = ready(data_module(source=None, prompts=str(path), prompts_per_batch=2), "predict")
+    batches = [[prompt.text for prompt in batch] for batch in data.predict_dataloader()]
+    assert batches == [["Who?", "What?"], ["Where?"]]
+
+
+def test_records_are_asked_where_no_prompts_are_given(data_module) -> None:
+    data = ready(data_module(splits="all"), "predict")
+    prompts = [prompt for batch in data.predict_dataloader() for prompt in batch]
+    assert [prompt.id for prompt in prompts] == data.table["id"].to_pylist()

@@ -133,7 +133,9 @@ def test_a_missing_column_names_those_there_and_the_option(rules) -> None:
 
 def test_a_mapped_column_that_no_table_has_is_refused(rules) -> None:
     columns = {"position_title": ["titel", "name"]}
-    with pytest.raises(InputError, match=r"--data\.columns\.position_title: .*titel or name.*titles"):
+    with pytest.raises(
+        InputError, match=r"--data\.columns\.position_title: .*titel or name.*titles"
+    ):
         check_columns([table("titles")], rules(columns=columns), ["position_title"])
 
 

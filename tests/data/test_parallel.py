@@ -1,0 +1,66 @@
+"""Laws of the parallel map: the order stays, few items are under way, errors come through."""
+
+import os
+from collections.abc import Sequence
+
+import pytest
+
+from careergpt.data.parallel import map_chunks, processes
+from careergpt.errors import InputError
+
+
+def doubled(chunk: Sequence[int]) -> list[int]:
+    return [2 * item for item in chunk]
+
+
+def where(chunk: Sequence[int]) -> int:
+    return os.getpid()
+
+
+def refuse_seven(chunk: Sequence[int]) -> list[int]:
+    if 7 in chunk:
+        raise InputError("seven is refused")
+    return list(chunk)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 23])
+def test_results_come_in_order_for_any_number_of_workers(workers: int, count: int) -> None:
+    results = map_chunks(doubled, range(count), workers=workers, chunk=5)
+    expected = [2 * item for item in range(count)]
+    assert list(results) == [expected[start : start + 5] for start in range(0, count, 5)]
+
+
+def test_one_chunk_starts_no_process_and_two_do() -> None:
+    assert list(map_chunks(where, range(5), workers=4, chunk=5)) == [os.getpid()]
+    assert os.getpid() not in list(map_chunks(where, range(6), workers=2, chunk=5))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_few_items_are_read_ahead(workers: int) -> None:
+    read = []
+
+    def stream():
+        for item in range(1000):
+            read.append(item)
+            yield item
+
+    results = map_chunks(doubled, stream(), workers=workers, chunk=10)
+    for chunk in range(5):
+        next(results)
+        assert len(read) <= 10 * (chunk + 1 + 2 * workers)
+    results.close()
+    assert len(read) < 100
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_a_worker_is_the_callers(workers: int) -> None:
+    results = map_chunks(refuse_seven, range(20), workers=workers, chunk=5)
+    assert next(results) == [0, 1, 2, 3, 4]
+    with pytest.raises(InputError, match="^seven is refused$"):
+        list(results)
+
+
+def test_processes_are_as_asked_or_as_many_as_cores() -> None:
+    assert processes(3) == 3
+    assert 1 <= processes(None) <= (os.cpu_count() or 1)

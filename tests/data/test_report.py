@@ -1,0 +1,130 @@
+"""Laws of the report: it adds up, it tells what a count by hand tells, and audit writes it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from careergpt.data.audit import audit
+from careergpt.data.report import DataReport, data_report, leaks
+from careergpt.data.splits import SPLITS
+from careergpt.errors import InputError
+
+COUNTS = {
+    "tables": [{"name": "a.csv", "encoding": "utf-8", "read": 10, "kept": 6}],
+    "read": 10,
+    "kept": 6,
+    "dropped": {"no skills": 1, "exact duplicate": 3},
+    "near_duplicates": {"pairs": 1, "groups": 1, "records": 2},
+}
+SPLIT = np.array([0, 0, 0, 0, 1, 2], dtype=np.int8)
+
+
+def report_of(store=None, min_count: int = 2) -> DataReport:
+    table = pa.table(
+        {
+            "group": [0, 0, 2, 3, 4, 5],
+            "key": list("abcdef"),
+            "company_name": ["Acme", "Acme", None, "Bram", "", None],
+            "position_title": ["Nurse", "nurse!", "Welder", None, "NURSE", "Cook"],
+            "skills": [["SQL", "sql."], ["SQL"], ["C"], None, ["C++"], ["R"]],
+            "titles": pa.nulls(6, pa.list_(pa.string())),
+        }
+    )
+    return data_report(COUNTS, table, SPLIT, store, ["describe", "path"], min_count)
+
+
+def test_rows_read_are_those_kept_and_those_dropped() -> None:
+    report = report_of()
+    assert report.read == report.kept + sum(report.dropped.values())
+    assert list(report.dropped) == ["exact duplicate", "no skills"]
+    assert sum(report.splits.values()) == report.kept
+    assert report.splits == {"train": 4, "val": 1, "test": 1}
+
+
+def test_values_are_counted_without_case_and_punctuation() -> None:
+    report = report_of()
+    assert report.companies == 2
+    assert tuple(report.values["position_title"]) == (3, 2, 1)
+    # A skill twice in one record is seen once; "C++" is no more than "C" by its words.
+    assert tuple(report.values["skills"]) == (3, 2, 1)
+    assert "titles" not in report.values
+
+
+def test_min_count_is_what_makes_a_value_known() -> None:
+    known = [report_of(min_count=count).values["position_title"].known for count in (1, 2, 3)]
+    assert known == [2, 1, 0]
+
+
+def test_tokens_are_counted_by_task(store_of) -> None:
+    lengths = [10, 20, 30, 40, 50, 0]
+    store = store_of(
+        [
+            {"token_ids": [1] * length, "record": record, "n_cut": cut, "n_prompt": 70}
+            for record, (length, cut) in enumerate(zip(lengths, [0, 0, 0, 7, 0, 0], strict=True))
+        ]
+    )
+    report = report_of(store)
+    assert list(report.tasks) == ["describe"]
+    task = report.tasks["describe"]
+    assert task.examples == {"train": 4, "val": 1, "test": 0}
+    assert (task.tokens_median, task.tokens_total, task.prompts_too_long) == (30, 150, 1)
+    assert task.tokens_p95 == pytest.approx(48)
+    assert (task.completions_cut, task.end_of_text_taught) == (1, pytest.approx(0.8))
+
+
+def test_without_a_tokenizer_the_report_says_what_is_missing() -> None:
+    assert "token counts need --data.tokenizer" in str(report_of())
+
+
+@pytest.mark.parametrize(
+    ("group", "keys", "split", "leaking"),
+    [
+        ([0, 1, 2], "abc", [0, 1, 2], 0),
+        ([0, 0, 2], "abc", [0, 0, 2], 0),
+        ([0, 0, 2], "abc", [0, 1, 2], 2),
+        ([0, 1, 2], "aba", [0, 1, 2], 2),
+        ([0, 0, 2, 3], "abbc", [0, 0, 1, 1], 2),
+    ],
+)
+def test_a_leak_is_a_group_or_a_text_in_two_splits(group, keys, split, leaking) -> None:
+    assert leaks(np.array(group), list(keys), np.array(split)) == leaking
+
+
+def test_the_embedded_kind_of_data_has_no_leak_and_adds_up(data_module) -> None:
+    report = data_module().report()
+    assert (report.read, report.kept, report.leaks_across_splits) == (90, 90, 0)
+    for task, count in [("describe", 60), ("position", 60), ("skills", 60), ("path", 30)]:
+        assert sum(report.tasks[task].examples.values()) == count
+    for split in SPLITS:
+        postings, careers = (report.tasks[task].examples[split] for task in ("skills", "path"))
+        assert report.splits[split] == postings + careers
+
+
+def test_audit_prints_and_writes_the_report(data_module, tmp_path, capsys) -> None:
+    out = tmp_path / "new" / "folder"
+    audit(data_module(), str(out))
+    printed = capsys.readouterr().out
+    for words in ("rows read", "records kept", "leaks across splits: 0", "describe", "path"):
+        assert words in printed
+    written = json.loads((out / "data_report.json").read_text())
+    assert (written["read"], written["leaks_across_splits"]) == (90, 0)
+    assert written["tasks"]["path"]["prompts_too_long"] == 0
+    assert written["values"]["position_title"]["distinct"] == 6
+
+
+def test_audit_needs_neither_a_tokenizer_nor_a_folder(data_module, tmp_path, capsys) -> None:
+    audit(data_module(tokenizer=None))
+    assert "token counts need" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "tables"]
+
+
+def test_audit_into_a_file_is_refused_before_any_work(data_module, tmp_path: Path) -> None:
+    path = tmp_path / "taken"
+    path.write_text("mine")
+    with pytest.raises(InputError, match="is a file: name a folder"):
+        audit(data_module(), str(path))
+    assert path.read_text() == "mine"
+    assert not (tmp_path / "cache").exists()
