@@ -67,7 +67,9 @@ def tables(tmp_path: Path) -> Path:
             title = list(POSITIONS)[number % 6]
             skills = chance.sample(POSITIONS[title].split("; "), 4)
             company = f"{_word(chance)} {_word(chance)}".title()
-            writer.writerow([company, title, _description(chance, title, skills), "; ".join(skills)])
+            writer.writerow(
+                [company, title, _description(chance, title, skills), "; ".join(skills)]
+            )
     careers = (_career(chance, STARTS[number % 3]) for number in range(30))
     lines = [json.dumps({"titles": titles}) + "\n" for titles in careers]
     (folder / "careers.jsonl").write_text("".join(lines), encoding="utf-8")

@@ -245,12 +245,19 @@ class CareerDataModule(LightningDataModule):
         return np.asarray((self.split == split) | (self.splits == "all"))
 
     def _check_members(self, split: int) -> None:
-        if not len(self.members(split)):
+        if len(self.members(split)):
+            return
+        if records := int(self._is_member(split).sum()):
             raise InputError(
-                f"{self.source}: none of its {len(self.table)} records is in the {SPLITS[split]} "
-                "split: bring more rows, or change --data.val_fraction, --data.test_fraction or "
-                "--data.splits"
+                f"{self.source}: the {SPLITS[split]} split has {records} records and no example: "
+                f"their prompts leave no room within data.max_length ({self.max_length}), or "
+                "their tasks weigh 0"
             )
+        raise InputError(
+            f"{self.source}: none of its {len(self.table)} records is in the {SPLITS[split]} "
+            "split: bring more rows, or change --data.val_fraction, --data.test_fraction or "
+            "--data.splits"
+        )
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -51,7 +51,9 @@ class CompletionMetrics(Metric):
         """Adds a batch."""
         one = torch.ones_like(scores.nats)
         columns = (scores.nats, scores.tokens, scores.correct, scores.n_bytes, one)
-        self.totals.index_add_(0, scores.tasks, torch.stack([c.double() for c in columns], 1))
+        added = torch.stack([column.double() for column in columns], 1)
+        # Lightning's true half precisions convert every tensor of the module; the zeros survive it.
+        self.totals = self.totals.double().index_add(0, scores.tasks, added)
 
     def compute(self) -> dict[str, Quality]:
         """By task, for those that had examples, and "" for all together."""

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW
@@ -116,6 +118,21 @@ class CareerModule(LightningModule):
         # DDP has averaged over ranks.
         torch._foreach_mul_(gradients, (self.trainer.world_size * _SCALE / tokens).float())
         self.log("train/loss", (nats / tokens).float(), prog_bar=True)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips as Lightning does without mixed precision.
+
+        With it, Lightning refuses a fused optimizer, which would unscale fp16 gradients itself;
+        ours is fused only where nothing is scaled (`configure_optimizers`).
+        """
+        algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+        plugin = self.trainer.precision_plugin
+        Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, algorithm)
 
     def loss(self, batch: TokenBatch) -> TokenLoss:
         """Nats of the batch's completion tokens, and how many there are."""

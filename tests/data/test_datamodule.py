@@ -76,7 +76,7 @@ def test_settings_that_contradict_are_refused_at_once(data_module, settings, mes
         ({"test_fraction": 0.0}, "test", "none of its 90 records is in the test split"),
         ({"val_fraction": 0.999, "test_fraction": 0.0}, "fit", "is in the train split"),
         ({"columns": {"skills": "abilities"}}, "fit", r"--data\.columns\.skills: no table has"),
-        ({"max_length": 2}, "fit", "split"),
+        ({"max_length": 2}, "fit", r"train split has \d+ records and no example: their prompts"),
     ],
 )
 def test_data_that_serves_no_stage_is_refused_in_one_line(
