@@ -147,6 +147,11 @@ class CareerDataModule(LightningDataModule):
         elif stage == "predict":
             self.questions = prompts_of_records(self.table, self._is_member(TEST), self.tasks)
 
+    @property
+    def n_read(self) -> int:
+        """Rows that the tables have."""
+        return int(self._records().counts["read"])
+
     def members(self, split: int) -> np.ndarray:
         """Indices of the examples of a split, of the tasks that weigh something."""
         assert self.store is not None

@@ -13,6 +13,7 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from careergpt.data.store import write_json
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
+from careergpt.training.metrics import Quality
 from careergpt.training.words import quality_table
 
 
@@ -33,7 +34,7 @@ class CareerTrainer(Trainer):
             ckpt_path: Weights of a training checkpoint instead of the model's own.
         """
         results = super().validate(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
-        self._print_quality(model)
+        self._print_quality(model, datamodule)
         return results
 
     def test(  # type: ignore[override]
@@ -53,13 +54,9 @@ class CareerTrainer(Trainer):
         """
         _check_writable(json)
         results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
-        self._print_quality(model)
+        self._print_quality(model, datamodule)
         if json is not None and self.is_global_zero:
-            rows = [
-                {"task": task or "all", "row": "model", "n": q.examples, **q._asdict()}
-                for task, q in model.last_quality.items()  # type: ignore[union-attr,operator]
-            ]
-            write_json(Path(json), rows)
+            write_json(Path(json), [_row(*item) for item in quality_of(model).items()])
         return results
 
     def predict(  # type: ignore[override]
@@ -86,9 +83,11 @@ class CareerTrainer(Trainer):
             print(f"{len(answers)} answers are in {out}")
         return answers
 
-    def _print_quality(self, model: Any) -> None:
+    def _print_quality(self, model: LightningModule, datamodule: Any) -> None:
         if self.is_global_zero:
-            print(quality_table(model.last_quality))
+            quality = quality_of(model)
+            print(f"{datamodule.n_read:,} rows read, {quality[''].examples:,} examples scored")
+            print(quality_table(quality))
 
     def _gathered(self, own: list[Generated]) -> list[Generated]:
         if self.world_size == 1:
@@ -96,6 +95,17 @@ class CareerTrainer(Trainer):
         parts: list[list[Generated]] = [[] for _ in range(self.world_size)]
         torch.distributed.all_gather_object(parts, own)
         return [answer for part in parts for answer in part]
+
+
+def quality_of(model: Any) -> dict[str, Quality]:
+    """What the module's last evaluation found, by task; "" for all together."""
+    found: dict[str, Quality] = model.last_quality
+    return found
+
+
+def _row(task: str, quality: Quality) -> dict[str, Any]:
+    numbers = quality._asdict()
+    return {"task": task or "all", "row": "model", "n": numbers.pop("examples"), **numbers}
 
 
 def _write_answers(path: Path, answers: list[Generated]) -> None:

@@ -101,7 +101,10 @@ def batches_of(store, plan: BatchPlan, epoch: int = 0, **loading: int) -> list[T
     return list(DataLoader(dataset, sampler=plan, batch_size=None, **loading))
 
 
-def plan_of(store, budget=Budget(64, None), weights=(1.0,), **other: int) -> BatchPlan:
+PACKED = Budget(64, None)
+
+
+def plan_of(store, budget=PACKED, weights=(1.0,), **other: int) -> BatchPlan:
     members = np.arange(len(store))
     return BatchPlan(store, members, budget, weights=weights, seed=0, **other)
 
@@ -142,7 +145,7 @@ def test_no_first_token_of_an_example_is_scored_and_every_last_one_is(store_of) 
             assert batch.labels[row, end - 1] == END
 
 
-@pytest.mark.parametrize("budget", [Budget(64, None), Budget(None, 4)])
+@pytest.mark.parametrize("budget", [PACKED, Budget(None, 4)])
 @pytest.mark.parametrize(("ranks", "accumulated"), [(2, 1), (2, 2), (3, 1)])
 def test_ranks_partition_what_one_rank_would_accumulate(
     store_of, budget, ranks, accumulated
@@ -162,7 +165,7 @@ def test_ranks_partition_what_one_rank_would_accumulate(
     assert len(alone) % (ranks * accumulated) == 0
 
 
-@pytest.mark.parametrize("budget", [Budget(64, None), Budget(None, 4)])
+@pytest.mark.parametrize("budget", [PACKED, Budget(None, 4)])
 @pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (1.0, 0.3, 0.1), (2.5, 0.0, 0.7)])
 def test_every_epoch_has_as_many_batches_as_the_plan_promises(store_of, budget, weights) -> None:
     store = some_store(store_of, tasks=3)

@@ -224,6 +224,13 @@ def test_ranks_share_every_loader(data_module) -> None:
     assert sorted(prompts) == list(range(len(data.questions)))
 
 
+def test_accumulation_splits_no_evaluation_batch(data_module) -> None:
+    data = ready(data_module())
+    data.trainer = trainer_of(0, 1)
+    assert len(train_batches(data)) == 2
+    assert len(list(data.val_dataloader())) == 1
+
+
 def test_prompts_are_answered_in_order_and_need_no_table(data_module, tmp_path) -> None:
     path = tmp_path / "prompts.txt"
     path.write_text("Who?\nWhat?\nWhere?\n")

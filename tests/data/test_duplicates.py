@@ -76,6 +76,17 @@ def test_pairs_below_the_threshold_are_no_pairs() -> None:
     assert not list(near_pairs(pair, NEAR_DUPLICATE))
 
 
+def test_every_pair_is_at_least_as_similar_as_asked() -> None:
+    found = []
+    for seed in range(40):
+        words = text_of_words(seed)
+        edited = [*words[:170], *text_of_words(seed + 100, 30)]
+        pair = [signature(" ".join(words)), signature(" ".join(edited))]
+        found += [estimate for *_, estimate in near_pairs(pair, NEAR_DUPLICATE)]
+    assert 0 < len(found) < 40
+    assert min(found) >= NEAR_DUPLICATE
+
+
 def test_a_signature_is_the_same_on_every_machine() -> None:
     first = signature("We look for a nurse who is kind and patient.")[:4]
     assert first.dtype == np.uint32

@@ -57,7 +57,7 @@ def test_few_items_are_read_ahead(workers: int) -> None:
 def test_an_error_in_a_worker_is_the_callers(workers: int) -> None:
     results = map_chunks(refuse_seven, range(20), workers=workers, chunk=5)
     assert next(results) == [0, 1, 2, 3, 4]
-    with pytest.raises(InputError, match="^seven is refused$"):
+    with pytest.raises(InputError, match=r"^seven is refused$"):
         list(results)
 
 

@@ -93,6 +93,16 @@ def test_new_rows_that_resemble_no_old_row_move_nothing(
     assert before.items() <= moved.items()
 
 
+def test_the_order_of_rows_moves_nothing(write_table, prepare) -> None:
+    rows = [posting(seed) for seed in range(4)]
+    rows += [edited(row, 20 * place) for row in rows for place in range(1, 4)]
+    forth, back = (
+        prepare(write_table(table, f"{len(table)}{name}.csv")).units("job_description")
+        for name, table in (("forth", rows), ("back", rows[::-1]))
+    )
+    assert forth == back
+
+
 def test_new_careers_move_no_old_career(write_table, prepare) -> None:
     old, new = [career(seed) for seed in range(10)], [career(seed) for seed in range(10, 15)]
     before = prepare(write_table(old, "old.jsonl")).units("titles")
@@ -131,6 +141,7 @@ def test_equal_careers_are_different_people(write_table, prepare) -> None:
     found = prepare(write_table([career(0), career(1), career(0), career(0)], "careers.jsonl"))
     assert found.counts["kept"] == 4
     assert len({row["id"] for row in found.rows}) == 4
+    assert len({row["unit"] for row in found.rows}) == 4
     assert len({row["group"] for row in found.rows}) == 4
 
 

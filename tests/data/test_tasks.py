@@ -68,8 +68,10 @@ def test_braces_in_a_value_are_never_filled_in() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["{", "}", "{}", "{0!r}", "{a!r}", "{a.b}", "{a[b]}", "{a[1:2:3]}", "{a[-]}", "{a[-:]}"]
-    + ["{a[:-]}", "{a[]}", "{a b}", "{a\nb}", "{a[0]"],
+    [
+        *("{", "}", "{}", "{0!r}", "{a!r}", "{a.b}", "{a b}", "{a\nb}", "{a[0]", "{a[b]}"),
+        *("{a[1:2:3]}", "{a[-]}", "{a[-:]}", "{a[:-]}", "{a[]}"),
+    ],
 )
 def test_a_bad_template_is_one_clear_line(template: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -49,11 +49,11 @@ def model(request: pytest.FixtureRequest) -> PreTrainedModel:
 
 @pytest.fixture
 def prompts() -> list[Prompt]:
-    """Twenty prompts of 1 to 20 tokens."""
+    """Twelve prompts of 1 to 12 tokens."""
     rng = np.random.default_rng(0)
     return [
         Prompt(place, f"id{place}", f"text {place}", tuple(rng.integers(1, 40, place + 1).tolist()))
-        for place in range(20)
+        for place in range(12)
     ]
 
 
@@ -87,7 +87,7 @@ def test_greedy_answers_are_the_library_s_token_for_token(
     answers = answer(prompts, GREEDY)
     for prompt, found in zip(prompts, answers, strict=True):
         assert found.token_ids == library_greedy(model, prompt.token_ids, 12)
-    assert len({found.token_ids for found in answers}) > 10
+    assert len({found.token_ids for found in answers}) > 6
 
 
 @pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
@@ -116,7 +116,7 @@ def test_samples_repeat_with_a_seed_and_differ_between_seeds(
     assert first == again
     others = answer(prompts, Decoding(**{**vars(SAMPLED), "seed": 1}))
     differing = sum(a.token_ids != b.token_ids for a, b in zip(first, others, strict=True))
-    assert differing > 15
+    assert differing > 9
 
 
 def test_samples_do_not_depend_on_the_global_generator(

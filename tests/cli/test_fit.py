@@ -1,0 +1,165 @@
+"""`fit` end to end: what the run's folder holds, and what a resumed run does."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from transformers import AutoModelForCausalLM
+
+from careergpt.cli import main
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_run_is_a_folder(run: Path, elsewhere: Path) -> None:
+    for name in (
+        "config.yaml", "data_report.json", "metrics.jsonl", "samples.jsonl", "titles.json",
+        "checkpoints/best.ckpt", "checkpoints/resume.ckpt",
+        "model/config.json", "model/model.safetensors", "model/tokenizer.json", "model/README.md",
+        "model/generation_config.json", "model/careergpt.json",
+        "baseline/config.json", "baseline/model.safetensors", "baseline/careergpt.json",
+    ):  # fmt: skip
+        assert (run / name).stat().st_size > 0, name
+    assert not list(run.rglob("*.partial"))
+
+
+def test_metrics_are_one_object_a_line(run: Path) -> None:
+    found = lines(run / "metrics.jsonl")
+    names = {name for line in found for name in line}
+    tasks = ["", "describe/", "position/", "skills/", "path/"]
+    assert {f"val/{task}loss" for task in tasks} <= names
+    assert {f"val/{task}perplexity" for task in tasks} <= names
+    assert {"train/loss", "train/tokens_per_second", "train/padding_share"} <= names
+    assert any(name.startswith("lr-") for name in names)
+    for line in found:
+        assert isinstance(line["step"], int)
+        assert all(value is None or math.isfinite(value) for value in line.values())
+
+
+def test_perplexity_is_exp_of_the_loss(run: Path) -> None:
+    validated = [line for line in lines(run / "metrics.jsonl") if "val/loss" in line]
+    assert validated
+    for line in validated:
+        assert line["val/perplexity"] == pytest.approx(math.exp(line["val/loss"]), rel=1e-5)
+
+
+def test_packed_batches_have_no_padding(run: Path) -> None:
+    shares = [
+        line["train/padding_share"]
+        for line in lines(run / "metrics.jsonl")
+        if "train/padding_share" in line
+    ]
+    assert shares
+    assert set(shares) == {0.0}
+
+
+def test_the_configuration_is_saved_as_it_was(run: Path, sample: list[str]) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["data"]["source"] == sample[0].partition("=")[2]
+    assert config["model"]["scratch"]["n_embd"] == 16
+    assert config["trainer"]["max_epochs"] == 1
+    assert config["data"]["tasks"]["path"]["completion"] == "> {titles[1:]: > }"
+
+
+def test_the_report_is_the_audit_s(
+    run: Path, sample: list[str], tmp_path: Path, scratch: list[str]
+) -> None:
+    tokenizer = scratch[-1].partition("=")[2]
+    limit = ["--data.max_length=128", f"--data.tokenizer={tokenizer}"]
+    main(["audit", *sample, *limit, f"--out={tmp_path / 'report'}"])
+    written = json.loads((tmp_path / "report" / "data_report.json").read_text())
+    assert written == json.loads((run / "data_report.json").read_text())
+    assert written["leaks_across_splits"] == 0
+    assert written["read"] == written["kept"] + sum(written["dropped"].values())
+
+
+def test_samples_show_before_and_after(run: Path) -> None:
+    found = lines(run / "samples.jsonl")
+    steps = [line["step"] for line in found]
+    assert len(found) % 3 == 0
+    assert steps[:3] == [0, 0, 0]
+    assert steps[-1] > 0
+    assert len({line["prompt"] for line in found}) == 3
+    assert set(found[0]) == {"step", "prompt", "text", "finish_reason", "log_probability"}
+
+
+def test_the_model_is_the_best_checkpoint_and_the_baseline_the_start(run: Path) -> None:
+    import torch
+
+    best = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    models = {
+        name: AutoModelForCausalLM.from_pretrained(run / name).state_dict()
+        for name in ("model", "baseline")
+    }
+    for name, weight in models["model"].items():
+        assert torch.equal(weight, best[f"model.{name}"]), name
+    name = "transformer.wte.weight"
+    assert not torch.equal(models["model"][name], models["baseline"][name])
+
+
+def test_the_folder_remembers_its_tasks(run: Path) -> None:
+    settings = json.loads((run / "model" / "careergpt.json").read_text())
+    assert set(settings["tasks"]) == {"describe", "position", "skills", "path"}
+    assert settings["separators"] == {"skills": None, "titles": None}
+    assert settings["started_from"] == str(run / "baseline")
+
+
+def test_a_second_run_in_the_same_folder_is_refused(
+    run: Path, short: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with pytest.raises(SystemExit) as caught:
+        main(["fit", *short, f"--trainer.default_root_dir={run}"])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "holds a run already: resume it with --ckpt_path last" in error
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_last_continues_where_a_run_ended(
+    short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["fit", *short, f"--trainer.default_root_dir={tmp_path / 'run'}", "--ckpt_path=last"]
+    main(words)
+    assert "no checkpoint in" in capsys.readouterr().out
+    first = lines(tmp_path / "run" / "metrics.jsonl")
+    main([*words, "--trainer.max_epochs=2"])
+    assert "starting anew" not in capsys.readouterr().out
+    both = lines(tmp_path / "run" / "metrics.jsonl")
+    assert both[: len(first)] == first
+    ends = [line["step"] for line in both if "val/loss" in line]
+    # Lightning numbers steps from 0.
+    assert ends[1] + 1 == 2 * (ends[0] + 1)
+    assert min(line["step"] for line in both[len(first) :]) > ends[0]
+
+
+def test_the_same_words_give_the_same_run(run: Path, short: list[str], tmp_path: Path) -> None:
+    main(["fit", *short, f"--trainer.default_root_dir={tmp_path / 'run'}"])
+    timed = ("train/tokens_per_second",)
+    first, second = (
+        [{k: v for k, v in line.items() if k not in timed} for line in lines(f / "metrics.jsonl")]
+        for f in (run, tmp_path / "run")
+    )
+    assert first == second
+    weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, tmp_path / "run")]
+    assert weights[0] == weights[1]
+
+
+def test_samples_do_not_change_training(run: Path, short: list[str], tmp_path: Path) -> None:
+    main(["fit", *short, f"--trainer.default_root_dir={tmp_path / 'run'}", "--samples.prompts=[]"])
+    weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, tmp_path / "run")]
+    assert weights[0] == weights[1]
+    assert not (tmp_path / "run" / "samples.jsonl").exists()
+
+
+def test_another_seed_gives_another_run(run: Path, short: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    main(["fit", *short, f"--trainer.default_root_dir={folder}", "--seed_everything=1"])
+    weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, folder)]
+    assert weights[0] != weights[1]
