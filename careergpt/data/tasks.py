@@ -124,7 +124,7 @@ def prompt_completion(name: str, task: Task, fields: Fields) -> PromptCompletion
     """The task's question and answer; None where the record has not all the fields."""
     if missing_from(task, fields):
         return None
-    prompt = _render(task.prompt, fields)
+    prompt = _render(task.prompt.rstrip(" "), fields)
     completion = _render(task.completion, fields)
     first = completion[0]
     if not (text_of(prompt)[-1:].isspace() or first.text[:1].isspace()):
@@ -137,7 +137,7 @@ def render_prompt(task: Task, fields: Fields) -> tuple[Piece, ...] | None:
     """The task's question alone; None where the record has not all the fields that it names."""
     if any(slot.field and not _value(slot, fields) for slot in parse_template(task.prompt)):
         return None
-    return _render(task.prompt, fields)
+    return _render(task.prompt.rstrip(" "), fields)
 
 
 def _value(slot: Slot, fields: Fields) -> Field:

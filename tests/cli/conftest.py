@@ -1,5 +1,6 @@
 """One small run, made once, and the words that make another."""
 
+import csv
 import os
 from itertools import islice
 from pathlib import Path
@@ -43,11 +44,12 @@ def quiet() -> list[str]:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The options of a table: the first rows of the embedded sample."""
     folder = tmp_path_factory.mktemp("sample")
-    for name, lines in (("postings.csv", 1000), ("careers.jsonl", 60)):
-        with (ROOT / "data" / name).open(encoding="utf-8", newline="") as file:
-            text = "".join(islice(file, lines))
-        # Descriptions have line breaks: the last record must be a whole one.
-        (folder / name).write_text(text[: text.rindex('"') + 1] if name[-1] == "v" else text)
+    with (ROOT / "data" / "postings.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(islice(csv.reader(file), 121))
+    with (folder / "postings.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    careers = (ROOT / "data" / "careers.jsonl").read_text(encoding="utf-8").splitlines(True)
+    (folder / "careers.jsonl").write_text("".join(careers[:60]), encoding="utf-8")
     return [f"--data.source={folder}", f"--data.cache={folder / 'cache'}", "--data.processes=1"]
 
 
