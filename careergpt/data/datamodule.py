@@ -116,6 +116,8 @@ class CareerDataModule(LightningDataModule):
         self._cache = Path(cache)
         self.tokenizer_source = tokenizer
         self.store: TokenStore | None = None
+        # There may be fewer batches of prompts than ranks.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self._record_file: RecordFile | None = None
 
     def prepare_data(self) -> None:

@@ -115,7 +115,7 @@ class FinishRun(Callback):
         members = data.members(TRAIN)
         own = members[data.store.task[members] == number]
         with trainer.precision_plugin.forward_context():
-            rows = (data.store.token_ids(example) for example in own)
+            rows = (data.store.token_ids(example) for example in own.tolist())
             evidence = title_evidence(module.model, pairs, rows)
         write_json(
             self._folder / "titles.json", {**evidence._asdict(), "gain": evidence.gain._asdict()}

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
 from careergpt.data.prompts import Question, prompt_batches
@@ -47,7 +48,7 @@ class SampleAnswers(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Answers as the model does now."""
-        if trainer.training:
+        if trainer.state.fn == TrainerFn.FITTING:  # `trainer.training` is false meanwhile.
             self.last = self._answer(trainer, pl_module)
 
     @rank_zero_only

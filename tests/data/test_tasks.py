@@ -132,7 +132,7 @@ def test_a_prompt_needs_only_its_own_fields() -> None:
     [
         ("Job:", "{position_title}", " Nurse"),
         ("Job:\n", "{position_title}", "Nurse"),
-        ("Job: ", "{position_title}", "Nurse"),
+        ("Job: ", "{position_title}", " Nurse"),
         ("Job:", " {position_title}", " Nurse"),
         ("Job:", "\n{position_title}", "\nNurse"),
         ("", "{position_title}", " Nurse"),
@@ -144,7 +144,7 @@ def test_the_one_space_between_belongs_to_the_completion(
 ) -> None:
     pair = prompt_completion("mine", Task(prompt, completion), FIELDS)
     assert pair is not None
-    assert text_of(pair.prompt) == prompt
+    assert text_of(pair.prompt) == prompt.rstrip(" ")
     assert text_of(pair.completion) == text
 
 

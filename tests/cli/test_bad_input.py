@@ -1,0 +1,227 @@
+"""A mistake of the user's: one line on stderr, exit code 2, nothing left behind."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from careergpt.cli import main
+
+ROOT = Path(__file__).parents[2]
+HEADER = "company_name,position_title,job_description,skills\n"
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if "cache" not in path.parts)
+
+
+def refusal(words: list[str], capsys: pytest.CaptureFixture[str], left: Path) -> str:
+    """What is said, once it is sure that this is all that happened.
+
+    What was read may stay in the cache, whole: that no row was of use is a finding too.
+    """
+    before = files(left)
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    out, error = capsys.readouterr()
+    assert caught.value.code == 2
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1, error
+    assert "Traceback" not in out + error
+    assert files(left) == before
+    assert not [path for path in left.rglob("*") if path.suffix in (".partial", ".cleaned")]
+    return error
+
+
+@pytest.fixture
+def refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[[list[str]], str]:
+    return lambda words: refusal(words, capsys, tmp_path)
+
+
+@pytest.fixture
+def fit(scratch: list[str], quiet: list[str], tmp_path: Path) -> list[str]:
+    """A fit whose cache and run would lie in the test's own folder."""
+    places = [f"--data.cache={tmp_path / 'cache'}", f"--trainer.default_root_dir={tmp_path / 'run'}"]
+    return ["fit", *scratch, *quiet, *places, "--data.processes=1", "--trainer.max_epochs=1"]
+
+
+TABLES = {
+    "an empty file": ("", "empty"),
+    "white space alone": ("\n \n\n", "jobs.csv"),
+    "a header alone": (HEADER, "jobs.csv"),
+    "a missing column": ("name,text\na,b\n", "it has: name, text). Map it: --data.columns."),
+    "every completion empty": (HEADER + 'Co,Nurse,,\n"",Welder,n/a,-1\n' * 20, "no job_descr"),
+    "an open quote": (HEADER + 'Co,Nurse,"cares,\n' * 3, "quote"),
+    "no text at all": ("\x00\x01\x02" * 100, "jobs.csv"),
+}
+
+
+@pytest.mark.parametrize("case", TABLES)
+@pytest.mark.parametrize("verb", ["fit", "audit"])
+def test_a_table_that_serves_nothing(
+    case: str, verb: str, fit: list[str], tmp_path: Path, refused: Callable
+) -> None:
+    text, said = TABLES[case]
+    source = tmp_path / "jobs.csv"
+    source.write_text(text)
+    cache = f"--data.cache={tmp_path / 'cache'}"
+    words = fit if verb == "fit" else ["audit", cache]
+    assert said in refused([*words, f"--data.source={source}"])
+
+
+SOURCES = {
+    "no such file": ("nowhere.csv", "nowhere.csv"),
+    "an empty folder": ("nothing", "nothing"),
+    "a folder without tables": ("notes", "notes"),
+    "another kind of file": ("notes/a.docx", "a.docx"),
+}
+
+
+@pytest.mark.parametrize("case", SOURCES)
+def test_a_source_that_is_no_table(
+    case: str, fit: list[str], tmp_path: Path, refused: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.docx").write_text("x")
+    name, said = SOURCES[case]
+    assert said in refused([*fit, f"--data.source={tmp_path / name}"])
+
+
+OPTIONS = {
+    "an unknown option": ("--model.learning_rate=1", "learning_rate"),
+    "an unknown group": ("--optimizer.lr=1", "optimizer"),
+    "an abbreviation": ("--trainer.max_epoch=1", "max_epoch"),
+    "a word for a number": ("--model.lr=fast", "fast"),
+    "an unknown value": ("--data.splits=random", "random"),
+    "a batch of 0": ("--data.batch_tokens=0", "data.batch_tokens must be 1 or more, found 0"),
+    "idle rows": ("--data.batch_size=4", "data.batch_size does nothing with data.pack=true"),
+    "more than the context": ("--data.max_length=500", "but the model reads 128 tokens at most"),
+    "a rate below 0": ("--model.lr=-1", "model.lr must be between 0"),
+    "fractions of all": ("--data.val_fraction=0.95", "data.val_fraction"),
+    "no layers": ("--model.scratch.n_layer=0", "every size must be 1 or more"),
+    "heads that do not divide": ("--model.scratch.n_head=3", "must be a multiple of n_head"),
+    "a sampling temperature of 0": ("--model.decoding.temperature=0", "temperature must be above"),
+    "a URL": ("--ckpt_path=https://host/x.ckpt", "never from a URL"),
+    "no such checkpoint": ("--ckpt_path=no.ckpt", "there is no checkpoint at no.ckpt"),
+    "the best of no run": ("--ckpt_path=best", "there is no checkpoint"),
+    "a folder without a model": ("--model.pretrained={there}", "holds no model"),
+    "no such model": ("--model.pretrained=./no/model", "no such model folder"),
+    "a hub without a network": ("--model.pretrained=gpt2-of-nobody", "gpt2-of-nobody"),
+    "no such tokenizer": ("--model.scratch.tokenizer=./none", "no tokenizer can be loaded"),
+    "no such configuration": ("--config=none.yaml", "none.yaml"),
+    "a template that asks nothing": (
+        '--data.tasks={"t": {"prompt": "a", "completion": "b"}}', "has no {field}",
+    ),
+    "an unclosed template": (
+        '--data.tasks={"t": {"prompt": "a", "completion": "{b"}}', "cannot be read",
+    ),
+    "a mapped column that is not there": (
+        "--data.columns.skills=abilities", "no table has a column abilities",
+    ),
+    "a sampler of Lightning's": ("--trainer.use_distributed_sampler=true", "twice"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_an_option_that_cannot_be_meant(
+    case: str, fit: list[str], tables: Path, tmp_path: Path, refused: Callable
+) -> None:
+    word, said = OPTIONS[case]
+    (tmp_path / "there").mkdir()
+    word = word.replace("{there}", str(tmp_path / "there"))
+    assert said in refused([*fit, f"--data.source={tables}", word])
+
+
+def test_rows_of_zero_when_padding(fit: list[str], tables: Path, refused: Callable) -> None:
+    words = [*fit, f"--data.source={tables}", "--data.pack=false", "--data.batch_size=0"]
+    assert "data.batch_size must be 1 or more, found 0" in refused(words)
+
+
+def test_a_batch_smaller_than_an_example(
+    fit: list[str], tables: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*fit, f"--data.source={tables}", "--data.batch_tokens=20"])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "the longest example has" in error
+
+
+def test_a_tokenizer_of_another_size(
+    fit: list[str], tables: Path, tmp_path: Path, tiny_gpt2: Path, refused: Callable
+) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for path in tiny_gpt2.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = json.loads((folder / "config.json").read_text()) | {"vocab_size": 50}
+    (folder / "config.json").write_text(json.dumps(config))
+    words = [*fit, f"--data.source={tables}", f"--model.pretrained={folder}"]
+    assert "its tokenizer has 2048 tokens, its model 50" in refused(words)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "no json\n", '{"text": "a"}\n', '["prompt"]\n'])
+def test_prompts_that_are_none(
+    text: str, model: str, quiet: list[str], tmp_path: Path, refused: Callable
+) -> None:
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text(text)
+    out = tmp_path / "out.jsonl"
+    words = ["predict", model, *quiet, f"--data.prompts={asked}", f"--out={out}"]
+    assert "asked.jsonl" in refused(words)
+
+
+def test_a_prompt_longer_than_the_context(
+    model: str, quiet: list[str], tmp_path: Path, refused: Callable
+) -> None:
+    asked = tmp_path / "asked.txt"
+    asked.write_text("a short one\n" + "nurse " * 200)
+    words = ["predict", model, *quiet, f"--data.prompts={asked}", f"--out={tmp_path / 'out'}"]
+    assert "and the model reads 128 with its answer" in refused(words)
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"), [("predict", "out"), ("test", "json")], ids=["predict", "test"]
+)
+def test_a_result_that_cannot_be_written(
+    verb: str, option: str, model: str, quiet: list[str], sample: list[str], tmp_path: Path,
+    refused: Callable,
+) -> None:  # fmt: skip
+    words = [verb, model, *quiet, *sample]
+    assert "there is no folder" in refused([*words, f"--{option}={tmp_path / 'no' / 'file'}"])
+    assert "it is a folder" in refused([*words, f"--{option}={tmp_path}"])
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "audit"])
+def test_no_table(verb: str, model: str, quiet: list[str], refused: Callable) -> None:
+    words = [] if verb == "audit" else [model, *quiet]
+    assert "no table given: name one with --data.source" in refused([verb, *words])
+
+
+def test_an_unknown_verb(refused: Callable) -> None:
+    assert "no verb 'train': there are fit, validate" in refused(["train"])
+
+
+@pytest.mark.parametrize("words", [["fit", "--trainer.max_epoch=1"], ["fit", "--data.source=no.csv"]])
+def test_the_same_from_a_shell(words: list[str], elsewhere: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "main.py"), *words],
+        capture_output=True,
+        text=True,
+        cwd=elsewhere,
+        timeout=120,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert not list(elsewhere.iterdir())
