@@ -7,20 +7,36 @@ import pytest
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from careergpt.cli import main
+from careergpt.data.tokens import load_tokenizer
 
 
 @pytest.fixture
 def gpt2(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> Path:
-    """GPT-2's own configuration but for its depth and width, saved as the hub has it."""
+    """GPT-2's own files but for its depth and width: vocab.json, merges.txt, 50,257 tokens.
+
+    The sample's tokens come first, then names that no text has, and the end of text is the last.
+    """
     folder = tmp_path / "gpt2"
-    config = GPT2Config(
-        vocab_size=50257, n_layer=2, n_head=2, n_embd=64,
-        bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
-    assert (config.n_positions, config.activation_function) == (1024, "gelu_new")
+    config = GPT2Config(n_layer=2, n_head=2, n_embd=64)
+    assert (config.vocab_size, config.n_positions, config.eos_token_id) == (50257, 1024, 50256)
+    assert config.activation_function == "gelu_new"
     GPT2LMHeadModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    names = [name for name in model["vocab"] if name != tokenizer.eos_token]
+    names += [f"unused {n}" for n in range(50256 - len(names))]
+    vocabulary = {name: n for n, name in enumerate([*names, "<|endoftext|>"])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in model["merges"]]
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]))
     return folder
+
+
+def test_its_tokens_are_those_that_the_merges_make(
+    gpt2: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    own, text = load_tokenizer(str(gpt2)), " Registered nurse, wound care"
+    assert own.convert_ids_to_tokens(own(text).input_ids) == tokenizer.tokenize(text)
+    assert (len(own), own.eos_token_id) == (50257, 50256)
 
 
 def test_gpt2_goes_through_every_verb(

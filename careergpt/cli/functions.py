@@ -14,10 +14,9 @@ def run_audit(args: Sequence[str]) -> None:
     """Parses and runs `audit`; a fit's configuration serves, its other parts are passed over."""
     parser = OneLineParser(prog="main.py audit", description=audit.__doc__)
     parser.add_argument("-c", "--config", action="config", help="A configuration of fit's.")
-    for other in ("trainer", "model", "samples", "titles"):
-        parser.add_argument(f"--{other}", type=dict[str, Any] | None, default=None, help="unused")
-    parser.add_argument("--seed_everything", type=int | bool, default=0, help="unused")
-    parser.add_class_arguments(CareerDataModule, "data", skip={"context", "prompts"})
+    for other in ("trainer", "model", "samples", "titles", "seed_everything", "ckpt_path"):
+        parser.add_argument(f"--{other}", type=Any, default=None, help="Fit's; not used.")
+    parser.add_class_arguments(CareerDataModule, "data", skip={"context"})
     set_data_defaults(parser)
     parser.add_argument("--out", type=str | None, help="Also write data_report.json there.")
     config = parser.parse_args(list(args))

@@ -16,8 +16,15 @@ def run_folder(asked: str | None, config_name: str) -> Path:
     if asked is not None:
         return Path(asked)
     # Lightning starts further ranks as copies of this command, which inherit the environment.
-    stamp = os.environ.setdefault(_NAMED, datetime.now().strftime("%Y%m%d-%H%M%S"))
-    return Path("runs") / f"{config_name}-{stamp}"
+    if "LOCAL_RANK" not in os.environ or _NAMED not in os.environ:
+        os.environ[_NAMED] = _free_name(config_name)
+    return Path("runs") / os.environ[_NAMED]
+
+
+def _free_name(config_name: str) -> str:
+    name = f"{config_name}-{datetime.now().strftime('%Y%m%d-%H%M%S')}"
+    others = (f"{name}-{number}" for number in range(2, 1000))
+    return next(one for one in (name, *others) if not (Path("runs") / one).exists())
 
 
 def check_folder(folder: Path, resuming: bool) -> None:
@@ -38,8 +45,10 @@ def check_folder(folder: Path, resuming: bool) -> None:
         raise InputError(f"cannot write the run's folder {folder}: {nearest} is read-only for you")
 
 
-def find_checkpoint(asked: str, folder: Path | None) -> Path | None:
+def find_checkpoint(asked: str, folder: Path | None, *, resuming: bool) -> Path | None:
     """The checkpoint that `last`, `best`, a run's folder or a file names; None: `last` is none yet.
+
+    A run's folder means its last state to one who resumes it, its best to one who scores it.
 
     Raises:
         InputError: There is no such file, or it lies behind a URL.
@@ -56,7 +65,7 @@ def find_checkpoint(asked: str, folder: Path | None) -> Path | None:
     else:
         path = Path(asked)
         if path.is_dir():
-            path = path / "checkpoints" / "resume.ckpt"
+            path = path / "checkpoints" / ("resume.ckpt" if resuming else "best.ckpt")
     if not path.is_file():
         raise InputError(f"--ckpt_path {asked}: there is no checkpoint at {path}")
     return path

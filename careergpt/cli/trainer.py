@@ -11,11 +11,12 @@ from typing import Any
 
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 
 from careergpt.cli.parsing import OneLineParser, set_data_defaults
 from careergpt.cli.runs import check_folder, find_checkpoint, run_folder
+from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
@@ -38,6 +39,13 @@ def run_trainer(words: Sequence[str]) -> None:
         CareerCLI(words)
     except MisconfigurationException as error:
         raise InputError(str(error)) from None
+    except RuntimeError as error:
+        if "Error(s) in loading state_dict" not in str(error):
+            raise
+        raise InputError(
+            "the checkpoint is of a model of other sizes: give the run's own configuration, "
+            "--config RUN/config.yaml"
+        ) from None
 
 
 class SaveRun(SaveConfigCallback):
@@ -114,11 +122,15 @@ class CareerCLI(LightningCLI):
         """Finds the checkpoint: it gives weights and state, and what is typed stands."""
         config = self.config[self.config.subcommand]
         asked, root = config.get("ckpt_path"), config.trainer.default_root_dir
+        if config.trainer.accumulate_grad_batches < 1:
+            found = config.trainer.accumulate_grad_batches
+            raise InputError(f"trainer.accumulate_grad_batches must be 1 or more, found {found}")
         self._resuming = bool(asked)
         if asked and root is None and Path(asked).is_dir():
             root = config.trainer.default_root_dir = asked  # A run goes on in its own folder.
         if asked:
-            found = find_checkpoint(asked, Path(root) if root else None)
+            folder = Path(root) if root else None
+            found = find_checkpoint(asked, folder, resuming=self.config.subcommand == "fit")
             if found is None:
                 print(f"no checkpoint in {root} yet: starting anew")
             config.ckpt_path = None if found is None else str(found)
@@ -126,6 +138,8 @@ class CareerCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Prepares the run's folder, and lets the model folder say how it was taught."""
         config = self.config[self.config.subcommand]
+        if self.config.subcommand != "fit" and not (config.model.pretrained or config.ckpt_path):
+            raise InputError("no model given: name one with --model.pretrained RUN/model")
         if config.model.pretrained is not None:
             self._take_settings(read_settings(config.model.pretrained))
         config = self.config[self.config.subcommand]
@@ -137,27 +151,14 @@ class CareerCLI(LightningCLI):
             self.save_config_kwargs = {"overwrite": self._resuming}
 
     def _take_settings(self, settings: dict[str, Any]) -> None:
-        """What the folder says wins over the configuration, unless it was typed."""
+        """What the folder says wins over the configuration, but for what was typed."""
         verb = self.config.subcommand
-        configured = self.config[verb].as_dict()
-        places = {"tasks": "data", "separators": "data", "decoding": "model"}
-        for name, group in places.items():
+        configured, typed = self.config[verb].as_dict(), typed_options(self._words)
+        for name, group in {"tasks": "data", "separators": "data", "decoding": "model"}.items():
             if name in settings:
-                taken = self._unless_typed(
-                    f"--{group}.{name}", settings[name], configured[group][name]
-                )
+                said = typed.get(group, {}).get(name, {})
+                taken = unless_typed(settings[name], configured[group][name], said)
                 self.config = self.parser.parse_object({verb: {group: {name: taken}}}, self.config)
-
-    def _unless_typed(self, option: str, told: Any, configured: Any) -> Any:
-        """What the folder tells, part by part, but for the parts that were typed."""
-        if any(word == option or word.startswith(f"{option}=") for word in self._words):
-            return configured
-        if not (isinstance(told, dict) and isinstance(configured, dict)):
-            return told
-        return {
-            key: self._unless_typed(f"{option}.{key}", part, configured.get(key))
-            for key, part in told.items()
-        }
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the logs, the checkpoints and the run's end to what is configured."""
@@ -170,18 +171,17 @@ class CareerCLI(LightningCLI):
         loggers = _listed(config.logger)
         if config.logger in (None, True):
             loggers = [Wandb(folder, name=Path(folder).name)]
-        command = shlex.join(["python", "main.py", *self._words])
-        samples = self._get(self.config_init, "samples")
-        limit = self._get(self.config_init, "titles").limit
-        self._finish = FinishRun(folder, command, limit, samples)
-        callbacks = [
-            *_listed(config.callbacks),
-            Throughput(),
-            LearningRateMonitor(logging_interval="step"),
-            self._finish,
-        ]
+        checkpoints: list[ModelCheckpoint] = []
         if config.enable_checkpointing is not False:
-            callbacks += _checkpoints(Path(folder) / "checkpoints")
+            checkpoints = _checkpoints(Path(folder) / "checkpoints")
+        self._finish = FinishRun(
+            folder,
+            shlex.join(["python", "main.py", *self._words]),
+            self._get(self.config_init, "titles").limit,
+            self._get(self.config_init, "samples"),
+            best=checkpoints[0] if checkpoints else None,
+        )
+        callbacks = [*_listed(config.callbacks), Throughput(), self._finish, *checkpoints]
         return super().instantiate_trainer(
             logger=[MetricsLog(folder), *loggers], callbacks=callbacks
         )
@@ -207,7 +207,8 @@ def _checkpoints(folder: Path) -> list[ModelCheckpoint]:
     }
     return [
         ModelCheckpoint(filename="best", monitor="val/loss", **kept),
-        ModelCheckpoint(filename="resume", monitor=None, every_n_epochs=1, **kept),
+        # At an epoch's end only: within one, the loader could not go on where it was.
+        ModelCheckpoint(filename="resume", monitor=None, save_on_train_epoch_end=True, **kept),
     ]
 
 

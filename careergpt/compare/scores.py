@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from careergpt.data.batches import Scored, collate
 from careergpt.data.rows import Budget, plan_batches
+from careergpt.modeling.attention import dropout_off
 from careergpt.modeling.loss import token_scores
 
 # Tokens that are scored side by side; any number gives the same nats.
@@ -23,9 +24,7 @@ def completion_nats(
     lengths = np.array([len(example.token_ids) for example in examples])
     budget = Budget(max(_BATCH_TOKENS, int(lengths.max(initial=1))), None)
     nats: dict[int, NDArray[np.float64]] = {}
-    training = model.training
-    model.eval()
-    try:
+    with dropout_off(model):
         for rows in plan_batches(lengths, np.arange(len(examples)), budget, seed=0, epoch=0):
             batch = collate([[examples[index] for index in row] for row in rows])
             scores = token_scores(model, batch.to(model.device))
@@ -33,6 +32,4 @@ def completion_nats(
             values = scores.nats.double().cpu().numpy()
             order = [index for row in rows for index in row]
             nats |= {index: values[owners == place] for place, index in enumerate(order)}
-    finally:
-        model.train(training)
     return [nats[index] for index in range(len(examples))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,8 +12,9 @@ from careergpt.compare.scores import completion_nats
 from careergpt.compare.statistics import Interval, ratio_interval
 from careergpt.compare.trigram import IntArray, Trigram
 from careergpt.data.batches import Scored
-from careergpt.data.tasks import Field, Fields, Task, prompt_completion
+from careergpt.data.tasks import Field, Fields, Task, missing_from, prompt_completion
 from careergpt.data.tokens import Example, encode
+from careergpt.modeling.loss import perplexity
 
 TITLE = "position_title"
 
@@ -69,7 +69,7 @@ def title_pairs(
         seed: Draws the records and their other titles.
     """
     rng = np.random.default_rng(seed)
-    usable = [fields for fields in records if fields.get(TITLE)]
+    usable = [fields for fields in records if not missing_from(task, fields)]
     titles = sorted({str(fields[TITLE]) for fields in usable}, key=str.casefold)
     pairs: list[TitlePair] = []
     for place in rng.permutation(len(usable)).tolist():
@@ -115,8 +115,8 @@ def title_evidence(
     return TitleEvidence(
         len(pairs),
         len(set(titles)),
-        math.exp(sums[0].sum() / tokens.sum()),
-        math.exp(sums[1].sum() / tokens.sum()),
+        perplexity(sums[0].sum() / tokens.sum()),
+        perplexity(sums[1].sum() / tokens.sum()),
         ratio_interval(sums[1] - sums[0], tokens, titles),
-        math.exp(sums[2].sum() / tokens.sum()),
+        perplexity(sums[2].sum() / tokens.sum()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -106,6 +107,10 @@ def collate(rows: Sequence[Sequence[Scored]]) -> TokenBatch:
     )
 
 
+# Epochs that are planned ahead where a weight is a small fraction.
+_LONGEST_TURN = 20
+
+
 class PlannedBatch(NamedTuple):
     """Which examples a batch holds, and the epoch whose order of list items they take."""
 
@@ -149,8 +154,10 @@ class BatchPlan(Sampler[PlannedBatch]):
             # Of all members: a fractional weight may draw the longest in a later epoch.
             check_longest(self._lengths[members], budget.tokens)
         # Weights that are whole numbers draw the same examples, and as many batches, every epoch.
-        whole = weights is None or all(weight % 1 == 0 for weight in weights)
-        self._count = max(len(self._plan(epoch, None)) for epoch in range(1 if whole else 4))
+        # A fraction draws others every epoch, and the fullest epoch of a turn decides.
+        parts = [weight % 1 for weight in weights or [] if weight % 1]
+        turn = min(math.ceil(1 / min(parts)), _LONGEST_TURN) if parts else 1
+        self._count = max(len(self._plan(epoch, None)) for epoch in range(turn))
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""

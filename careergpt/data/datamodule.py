@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from lightning import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from careergpt.data.batches import BatchPlan, PlannedBatches, TokenBatch
 from careergpt.data.parallel import processes
 from careergpt.data.prepare import RecordFile, prepare_records, prepare_tokens
-from careergpt.data.prompts import Prompt, prompt_batches, prompts_of_records, read_prompts
+from careergpt.data.prompts import (
+    Prompt,
+    check_lengths,
+    prompts_of_records,
+    read_prompts,
+    ready_prompts,
+)
 from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport, data_report
 from careergpt.data.rows import Budget
@@ -105,6 +113,9 @@ class CareerDataModule(LightningDataModule):
         self._context = context or self.max_length
         _check_positive(prompts_per_batch=prompts_per_batch, min_count=min_count)
         self.separators = {**DEFAULT_SEPARATORS, **separators}
+        for field, separator in self.separators.items():
+            if separator == "":
+                raise InputError(f"data.separators.{field} is empty: name what separates the items")
         self.rules = record_rules(columns or {}, self.separators, self.tasks, mask_contacts)
         self._typed_columns = tuple(columns or {})
         self.source, self.splits = source, splits
@@ -113,7 +124,7 @@ class CareerDataModule(LightningDataModule):
         self._min_count = min_count
         self._prompts, self._prompts_per_batch = prompts, prompts_per_batch
         self._seed, self._workers, self._processes = seed, workers, processes
-        self._cache = Path(cache)
+        self._cache = _writable(Path(cache))
         self.tokenizer_source = tokenizer
         self.store: TokenStore | None = None
         # There may be fewer batches of prompts than ranks.
@@ -131,7 +142,8 @@ class CareerDataModule(LightningDataModule):
         """Opens what was prepared and checks that the stage has something to work on."""
         self.tokenizer = load_tokenizer(self._tokenizer_named())
         if self._prompts is not None and stage == "predict":
-            self.questions = read_prompts(self._prompts)
+            self.prompts = ready_prompts(read_prompts(self._prompts), self.tokenizer)
+            check_lengths(self.prompts, self._context)
             return
         records = self._records()
         self.table = read_arrow(records.path)
@@ -147,7 +159,10 @@ class CareerDataModule(LightningDataModule):
         elif stage == "test":
             self._check_members(TEST)
         elif stage == "predict":
-            self.questions = prompts_of_records(self.table, self._is_member(TEST), self.tasks)
+            questions = prompts_of_records(self.table, self._is_member(TEST), self.tasks)
+            ready = ready_prompts(list(questions), self.tokenizer)
+            self.prompts = [p for p in ready if len(p.token_ids) < self._context]
+            self._check_prompts(len(ready) - len(self.prompts))
 
     @property
     def n_read(self) -> int:
@@ -185,9 +200,8 @@ class CareerDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[list[Prompt]]:
         """The prompts, in the input's order."""
         rank, ranks = self._rank()
-        batches = prompt_batches(
-            self.questions, self.tokenizer, self._prompts_per_batch, self._context
-        )
+        size = self._prompts_per_batch
+        batches = [self.prompts[at : at + size] for at in range(0, len(self.prompts), size)]
         return DataLoader(batches[rank::ranks], batch_size=None)  # type: ignore[arg-type]
 
     def _loader(self, split: int, weights: list[float] | None) -> DataLoader[TokenBatch]:
@@ -266,6 +280,12 @@ class CareerDataModule(LightningDataModule):
             "--data.splits"
         )
 
+    def _check_prompts(self, n_long: int) -> None:
+        if n_long:
+            rank_zero_only(print)(f"{n_long} prompts leave no room for an answer: left out")
+        if not self.prompts:
+            raise InputError(f"{self.source}: no unseen record has a prompt of the model's length")
+
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
@@ -288,6 +308,13 @@ def _max_length(max_length: int | None, context: int | None) -> int:
             f"lower it to {context}"
         )
     return max_length or context or _CONTEXT
+
+
+def _writable(cache: Path) -> Path:
+    nearest = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise InputError(f"data.cache {cache}: {nearest} cannot be written; name another folder")
+    return cache
 
 
 def _check_positive(**settings: int | None) -> None:

@@ -29,14 +29,14 @@ from careergpt.data.splits import unit_of
 from careergpt.data.store import read_arrow, rows_of, write_arrow, write_json
 from careergpt.data.tables import RaggedRow, RawRow, Table, content_digest, open_tables
 from careergpt.data.tasks import Fields, prompt_completion
-from careergpt.data.tokens import Example, encode
+from careergpt.data.tokens import Example, encode, prompt_start
 from careergpt.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # Part of every cache key: raise it when the same input would be prepared differently.
-_FORMAT = 2
+_FORMAT = 3
 
 NEAR_DUPLICATE = 0.8
 """Estimated Jaccard similarity of five-word shingles from which two descriptions are one."""
@@ -70,6 +70,8 @@ def prepare_records(
         counts = _build_records(tables, rules, path, workers)
         write_json(counts_path, counts)
     counts = json.loads(counts_path.read_text(encoding="utf-8"))
+    for table, counted in zip(tables, counts["tables"], strict=True):
+        counted["name"] = table.name  # The same content may lie elsewhere by now.
     if not counts["kept"]:
         reasons = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
         names = ", ".join(table.name for table in tables)
@@ -97,7 +99,9 @@ def prepare_tokens(
     workers: int,
 ) -> Path:
     """The token file of these records, built unless the cache has it."""
-    vocabulary = digest(tokenizer.backend_tokenizer.to_str(), repr(tokenizer.eos_token))
+    vocabulary = digest(
+        tokenizer.backend_tokenizer.to_str(), repr((tokenizer.eos_token, prompt_start(tokenizer)))
+    )
     asked = repr((max_length, sorted(shuffled)))
     key = digest(str(_FORMAT), records.path.stem, vocabulary, asked)
     path = cache / f"tokens-{key}.arrow"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -51,20 +52,17 @@ def read_prompts(path: str) -> list[Question]:
     """
     if not path.endswith((".txt", ".jsonl")):
         raise InputError(f"{path}: prompts are read from .txt (one a line) or .jsonl")
-    parse = _json_prompt if path.endswith(".jsonl") else _plain_prompt
-    with reading(path), open_text(path, detect_encoding(path)) as lines:
-        found = [
-            Question(str(number), (Piece(parse(line.strip(), f"{path}:{number}"), None),))
-            for number, line in enumerate(lines, start=1)
-            if line.strip()
-        ]
-    if not found:
-        raise InputError(f"{path} has no prompt")
-    return found
+    with reading(path), open_text(path, _encoding_of(path)) as lines:
+        numbered = [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
+    if not numbered:
+        raise InputError(f"{path} has no prompt: write one a line")
+    if path.endswith(".jsonl"):
+        numbered = [(number, _json_prompt(line, f"{path}:{number}")) for number, line in numbered]
+    return [Question(str(number), (Piece(prompt, None),)) for number, prompt in numbered]
 
 
-def _plain_prompt(line: str, place: str) -> str:
-    return line
+def _encoding_of(path: str) -> str:
+    return detect_encoding(path) if Path(path).stat().st_size else "utf-8"
 
 
 def _json_prompt(line: str, place: str) -> str:
@@ -79,14 +77,8 @@ def _json_prompt(line: str, place: str) -> str:
 
 def prompts_of_records(
     table: pa.Table, chosen: np.ndarray, tasks: Mapping[str, Task]
-) -> list[Question]:
-    """For each chosen record the prompt of the first task whose prompt it can fill."""
-    return list(_prompts_of_records(table, chosen, tasks))
-
-
-def _prompts_of_records(
-    table: pa.Table, chosen: np.ndarray, tasks: Mapping[str, Task]
 ) -> Iterator[Question]:
+    """For each chosen record the prompt of the first task whose prompt it can fill."""
     for row, wanted in zip(rows_of(table), chosen, strict=True):
         if wanted:
             fields = fields_of_row(row)
@@ -96,26 +88,22 @@ def _prompts_of_records(
                 yield Question(row["id"], pieces)
 
 
-def prompt_batches(
-    questions: Sequence[Question],
-    tokenizer: PreTrainedTokenizerFast,
-    size: int,
-    longest: int,
-) -> list[list[Prompt]]:
-    """The questions as token ids, in batches of `size`, in order.
-
-    Raises:
-        InputError: A prompt leaves no room for an answer in the model's context.
-    """
+def ready_prompts(
+    questions: Sequence[Question], tokenizer: PreTrainedTokenizerFast
+) -> list[Prompt]:
+    """The questions as token ids, in order."""
     encoded = encode_prompts(tokenizer, [question.pieces for question in questions])
-    prompts = [
+    return [
         Prompt(place, question.id, text_of(question.pieces), tuple(ids))
         for place, (question, ids) in enumerate(zip(questions, encoded, strict=True))
     ]
+
+
+def check_lengths(prompts: Sequence[Prompt], context: int) -> None:
+    """Raises InputError for a prompt that leaves no room for an answer in the context."""
     for prompt in prompts:
-        if len(prompt.token_ids) >= longest:
+        if len(prompt.token_ids) >= context:
             raise InputError(
                 f"prompt {prompt.id} has {len(prompt.token_ids)} tokens, and the model reads "
-                f"{longest} with its answer: shorten it ({prompt.text[:40]!r}…)"
+                f"{context} with its answer: shorten it ({prompt.text[:40]!r}…)"
             )
-    return [prompts[start : start + size] for start in range(0, len(prompts), size)]

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from careergpt.data.cleaning import clean_item, clean_text, clean_title, is_missing, split_list
+from careergpt.data.duplicates import words_of
 from careergpt.data.tables import RaggedRow, RawRow, Table
 from careergpt.data.tasks import Field, Task, fields_of, missing_from
 from careergpt.errors import InputError
@@ -68,7 +69,7 @@ def record_rules(
 
 
 def check_columns(tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] = ()) -> None:
-    """Raises InputError for a table that serves no task, and for a mapped column that none has.
+    """Raises InputError where no table serves a task, or a named column is in none.
 
     Args:
         tables: The opened tables.
@@ -76,47 +77,62 @@ def check_columns(tables: Sequence[Table], rules: RecordRules, typed: Iterable[s
         typed: Fields whose columns the user named.
     """
     for table in tables:
-        _check_serves_a_task(table, rules)
         for column in {name for names in rules.columns.values() for name in names}:
             if table.columns.count(column) > 1:
                 raise InputError(
                     f"{table.name}: the header has {column!r} {table.columns.count(column)} times; "
                     "rename one, or map the field to another column"
                 )
-    everywhere = dict.fromkeys(column for table in tables for column in table.columns)
+    lacking = [_lacking(task, table, rules) for table in tables for task in rules.tasks.values()]
+    if all(lacking):
+        raise _no_task(tables[0], rules)
+    _check_fields({column for table in tables for column in table.columns}, rules, typed)
+
+
+def _check_fields(everywhere: set[str], rules: RecordRules, typed: Iterable[str]) -> None:
+    """Raises InputError for a field that was mapped, or is only a task's own, and has no column."""
+    found = ", ".join(sorted(everywhere))
     for field in typed:
         if not any(column in everywhere for column in rules.columns[field]):
             raise InputError(
                 f"--data.columns.{field}: no table has a column {' or '.join(rules.columns[field])}"
-                f" (found: {', '.join(everywhere)})"
+                f" (found: {found})"
             )
+    for name, task in rules.tasks.items():
+        for field in fields_of(task):
+            if field not in STANDARD and not any(c in everywhere for c in rules.columns[field]):
+                raise InputError(
+                    f"task {name!r} asks for {{{field}}}, and no table has such a column (found: "
+                    f"{found}). Map it: --data.columns.{field}=COLUMN"
+                )
 
 
-def _check_serves_a_task(table: Table, rules: RecordRules) -> None:
-    def lacking(task: Task) -> list[str]:
-        return [
-            field
-            for field in fields_of(task)
-            if not any(column in table.columns for column in rules.columns[field])
-        ]
+def _lacking(task: Task, table: Table, rules: RecordRules) -> list[str]:
+    return [
+        field
+        for field in fields_of(task)
+        if not any(column in table.columns for column in rules.columns[field])
+    ]
 
-    tasks = list(rules.tasks.values())
-    if any(not lacking(task) for task in tasks):
-        return
-    # The task that the table comes nearest to; the first where it comes near to none.
-    nearest = max(tasks, key=lambda task: len(fields_of(task)) - len(lacking(task)))
-    missing = lacking(nearest)
-    wanted = " and no ".join(" or ".join(map(repr, rules.columns[field])) for field in missing)
-    options = " ".join(f"--data.columns.{field}={_like(field, table)}" for field in missing)
-    raise InputError(
-        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}). "
-        f"Map it: {options}"
+
+def _no_task(table: Table, rules: RecordRules) -> InputError:
+    """What the table lacks for the task that it comes nearest to; the first if near to none."""
+    nearest = max(
+        rules.tasks.values(),
+        key=lambda task: len(fields_of(task)) - len(_lacking(task, table, rules)),
     )
-
-
-def _like(field: str, table: Table) -> str:
-    """The table's column that is called most like the field."""
-    return next(iter(difflib.get_close_matches(field, table.columns, n=1, cutoff=0.3)), "COLUMN")
+    missing = _lacking(nearest, table, rules)
+    wanted = " and no ".join(" or ".join(map(repr, rules.columns[field])) for field in missing)
+    free = list(table.columns)
+    options = []
+    for field in missing:
+        like = next(iter(difflib.get_close_matches(field, free, n=1, cutoff=0.3)), "COLUMN")
+        free = [column for column in free if column != like]
+        options.append(f"--data.columns.{field}={like}")
+    return InputError(
+        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}). "
+        f"Map it: {' '.join(options)}"
+    )
 
 
 def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped:
@@ -135,9 +151,22 @@ def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped
 
 
 def standard_key(record: Record) -> str:
-    """What a record without a description is drawn by: whatever else the tasks name is left out."""
-    standard = {name: record.fields[name] for name in STANDARD if name in record.fields}
-    return digest(*_flatten(standard)) if standard else record.id
+    """What a record without a description is drawn by: title, skills in any order, career.
+
+    Whose posting it is does not count, nor what else the tasks name: equal questions and answers
+    are never on both sides of a split.
+    """
+    said = {
+        name: " ".join(words_of(value)) if isinstance(value, str) else _folded(name, value)
+        for name in ("position_title", "skills", CAREER)
+        if (value := record.fields.get(name))
+    }
+    return digest(*_flatten(said)) if said else record.id
+
+
+def _folded(field: str, items: tuple[str, ...]) -> tuple[str, ...]:
+    folded = tuple(item.casefold() for item in items)
+    return folded if field == CAREER else tuple(sorted(folded))
 
 
 def _served_tasks(row: RawRow, rules: RecordRules) -> list[Task]:

@@ -12,12 +12,16 @@ import numpy as np
 import pyarrow as pa
 
 from careergpt.data.duplicates import words_of
-from careergpt.data.splits import SPLITS
+from careergpt.data.splits import SPLITS, TRAIN
 from careergpt.data.store import TokenStore, write_json
 
 
 class TaskReport(NamedTuple):
-    """A task's examples: how many in each split, and their tokens (prompt and completion)."""
+    """A task's examples: how many in each split, and their tokens (prompt and completion).
+
+    `in_training_too` counts those of val and test that training has word for word: equal careers
+    of different people, and different postings with one title and one list of skills.
+    """
 
     examples: dict[str, int]
     tokens_median: float
@@ -26,6 +30,7 @@ class TaskReport(NamedTuple):
     completions_cut: int
     end_of_text_taught: float
     prompts_too_long: int
+    in_training_too: int
 
 
 class ValueCounts(NamedTuple):
@@ -96,7 +101,7 @@ class DataReport:
             return ["token counts need --data.tokenizer"]
         lines = [
             f"{'task':10}{'train':>8}{'val':>7}{'test':>7}{'tokens':>12}{'median':>8}{'p95':>8}"
-            f"{'cut':>7}{'end taught':>12}{'prompt too long':>17}"
+            f"{'cut':>7}{'end taught':>12}{'prompt too long':>17}{'in train too':>14}"
         ]
         for name, task in self.tasks.items():
             sizes = [task.examples.get(split, 0) for split in SPLITS]
@@ -104,6 +109,7 @@ class DataReport:
                 f"{name:10}{sizes[0]:>8,}{sizes[1]:>7,}{sizes[2]:>7,}{task.tokens_total:>12,}"
                 f"{task.tokens_median:>8,.0f}{task.tokens_p95:>8,.0f}{task.completions_cut:>7,}"
                 f"{task.end_of_text_taught:>11.1%}{task.prompts_too_long:>18,}"
+                f"{task.in_training_too:>14,}"
             )
         return lines
 
@@ -189,4 +195,11 @@ def _task_report(store: TokenStore, chosen: np.ndarray, split: np.ndarray) -> Ta
         completions_cut=int(cut.sum()),
         end_of_text_taught=float(1 - cut.mean()) if len(length) else 0.0,
         prompts_too_long=int((chosen & (store.length == 0)).sum()),
+        in_training_too=_in_training_too(store, np.flatnonzero(kept), homes),
     )
+
+
+def _in_training_too(store: TokenStore, examples: np.ndarray, homes: np.ndarray) -> int:
+    said = [hash(store.token_ids(example).tobytes()) for example in examples.tolist()]
+    trained = {text for text, home in zip(said, homes, strict=True) if home == TRAIN}
+    return sum(text in trained for text, home in zip(said, homes, strict=True) if home != TRAIN)

@@ -125,11 +125,9 @@ def prompt_completion(name: str, task: Task, fields: Fields) -> PromptCompletion
     if missing_from(task, fields):
         return None
     prompt = _render(task.prompt.rstrip(" "), fields)
-    completion = _render(task.completion, fields)
-    first = completion[0]
-    if not (text_of(prompt)[-1:].isspace() or first.text[:1].isspace()):
-        # The space belongs to the completion: GPT-2's tokens carry it.
-        completion = (Piece(" " + first.text, first.item_of), *completion[1:])
+    # The space belongs to the completion: GPT-2's tokens carry it.
+    spaced = text_of(prompt)[-1:].isspace() or task.completion[:1].isspace()
+    completion = _render(("" if spaced else " ") + task.completion, fields)
     return PromptCompletion(name, prompt, completion)
 
 
@@ -160,9 +158,12 @@ def _render(template: str, fields: Fields) -> tuple[Piece, ...]:
         if isinstance(value, str):
             _append(pieces, value)
             continue
+        # Items carry the space before them where all of them have one: then each has the tokens
+        # that it has anywhere in the list.
+        spaced = slot.joiner.endswith(" ") and bool(pieces) and _take_space(pieces)
         for place, item in enumerate(value):
-            _append(pieces, slot.joiner if place else "")
-            pieces.append(Piece(_take_space(pieces) + item, slot.field))
+            _append(pieces, (slot.joiner[:-1] if spaced else slot.joiner) if place else "")
+            pieces.append(Piece(" " + item if spaced else item, slot.field))
     return tuple(pieces)
 
 
@@ -174,11 +175,11 @@ def _append(pieces: list[Piece], text: str) -> None:
         pieces.append(Piece(text, None))
 
 
-def _take_space(pieces: list[Piece]) -> str:
-    """Takes the one space that ends the last piece: an item's tokens carry the space before it."""
-    if not pieces or not pieces[-1].text.endswith(" "):
-        return ""
+def _take_space(pieces: list[Piece]) -> bool:
+    """Whether the last piece ended with a space; if so, it does no more."""
+    if not pieces[-1].text.endswith(" "):
+        return False
     text = pieces.pop().text[:-1]
     if text:
         pieces.append(Piece(text, None))
-    return " "
+    return True

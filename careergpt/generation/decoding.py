@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 from careergpt.data.batches import Scored, collate
 from careergpt.data.prompts import Prompt
 from careergpt.generation.sampling import Decoding, processors
-from careergpt.modeling.attention import library_attention
+from careergpt.modeling.attention import dropout_off, library_attention
 from careergpt.modeling.loss import segment_scores
 
 
@@ -65,17 +65,13 @@ def generate(
         return min(decoding.max_new_tokens, context - len(prompt.token_ids))
 
     end = int(tokenizer.eos_token_id)
-    training = model.training
-    model.eval()
-    try:
-        answers = []
+    answers = []
+    with dropout_off(model):
         # Prompts that may grow equally far go together: none is cut short by a longer neighbour.
         for most, group in groupby(sorted(prompts, key=room), key=room):
             together = list(group)
             ids = _continue(model, together, replace(decoding, max_new_tokens=most), end)
             answers += _score(model, tokenizer, together, ids)
-    finally:
-        model.train(training)
     return sorted(answers, key=lambda answer: answer.place)
 
 
@@ -85,8 +81,9 @@ def _continue(
     """The new tokens of each prompt, up to and with the end of text."""
     width = max(len(prompt.token_ids) for prompt in prompts)
     # Padding goes to the left: the next token follows the prompt's last one.
-    padded = [[end] * (width - len(p.token_ids)) + list(p.token_ids) for p in prompts]
-    mask = [[0] * (width - len(p.token_ids)) + [1] * len(p.token_ids) for p in prompts]
+    padding = [width - len(prompt.token_ids) for prompt in prompts]
+    padded = [[end] * n + list(p.token_ids) for n, p in zip(padding, prompts, strict=True)]
+    mask = [[0] * n + [1] * (width - n) for n in padding]
     # All of it is said here: what is left out would be taken from the model folder's own defaults.
     settings = GenerationConfig(
         max_new_tokens=decoding.max_new_tokens,
@@ -103,7 +100,7 @@ def _continue(
             torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
             generation_config=settings,
-            logits_processor=processors(decoding, [prompt.place for prompt in prompts]),
+            logits_processor=processors(decoding, [prompt.place for prompt in prompts], padding),
         )
     return [_until(end, row) for row in written[:, width:].tolist()]
 

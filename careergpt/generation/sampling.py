@@ -11,7 +11,6 @@ from torch import Tensor
 from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
@@ -42,7 +41,7 @@ class Decoding:
     repetition_penalty: float = 1.0
     seed: int = 0
 
-    def check(self) -> None:
+    def __post_init__(self) -> None:
         """Raises InputError for a setting out of its range."""
         ranges = {
             "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),
@@ -55,6 +54,26 @@ class Decoding:
             if not right:
                 found = getattr(self, name)
                 raise InputError(f"model.decoding.{name} must be {wanted}, found {found}")
+
+
+class RepetitionPenalty(LogitsProcessor):
+    """Transformers' penalty (Keskar et al., 2019) on the tokens of each row, but not its padding.
+
+    The padding's id is the end of text: penalized, no padded row would end as it does alone.
+    """
+
+    def __init__(self, penalty: float, padding: Sequence[int]) -> None:
+        self._penalty, self._padding = penalty, torch.tensor(padding)
+
+    def __call__(
+        self, input_ids: Int64[Tensor, "B T"], scores: Float[Tensor, "B V"]
+    ) -> Float[Tensor, "B V"]:
+        """The scores with those of tokens already there lowered."""
+        places = torch.arange(input_ids.shape[1], device=scores.device)
+        written = places >= self._padding.to(scores.device)[:, None]
+        seen = torch.zeros_like(scores).scatter_add(1, input_ids, written.to(scores.dtype)) > 0
+        lowered = torch.where(scores > 0, scores / self._penalty, scores * self._penalty)
+        return torch.where(seen, lowered, scores)
 
 
 class SeededChoice(LogitsProcessor):
@@ -80,16 +99,26 @@ class SeededChoice(LogitsProcessor):
         drawn = self._uniform[:, self._step, None].to(scores.device)
         self._step += 1
         cumulative = scores.double().softmax(-1).cumsum(-1)
+        if not torch.isfinite(cumulative[:, -1]).all():
+            raise InputError("the model's logits are not finite: it diverged; lower model.lr")
         # Rounding leaves the sum a little off 1, and the last tokens may hold no probability.
         chosen = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True)
         return torch.full_like(scores, float("-inf")).scatter_(1, chosen, 0.0)
 
 
-def processors(decoding: Decoding, places: Sequence[int]) -> LogitsProcessorList:
-    """What happens to the logits at each step, for rows at these places of the input."""
+def processors(
+    decoding: Decoding, places: Sequence[int], padding: Sequence[int]
+) -> LogitsProcessorList:
+    """What happens to the logits at each step.
+
+    Args:
+        decoding: The settings.
+        places: Each row's place in the input.
+        padding: How many tokens of padding each row starts with.
+    """
     steps = LogitsProcessorList()
     if decoding.repetition_penalty != 1:
-        steps.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
+        steps.append(RepetitionPenalty(decoding.repetition_penalty, padding))
     if decoding.greedy:
         return steps
     steps.append(TemperatureLogitsWarper(decoding.temperature))

@@ -71,6 +71,17 @@ AttentionInterface.register(SEGMENTS, segment_attention)
 
 
 @contextmanager
+def dropout_off(model: PreTrainedModel) -> Iterator[None]:
+    """Within it the model scores and writes; after it, it is in the mode that it was in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+@contextmanager
 def library_attention(model: PreTrainedModel) -> Iterator[None]:
     """Within it the model attends by the library's own function, with masks and a cache."""
     model.set_attn_implementation("sdpa")

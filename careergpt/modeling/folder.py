@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SETTINGS = "careergpt.json"
 
+# Rows of an embedding that its tokenizer does not use: models are padded to round numbers.
+_SPARE = 1024
+
 
 @dataclass(frozen=True)
 class Scratch:
@@ -77,9 +80,12 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
         raise InputError(
             f"{source} holds a {config.model_type}, which writes no text; give a GPT-2"
         )
-    if len(tokenizer) > config.vocab_size:
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    spare = config.vocab_size - len(tokenizer)
+    if not 0 <= spare <= _SPARE or (ends != [None] and tokenizer.eos_token_id not in ends):
         raise InputError(
-            f"{source}: its tokenizer has {len(tokenizer)} tokens, its model {config.vocab_size}: "
+            f"{source}: its tokenizer has {len(tokenizer)} tokens and ends texts by "
+            f"{tokenizer.eos_token_id}, its model {config.vocab_size} and {config.eos_token_id}: "
             "they are not of one kind; save the right tokenizer into the folder"
         )
     return config
@@ -182,17 +188,15 @@ def save_model(
     folder: Path,
     *,
     settings: Mapping[str, Any],
-    card: str,
     decoding: Mapping[str, Any],
 ) -> None:
-    """Writes the folder: weights, tokenizer, generation defaults, our settings, the model card.
+    """Writes the folder: weights, tokenizer, generation defaults, our settings.
 
     Args:
         model: The model.
         tokenizer: Its tokenizer.
         folder: Where to write; made if it is missing.
         settings: What goes into careergpt.json.
-        card: The model card, in Markdown.
         decoding: Options of transformers' GenerationConfig.
     """
     from transformers import GenerationConfig
@@ -206,6 +210,13 @@ def save_model(
     tokenizer.model_max_length = context_of(model.config)
     tokenizer.save_pretrained(folder)
     write_json(folder / SETTINGS, dict(settings))
+    for weights in folder.glob("*.safetensors"):
+        # Safetensors writes for its owner alone; who may read the folder may read them.
+        weights.chmod((folder / SETTINGS).stat().st_mode)
+
+
+def write_card(folder: Path, card: str) -> None:
+    """Writes the model card, in Markdown, into the folder."""
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

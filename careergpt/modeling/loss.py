@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -36,6 +37,11 @@ class SegmentScores(NamedTuple):
     correct: Int64[Tensor, " S"]
     tasks: Int64[Tensor, " S"]
     n_bytes: Int64[Tensor, " S"]
+
+
+def perplexity(loss: float) -> float:
+    """exp(nats a token); a model that diverged beyond what a float holds has the largest float."""
+    return math.exp(min(loss, 709.0))
 
 
 def hidden_states(model: PreTrainedModel, batch: TokenBatch) -> Float[Tensor, "B T D"]:

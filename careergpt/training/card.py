@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from careergpt.compare.titles import TitleEvidence
 from careergpt.data.tasks import Task
 from careergpt.generation.decoding import Generated
+from careergpt.modeling.loss import perplexity
 from careergpt.training.words import evidence_text
 
 _HEAD = """---
 library_name: transformers
 pipeline_tag: text-generation
-tags: [careergpt, gpt2]
+tags: [careergpt]
 ---
 
 # A model that describes positions
 
-{origin} trained with careergpt on question and answer pairs about positions. It writes what
-postings of its training data would say; it knows no law, no salary and no person.
+{start}, trained with careergpt on questions and answers about positions.
+It writes what postings of its training data would say; it knows no law, no salary and no person.
 
 ```python
 from transformers import pipeline
@@ -31,7 +31,7 @@ Made by `{command}`.
 
 
 def model_card(
-    pretrained: str | None,
+    start: str,
     command: str,
     val_loss: float | None,
     evidence: TitleEvidence | None,
@@ -41,16 +41,15 @@ def model_card(
     """The card in Markdown.
 
     Args:
-        pretrained: What the model started from; None: random weights.
+        start: What the model started from.
         command: What was typed.
         val_loss: Best validation loss in nats a completion token.
         evidence: What titles are worth to it.
         tasks: What it was taught.
         samples: Answers to show.
     """
-    origin = "A GPT-2 of random weights" if pretrained is None else f"`{pretrained}`, further"
     example = samples[0].prompt if samples else "Which skills does a Nurse need?"
-    parts = [_HEAD.format(origin=origin, example=example, command=command)]
+    parts = [_HEAD.format(start=start, example=example, command=command)]
     rows = [
         f"| {name} | {_cell(task.prompt)} | {_cell(task.completion)} | {task.weight:g} |"
         for name, task in tasks.items()
@@ -59,7 +58,7 @@ def model_card(
     if val_loss is not None:
         parts.append(
             f"Validation: {val_loss:.3f} nats a completion token, "
-            f"perplexity {math.exp(val_loss):.2f}."
+            f"perplexity {perplexity(val_loss):.2f}."
         )
     if evidence is not None:
         parts.append("```\n" + evidence_text(evidence) + "\n```")

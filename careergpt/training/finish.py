@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from careergpt.compare.titles import TITLE, TitleEvidence, title_evidence, title_pairs
 from careergpt.data.prepare import fields_of_row
 from careergpt.data.splits import TEST, TRAIN
 from careergpt.data.store import rows_of, write_json
-from careergpt.data.tasks import Task, fields_of, parse_template
-from careergpt.modeling.folder import save_model
+from careergpt.data.tasks import Task, parse_template
+from careergpt.generation.decoding import Generated
+from careergpt.modeling.folder import save_model, write_card
 from careergpt.training.card import model_card
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.words import evidence_text
@@ -25,7 +27,12 @@ class FinishRun(Callback):
     """Keeps the starting model, and at the end writes the model folder and the evidence."""
 
     def __init__(
-        self, folder: str, command: str, titles_limit: int, samples: SampleAnswers
+        self,
+        folder: str,
+        command: str,
+        titles_limit: int,
+        samples: SampleAnswers,
+        best: ModelCheckpoint | None,
     ) -> None:
         """Writes nothing yet.
 
@@ -34,41 +41,43 @@ class FinishRun(Callback):
             command: What the user typed, for the model card.
             titles_limit: Unseen records on which the title's worth is measured; 0: none.
             samples: The callback that answers prompts.
+            best: The callback that keeps the best weights; None: the last ones count.
         """
         self._folder, self._command = Path(folder), command
-        self._limit, self._samples = titles_limit, samples
+        self._limit, self._samples, self._best = titles_limit, samples, best
         self.told: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Keeps a starting model that is random: no name leads back to it."""
         if trainer.is_global_zero and pl_module.pretrained is None and trainer.global_step == 0:
+            self._save(pl_module, trainer, self._folder / "baseline")
             card = "# The starting model\n\nRandom weights: what the fine-tuned model came from.\n"
-            self._save(pl_module, trainer, self._folder / "baseline", card)
+            write_card(self._folder / "baseline", card)
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Loads the best weights, measures, writes, and notes what to tell."""
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        if best:
-            state = torch.load(best, map_location=pl_module.device, weights_only=True)
+        """Loads the best weights, writes the model, measures it, and notes what to tell."""
+        loss = None
+        if self._best is not None and self._best.best_model_path:
+            path = self._best.best_model_path
+            state = torch.load(path, map_location=pl_module.device, weights_only=True)
             pl_module.load_state_dict(state["state_dict"])
+            assert self._best.best_model_score is not None
+            loss = float(self._best.best_model_score)
         if not trainer.is_global_zero:
             return
-        self._samples.answer_again(trainer, pl_module)
+        # First of all, so that whatever happens while it is measured, the model is there.
+        self._save(pl_module, trainer, self._folder / "model")
+        answers = self._samples.answer(trainer, pl_module)
         evidence = self._evidence(trainer, pl_module)
-        score = getattr(trainer.checkpoint_callback, "best_model_score", None)
-        loss = None if score is None else float(score)
-        card = model_card(
-            pl_module.pretrained,
-            self._command,
-            loss,
-            evidence,
-            trainer.datamodule.tasks,  # type: ignore[attr-defined]
-            self._samples.last,
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        start = pl_module.pretrained or f"A {pl_module.model.config.model_type} of random weights"
+        write_card(
+            self._folder / "model",
+            model_card(start, self._command, loss, evidence, data.tasks, answers),
         )
-        self._save(pl_module, trainer, self._folder / "model", card)
-        self.told = self._lines(evidence, trainer)
+        self.told = self._lines(evidence, answers)
 
-    def _save(self, module: Any, trainer: Any, folder: Path, card: str) -> None:
+    def _save(self, module: Any, trainer: Any, folder: Path) -> None:
         data = trainer.datamodule
         settings = {
             "tasks": {name: asdict(task) for name, task in data.tasks.items()},
@@ -90,7 +99,6 @@ class FinishRun(Callback):
             module.tokenizer,
             folder,
             settings=settings,
-            card=card,
             decoding=defaults | {"repetition_penalty": decoding.repetition_penalty},
         )
 
@@ -122,22 +130,20 @@ class FinishRun(Callback):
         )
         return evidence
 
-    def _lines(self, evidence: TitleEvidence | None, trainer: Any) -> list[str]:
+    def _lines(self, evidence: TitleEvidence | None, answers: list[Generated]) -> list[str]:
         lines = []
-        for first, last in zip(self._samples.first, self._samples.last, strict=False):
-            lines += [f"\n> {first.prompt}"]
-            lines += [f"  before: {_short(first.text)}", f"  after:  {_short(last.text)}"]
-        model = shlex.quote(str(self._folder / "model"))
-        source = trainer.datamodule.source
-        tables = source if isinstance(source, str) else f"[{','.join(source)}]"
-        verb = "python main.py"
+        for first, last in zip(self._samples.first, answers, strict=False):
+            lines += [f"\n> {last.prompt}"]
+            lines += [f"  before: {_short(first)}", f"  after:  {_short(last.text)}"]
+        if evidence is not None:
+            lines += ["", evidence_text(evidence)]
+        config, model = self._folder / "config.yaml", shlex.quote(str(self._folder / "model"))
+        verb = "  python main.py"
         return [
             *lines,
-            "",
-            evidence_text(evidence),
             f"\nThe model is in {model} (the run: {self._folder}). Next:",
-            f"  {verb} predict --model.pretrained {model} --data.prompts data/prompts.txt",
-            f"  {verb} test --model.pretrained {model} --data.source {shlex.quote(tables)}",
+            f"{verb} predict --model.pretrained {model} --data.prompts data/prompts.txt",
+            f"{verb} test --config {shlex.quote(str(config))} --model.pretrained {model}",
         ]
 
 
@@ -146,7 +152,7 @@ def _title_task(tasks: dict[str, Task]) -> tuple[int, Task] | None:
     for number, task in enumerate(tasks.values()):
         asked = {slot.field for slot in parse_template(task.prompt)}
         answered = {slot.field for slot in parse_template(task.completion)}
-        if TITLE in asked and TITLE not in answered and task.weight > 0 and fields_of(task):
+        if TITLE in asked and TITLE not in answered and task.weight > 0:
             return number, task
     return None
 

@@ -95,4 +95,4 @@ def _settings() -> Any:
     import wandb
 
     # A dead server is given up on early; console capture would swallow the progress bar.
-    return wandb.Settings(init_timeout=10, console="off", silent=True)
+    return wandb.Settings(init_timeout=10, console="off", silent=True, disable_git=True)

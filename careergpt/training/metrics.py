@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from careergpt.modeling.loss import SegmentScores
+from careergpt.modeling.loss import SegmentScores, perplexity
 
 
 class Quality(NamedTuple):
@@ -67,7 +67,7 @@ def _quality(
     loss = nats / tokens
     return Quality(
         loss,
-        math.exp(min(loss, 700.0)),
+        perplexity(loss),
         correct / tokens,
         nats / math.log(2) / n_bytes if n_bytes else math.nan,
         int(examples),

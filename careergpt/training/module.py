@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -69,8 +70,14 @@ class CareerModule(LightningModule):
             decoding: How answers are written.
         """
         super().__init__()
-        _check_rates(lr=lr, weight_decay=weight_decay, warmup=warmup, dropout=dropout)
-        decoding.check()
+        _check_rates(lr=lr, weight_decay=weight_decay)
+        _check_shares(
+            warmup=warmup,
+            final_lr=final_lr,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            **{f"betas[{place}]": beta for place, beta in enumerate(betas)},
+        )
         self.pretrained, self.decoding = pretrained, decoding
         self._lr, self._weight_decay, self._betas = lr, weight_decay, betas
         self._warmup, self._final_lr = warmup, final_lr
@@ -99,6 +106,18 @@ class CareerModule(LightningModule):
         """Makes sure that dropout is on: from_pretrained gives a model in eval mode."""
         self.model.train()
 
+    def on_train_start(self) -> None:
+        """Lets the configuration decide the rates where a checkpoint brought others."""
+        scheduler, optimizer = self.lr_schedulers(), self.optimizers()
+        assert isinstance(scheduler, LambdaLR)
+        assert isinstance(optimizer, LightningOptimizer)
+        share = scheduler.lr_lambdas[0](scheduler.last_epoch)
+        for group in optimizer.param_groups:
+            decay = self._weight_decay if group["params"][0].ndim >= 2 else 0.0
+            group |= {"lr": self._lr * share, "initial_lr": self._lr}
+            group |= {"betas": self._betas, "weight_decay": decay}
+        scheduler.base_lrs = [self._lr for _ in scheduler.base_lrs]
+
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
         """The batch's sum of nats, scaled; `on_before_optimizer_step` divides by the tokens."""
         loss = self.loss(batch)
@@ -113,11 +132,17 @@ class CareerModule(LightningModule):
         """Makes the gradient that of the mean over all tokens of the step, on all ranks."""
         totals = torch.stack([self._step.nats.double(), self._step.tokens.double()])
         nats, tokens = self.trainer.strategy.reduce(totals, reduce_op="sum")
+        if not torch.isfinite(nats):
+            raise InputError(
+                f"the loss is not finite at step {self.global_step}: lower model.lr, clip "
+                "gradients (trainer.gradient_clip_val), or use a wider precision"
+            )
         self._step = _no_loss(self.device)
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         # DDP has averaged over ranks.
         torch._foreach_mul_(gradients, (self.trainer.world_size * _SCALE / tokens).float())
         self.log("train/loss", (nats / tokens).float(), prog_bar=True)
+        self.log("train/lr", optimizer.param_groups[0]["lr"])
 
     def configure_gradient_clipping(
         self,
@@ -169,6 +194,8 @@ class CareerModule(LightningModule):
         # The fused step unscales fp16 gradients itself, which Lightning cannot join with clipping.
         fused = self.trainer.precision != "16-mixed"
         optimizer = AdamW(groups, lr=self._lr, betas=self._betas, fused=fused)
+        if math.isinf(self.trainer.estimated_stepping_batches):
+            raise InputError("the learning rate needs an end: set trainer.max_epochs or max_steps")
         total = int(self.trainer.estimated_stepping_batches)
 
         def share(step: int) -> float:
@@ -210,6 +237,12 @@ def _no_loss(device: torch.device) -> TokenLoss:
 
 def _check_rates(**rates: float) -> None:
     for name, rate in rates.items():
-        most = 1.0 if name in ("warmup", "dropout") else math.inf
-        if not 0 <= rate <= most:
-            raise InputError(f"model.{name} must be between 0 and {most:g}, found {rate}")
+        if not 0 <= rate < math.inf:
+            raise InputError(f"model.{name} must be 0 or more, found {rate}")
+
+
+def _check_shares(**shares: float) -> None:
+    for name, share in shares.items():
+        most = "at most" if name in ("warmup", "final_lr") else "less than"
+        if not (0 <= share < 1 or (share == 1 and most == "at most")):
+            raise InputError(f"model.{name} must be 0 or more and {most} 1, found {share}")

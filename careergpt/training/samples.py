@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import rank_zero_only
 
-from careergpt.data.prompts import Question, prompt_batches
+from careergpt.data.prompts import Question, check_lengths, ready_prompts
 from careergpt.data.tasks import Piece
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.repetition import distinct, repetition
@@ -37,39 +37,44 @@ class SampleAnswers(Callback):
             max_new_tokens: Tokens of an answer, at most.
         """
         self._prompts = DEFAULT_PROMPTS if prompts is None else prompts
-        self._max_new_tokens = max_new_tokens
-        self.first: list[Generated] = []
+        self._max_new_tokens = Decoding(max_new_tokens=max_new_tokens).max_new_tokens
+        self.first: list[str] = []
         self.last: list[Generated] = []
         self._rows: list[list[Any]] = []
 
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Refuses a prompt that the model cannot read before anything is written."""
+        questions = [
+            Question(f"{place} of --samples.prompts", (Piece(text, None),))
+            for place, text in enumerate(self._prompts)
+        ]
+        self._ready = ready_prompts(questions, pl_module.tokenizer)
+        if stage == "fit":
+            check_lengths(self._ready, pl_module.context)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Answers as the starting model does."""
-        self.first = self._answer(trainer, pl_module)
+        """Answers as the starting model does; a resumed run has its answers on file."""
+        path = Path(trainer.default_root_dir) / "samples.jsonl"
+        if trainer.global_step == 0:
+            self.first = [answer.text for answer in self.answer(trainer, pl_module)]
+        elif path.exists():
+            rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            self.first = [row["text"] for row in rows if row["step"] == 0]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Answers as the model does now."""
         if trainer.state.fn == TrainerFn.FITTING:  # `trainer.training` is false meanwhile.
-            self.last = self._answer(trainer, pl_module)
+            self.last = self.answer(trainer, pl_module)
 
-    @rank_zero_only
-    def answer_again(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Answers with the weights that were kept."""
-        self.last = self._answer(trainer, pl_module)
-
-    def _answer(self, trainer: Trainer, module: Any) -> list[Generated]:
+    def answer(self, trainer: Trainer, module: Any) -> list[Generated]:
+        """Answers all prompts with the weights as they are, on the first rank, and logs them."""
         if not (self._prompts and trainer.is_global_zero):
             return []
-        questions = [Question(str(i), (Piece(text, None),)) for i, text in enumerate(self._prompts)]
-        batches = prompt_batches(questions, module.tokenizer, len(questions), module.context)
-        decoding = Decoding(**{**vars(module.decoding), "max_new_tokens": self._max_new_tokens})
+        decoding = replace(module.decoding, max_new_tokens=self._max_new_tokens)
         with trainer.precision_plugin.forward_context(), torch.random.fork_rng():
-            answers = [
-                answer
-                for batch in batches
-                for answer in generate(
-                    module.model, module.tokenizer, batch, decoding, module.context
-                )
-            ]
+            answers = generate(
+                module.model, module.tokenizer, self._ready, decoding, module.context
+            )
         self._log(trainer, answers)
         return answers
 
@@ -100,14 +105,14 @@ class Throughput(Callback):
     """Logs useful tokens a second and the share of padding, between two logged steps."""
 
     def __init__(self) -> None:
-        self._since = 0.0
-        self._useful = 0
-        self._processed = 0
+        self._reset()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock; a run that is resumed within an epoch has no start of one."""
+        self._reset()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock anew: validation is not training."""
-        every = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        self._every = every * trainer.accumulate_grad_batches
+        """Starts the clock anew: what lies between epochs is not training."""
         self._reset()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -120,7 +125,8 @@ class Throughput(Callback):
         """Counts; logs where Lightning logs."""
         self._useful += batch.n_tokens
         self._processed += batch.input_ids.numel()
-        if (batch_idx + 1) % self._every == 0:
+        every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+        if every and (batch_idx + 1) % every == 0:
             # Every rank's batches are of nearly equal size: one rank's rate stands for all.
             rate = self._useful * trainer.world_size / (time.perf_counter() - self._since)
             numbers = {
@@ -128,7 +134,8 @@ class Throughput(Callback):
                 "train/padding_share": 1 - self._useful / self._processed,
             }
             for logger in trainer.loggers:
-                logger.log_metrics(numbers, step=trainer.global_step)
+                # The step that has ended, as Lightning numbers it.
+                logger.log_metrics(numbers, step=trainer.global_step - 1)
             self._reset()
 
     def _reset(self) -> None:

@@ -22,10 +22,8 @@ def quality_table(quality: Mapping[str, Quality]) -> str:
     return "\n".join(lines)
 
 
-def evidence_text(evidence: TitleEvidence | None) -> str:
+def evidence_text(evidence: TitleEvidence) -> str:
     """What a title is worth to the model."""
-    if evidence is None:
-        return "Titles: the unseen records cannot show what a title is worth (too few of them)."
     gain = evidence.gain
     if gain.low > 0:
         verdict = "the title helps"

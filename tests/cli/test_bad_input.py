@@ -39,16 +39,17 @@ def refusal(words: list[str], capsys: pytest.CaptureFixture[str], left: Path) ->
 
 
 @pytest.fixture
-def refused(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[[list[str]], str]:
+def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[[list[str]], str]:
     return lambda words: refusal(words, capsys, tmp_path)
 
 
 @pytest.fixture
 def fit(scratch: list[str], quiet: list[str], tmp_path: Path) -> list[str]:
     """A fit whose cache and run would lie in the test's own folder."""
-    places = [f"--data.cache={tmp_path / 'cache'}", f"--trainer.default_root_dir={tmp_path / 'run'}"]
+    places = [
+        f"--data.cache={tmp_path / 'cache'}",
+        f"--trainer.default_root_dir={tmp_path / 'run'}",
+    ]
     return ["fit", *scratch, *quiet, *places, "--data.processes=1", "--trainer.max_epochs=1"]
 
 
@@ -104,7 +105,7 @@ OPTIONS = {
     "a batch of 0": ("--data.batch_tokens=0", "data.batch_tokens must be 1 or more, found 0"),
     "idle rows": ("--data.batch_size=4", "data.batch_size does nothing with data.pack=true"),
     "more than the context": ("--data.max_length=500", "but the model reads 128 tokens at most"),
-    "a rate below 0": ("--model.lr=-1", "model.lr must be between 0"),
+    "a rate below 0": ("--model.lr=-1", "model.lr must be 0 or more, found -1"),
     "fractions of all": ("--data.val_fraction=0.95", "data.val_fraction"),
     "no layers": ("--model.scratch.n_layer=0", "every size must be 1 or more"),
     "heads that do not divide": ("--model.scratch.n_head=3", "must be a multiple of n_head"),
@@ -166,7 +167,7 @@ def test_a_tokenizer_of_another_size(
     config = json.loads((folder / "config.json").read_text()) | {"vocab_size": 50}
     (folder / "config.json").write_text(json.dumps(config))
     words = [*fit, f"--data.source={tables}", f"--model.pretrained={folder}"]
-    assert "its tokenizer has 2048 tokens, its model 50" in refused(words)
+    assert "its tokenizer has 2048 tokens and ends texts by 0, its model 50" in refused(words)
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "no json\n", '{"text": "a"}\n', '["prompt"]\n'])
@@ -211,7 +212,9 @@ def test_an_unknown_verb(refused: Callable) -> None:
     assert "no verb 'train': there are fit, validate" in refused(["train"])
 
 
-@pytest.mark.parametrize("words", [["fit", "--trainer.max_epoch=1"], ["fit", "--data.source=no.csv"]])
+@pytest.mark.parametrize(
+    "words", [["fit", "--trainer.max_epoch=1"], ["fit", "--data.source=no.csv"]]
+)
 def test_the_same_from_a_shell(words: list[str], elsewhere: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "main.py"), *words],

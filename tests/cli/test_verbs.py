@@ -149,19 +149,27 @@ def test_what_the_folder_says_wins_unless_typed(
     settings["decoding"]["max_new_tokens"] = 2
     (folder / "careergpt.json").write_text(json.dumps(settings))
     over = tmp_path / "over.yaml"
+    other = {"prompt": "B {position_title}", "completion": "{skills}"}
+    decoding = {"max_new_tokens": 4, "greedy": True}
     over.write_text(
-        "data:\n  tasks:\n    other:\n      prompt: 'B {position_title}'\n      completion: '{skills}'\n"
-        "model:\n  decoding:\n    max_new_tokens: 4\n    greedy: true\n"
+        json.dumps({"data": {"tasks": {"other": other}}, "model": {"decoding": decoding}})
     )
     postings = f"{sample[0]}/postings.csv"
-    words = ["predict", f"--config={over}", f"--model.pretrained={folder}", *quiet, *sample, postings]
+    words = [
+        "predict",
+        f"--config={over}",
+        f"--model.pretrained={folder}",
+        *quiet,
+        *sample,
+        postings,
+    ]
     main([*words, f"--out={tmp_path / 'a.jsonl'}"])
     found = rows(tmp_path / "a.jsonl")
     assert all(row["prompt"].startswith("A ") for row in found)
     assert max(row["n_tokens"] for row in found) == 2
     typed = json.dumps({"t": {"prompt": "C {position_title}", "completion": "{skills}"}})
-    main([*words, f"--data.tasks={typed}", "--model.decoding.max_new_tokens=3",
-          f"--out={tmp_path / 'b.jsonl'}"])  # fmt: skip
+    words += [f"--data.tasks={typed}", "--model.decoding.max_new_tokens=3"]
+    main([*words, f"--out={tmp_path / 'b.jsonl'}"])
     found = rows(tmp_path / "b.jsonl")
     assert all(row["prompt"].startswith("C ") for row in found)
     assert max(row["n_tokens"] for row in found) == 3

@@ -74,7 +74,7 @@ def test_settings_that_contradict_are_refused_at_once(data_module, settings, mes
         ({"val_fraction": 0.0}, "fit", "none of its 90 records is in the val split"),
         ({"val_fraction": 0.0}, "validate", "none of its 90 records is in the val split"),
         ({"test_fraction": 0.0}, "test", "none of its 90 records is in the test split"),
-        ({"val_fraction": 0.999, "test_fraction": 0.0}, "fit", "is in the train split"),
+        ({"val_fraction": 0.999999, "test_fraction": 0.0}, "fit", "is in the train split"),
         ({"columns": {"skills": "abilities"}}, "fit", r"--data\.columns\.skills: no table has"),
         ({"max_length": 2}, "fit", r"train split has \d+ records and no example: their prompts"),
     ],
@@ -221,7 +221,7 @@ def test_ranks_share_every_loader(data_module) -> None:
         prompts += [prompt.place for batch in data.predict_dataloader() for prompt in batch]
     for split, share in enumerate(shares):
         assert sorted(share) == data.members(split).tolist(), SPLITS[split]
-    assert sorted(prompts) == list(range(len(data.questions)))
+    assert sorted(prompts) == list(range(len(data.prompts)))
 
 
 def test_accumulation_splits_no_evaluation_batch(data_module) -> None:

@@ -171,3 +171,16 @@ def test_counts_are_kept_for_each_table(write_table, prepare) -> None:
     assert [(table["read"], table["kept"]) for table in counts["tables"]] == [(3, 3), (3, 2)]
     assert (counts["read"], counts["kept"]) == (6, 5)
     assert counts["dropped"] == {"exact duplicate": 1}
+
+
+def test_equal_skill_lists_of_two_companies_are_on_one_side(write_table, prepare) -> None:
+    rows = [
+        {"company_name": company, "position_title": f"Nurse {title}", "skills": skills}
+        for title in range(40)
+        for company, skills in (("Ash", "triage|charting"), ("Elm", "charting|Triage"))
+    ]
+    prepared = prepare(write_table(rows))
+    assert len(prepared.rows) == 80
+    pairs = zip(prepared.rows[::2], prepared.rows[1::2], strict=True)
+    assert all(ash["unit"] == elm["unit"] for ash, elm in pairs)
+    assert len({row["unit"] for row in prepared.rows}) == 40

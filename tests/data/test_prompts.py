@@ -1,16 +1,24 @@
 """Laws of prompts: each is found in its order, or its line is named."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.data.prompts import Question, prompt_batches, prompts_of_records, read_prompts
+from careergpt.data.prompts import (
+    Question,
+    check_lengths,
+    prompts_of_records,
+    read_prompts,
+    ready_prompts,
+)
 from careergpt.data.tasks import Piece, Task, text_of
 from careergpt.errors import InputError
 
 
-def texts(questions: list[Question]) -> list[str]:
+def texts(questions: Iterable[Question]) -> list[str]:
     return [text_of(question.pieces) for question in questions]
 
 
@@ -68,7 +76,7 @@ ALL = np.ones(4, dtype=bool)
 
 
 def test_a_record_asks_the_first_task_that_it_can() -> None:
-    questions = prompts_of_records(pa.Table.from_pylist(ROWS), ALL, DEFAULT_TASKS)
+    questions = list(prompts_of_records(pa.Table.from_pylist(ROWS), ALL, DEFAULT_TASKS))
     assert [question.id for question in questions] == ["a", "b", "c"]
     assert texts(questions) == [
         "Tell me about the qualifications required for a Nurse.",
@@ -79,13 +87,13 @@ def test_a_record_asks_the_first_task_that_it_can() -> None:
 
 def test_a_task_of_weight_0_is_not_asked() -> None:
     tasks = {**DEFAULT_TASKS, "describe": Task("{position_title}", "{job_description}", 0)}
-    questions = prompts_of_records(pa.Table.from_pylist(ROWS), ALL, tasks)
+    questions = list(prompts_of_records(pa.Table.from_pylist(ROWS), ALL, tasks))
     assert texts(questions)[0] == "Which position suits someone skilled in triage?"
 
 
 def test_records_that_were_not_chosen_are_not_asked() -> None:
     chosen = np.array([False, True, False, True])
-    questions = prompts_of_records(pa.Table.from_pylist(ROWS), chosen, DEFAULT_TASKS)
+    questions = list(prompts_of_records(pa.Table.from_pylist(ROWS), chosen, DEFAULT_TASKS))
     assert [question.id for question in questions] == ["b"]
 
 
@@ -93,11 +101,9 @@ def asked(*prompts: str) -> list[Question]:
     return [Question(str(n), (Piece(text, None),)) for n, text in enumerate(prompts, start=1)]
 
 
-def test_batches_keep_the_order_and_the_text(tokenizer) -> None:
+def test_prompts_keep_the_order_and_the_text(tokenizer) -> None:
     questions = asked("Who?", "What?", "Where?", "<|endoftext|>", "Why?")
-    batches = prompt_batches(questions, tokenizer, 2, 50)
-    assert [len(batch) for batch in batches] == [2, 2, 1]
-    prompts = [prompt for batch in batches for prompt in batch]
+    prompts = ready_prompts(questions, tokenizer)
     assert [prompt.place for prompt in prompts] == [0, 1, 2, 3, 4]
     assert [prompt.id for prompt in prompts] == ["1", "2", "3", "4", "5"]
     for prompt, question in zip(prompts, questions, strict=True):
@@ -108,6 +114,7 @@ def test_batches_keep_the_order_and_the_text(tokenizer) -> None:
 def test_a_prompt_without_room_for_an_answer_is_named(tokenizer) -> None:
     long = "Tell me about the qualifications required for a nurse."
     length = len(tokenizer(long).input_ids)
-    assert prompt_batches(asked("Who?", long), tokenizer, 8, length + 1)
+    prompts = ready_prompts(asked("Who?", long), tokenizer)
+    check_lengths(prompts, length + 1)
     with pytest.raises(InputError, match=f"prompt 2 has {length} tokens, and the model reads"):
-        prompt_batches(asked("Who?", long), tokenizer, 8, length)
+        check_lengths(prompts, length)

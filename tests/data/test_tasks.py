@@ -182,3 +182,14 @@ def test_the_prompt_is_the_same_with_and_without_its_answer() -> None:
 def test_a_template_without_fields_is_one_literal() -> None:
     (slot,) = parse_template("only words")
     assert (slot.literal, slot.field) == ("only words", None)
+
+
+@pytest.mark.parametrize(
+    "completion",
+    ["{skills}", "{skills:,}", "{skills:\n}", "({skills})", "\n{skills}", "a {skills}"],
+)
+def test_all_items_of_a_list_start_alike(completion: str) -> None:
+    pair = prompt_completion("mine", Task("Skills?", completion), FIELDS)
+    assert pair is not None
+    starts = {piece.text.startswith(" ") for piece in pair.completion if piece.item_of}
+    assert len(starts) == 1

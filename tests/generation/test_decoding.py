@@ -25,6 +25,7 @@ from careergpt.modeling.folder import build_model, pretrained_config
 CONTEXT, VOCABULARY = 48, 40
 END = 0
 GREEDY = Decoding(greedy=True, max_new_tokens=12)
+PENALIZED = Decoding(greedy=True, max_new_tokens=12, repetition_penalty=1.5)
 SAMPLED = Decoding(max_new_tokens=12, temperature=1.0, top_p=1.0)
 CONFIGS: dict[str, Callable[[], GPT2Config | LlamaConfig]] = {
     # A small vocabulary, of which the end of text is a fortieth: some answers end, some do not.
@@ -73,24 +74,31 @@ def library_s(model: PreTrainedModel) -> PreTrainedModel:
     return other
 
 
-def library_greedy(model: PreTrainedModel, ids: tuple[int, ...], tokens: int) -> tuple[int, ...]:
+def library_greedy(
+    model: PreTrainedModel, ids: tuple[int, ...], decoding: Decoding
+) -> tuple[int, ...]:
     """What the library's own class writes, one prompt at a time."""
     written = library_s(model).generate(
-        torch.tensor([ids]), do_sample=False, max_new_tokens=tokens, pad_token_id=END
+        torch.tensor([ids]),
+        do_sample=False,
+        max_new_tokens=decoding.max_new_tokens,
+        repetition_penalty=decoding.repetition_penalty,
+        pad_token_id=END,
     )
     return tuple(written[0, len(ids) :].tolist())
 
 
+@pytest.mark.parametrize("decoding", [GREEDY, PENALIZED], ids=["plain", "penalized"])
 def test_greedy_answers_are_the_library_s_token_for_token(
-    model: PreTrainedModel, prompts: list[Prompt], answer: Callable
+    model: PreTrainedModel, prompts: list[Prompt], answer: Callable, decoding: Decoding
 ) -> None:
-    answers = answer(prompts, GREEDY)
+    answers = answer(prompts, decoding)
     for prompt, found in zip(prompts, answers, strict=True):
-        assert found.token_ids == library_greedy(model, prompt.token_ids, 12)
+        assert found.token_ids == library_greedy(model, prompt.token_ids, decoding)
     assert len({found.token_ids for found in answers}) > 6
 
 
-@pytest.mark.parametrize("decoding", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("decoding", [PENALIZED, SAMPLED], ids=["penalized", "sampled"])
 def test_an_answer_is_the_same_in_any_batch(
     prompts: list[Prompt], answer: Callable, decoding: Decoding
 ) -> None:
@@ -106,7 +114,9 @@ def test_an_answer_is_the_same_in_any_batch(
 
 def test_answers_carry_their_prompts_in_order(prompts: list[Prompt], answer: Callable) -> None:
     answers = answer(prompts, GREEDY)
-    assert [(a.place, a.id, a.prompt) for a in answers] == [(p.place, p.id, p.text) for p in prompts]
+    assert [(a.place, a.id, a.prompt) for a in answers] == [
+        (p.place, p.id, p.text) for p in prompts
+    ]
 
 
 def test_samples_repeat_with_a_seed_and_differ_between_seeds(

@@ -47,7 +47,9 @@ def test_neighbouring_draws_know_nothing_of_each_other() -> None:
     }
     for first, second in pairs.values():
         # The two likeliest tokens and the rest: 9 cells, 8 degrees, above 31.8 once in 10,000.
-        cells = [torch.where(some == 0, 0, torch.where(some == 2, 1, 2)) for some in (first, second)]
+        cells = [
+            torch.where(some == 0, 0, torch.where(some == 2, 1, 2)) for some in (first, second)
+        ]
         counts = torch.bincount(cells[0] * 3 + cells[1], minlength=9).numpy()
         marginal = np.array([0.5, 0.3, 0.2])
         expected = np.outer(marginal, marginal).ravel() * len(first)
@@ -68,7 +70,9 @@ def test_the_ends_of_the_unit_interval_draw_possible_tokens(uniform: float) -> N
     choice = SeededChoice(0, range(2), 1)
     choice._uniform.fill_(uniform)
     expected = 1 if uniform == 0 else 2
-    assert choice(torch.zeros(2, 1, dtype=torch.int64), scores).argmax(-1).tolist() == [expected] * 2
+    assert (
+        choice(torch.zeros(2, 1, dtype=torch.int64), scores).argmax(-1).tolist() == [expected] * 2
+    )
 
 
 def test_all_but_the_drawn_token_are_impossible() -> None:
@@ -78,7 +82,7 @@ def test_all_but_the_drawn_token_are_impossible() -> None:
 
 def warped(decoding: Decoding, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """The distribution that the settings leave, before anything is drawn."""
-    for step in processors(decoding, range(len(logits))):
+    for step in processors(decoding, range(len(logits)), [0] * len(logits)):
         if not isinstance(step, SeededChoice):
             logits = step(ids, logits)
     return logits.softmax(-1)
@@ -99,7 +103,7 @@ def test_settings_shape_the_distribution() -> None:
 
 
 def test_greedy_decoding_passes_the_sampling_settings_over() -> None:
-    assert len(processors(Decoding(greedy=True, temperature=0.1, top_k=3), range(2))) == 0
+    assert len(processors(Decoding(greedy=True, temperature=0.1, top_k=3), range(2), [0, 0])) == 0
 
 
 @pytest.mark.parametrize(
@@ -117,9 +121,23 @@ def test_greedy_decoding_passes_the_sampling_settings_over() -> None:
 )
 def test_settings_out_of_range_are_named(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"model\.decoding\.{name} must be .*, found"):
-        replace(Decoding(), **{name: value}).check()
+        replace(Decoding(), **{name: value})
 
 
-def test_the_defaults_and_the_ends_of_the_ranges_are_right() -> None:
-    Decoding().check()
-    Decoding(max_new_tokens=1, temperature=1e-3, top_k=0, top_p=1.0, repetition_penalty=0.1).check()
+def test_the_ends_of_the_ranges_are_right() -> None:
+    ends = {"max_new_tokens": 1, "temperature": 1e-3, "top_k": 0, "top_p": 1.0}
+    found = Decoding(**ends, repetition_penalty=0.1)
+    assert (found.max_new_tokens, found.top_p) == (1, 1.0)
+
+
+def test_padding_is_not_penalized() -> None:
+    (penalty,) = processors(Decoding(greedy=True, repetition_penalty=2.0), range(2), [2, 0])
+    scores = torch.tensor([[4.0, -3.0, 2.0]]).expand(2, -1)
+    ids = torch.tensor([[0, 0, 1], [0, 0, 1]])
+    assert penalty(ids, scores).tolist() == [[4.0, -6.0, 2.0], [2.0, -6.0, 2.0]]
+
+
+def test_logits_that_are_no_numbers_are_the_users_to_know() -> None:
+    choice = SeededChoice(0, range(1), 1)
+    with pytest.raises(InputError, match="not finite"):
+        choice(torch.zeros(1, 1, dtype=torch.int64), torch.full((1, 4), float("nan")))

@@ -96,7 +96,9 @@ def test_dropout_falls_on_attention_weights() -> None:
     segments = [Segment(0, 0, 6)]
     kept, _ = segment_attention(torch.nn.Module(), query, key, value, None, segments=segments)
     dropped = [
-        segment_attention(torch.nn.Module(), query, key, value, None, dropout=0.5, segments=segments)
+        segment_attention(
+            torch.nn.Module(), query, key, value, None, dropout=0.5, segments=segments
+        )
         for _ in range(2)
     ]
     assert not torch.equal(dropped[0][0], dropped[1][0])

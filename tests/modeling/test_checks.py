@@ -61,7 +61,7 @@ def test_a_check_draws_no_random_number(model: PreTrainedModel) -> None:
 
 
 def test_a_softcap_on_the_logits_is_refused() -> None:
-    with pytest.raises(InputError, match="not.* a linear map"):
+    with pytest.raises(InputError, match="linear map"):
         check_model(made(gemma3(5.0)), "it")
 
 
@@ -114,7 +114,9 @@ def test_positions_that_run_on_through_a_row_are_refused(
 def test_a_family_whose_attention_is_its_own_is_refused(
     tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    config = BloomConfig(vocab_size=len(tokenizer), hidden_size=32, n_layer=1, n_head=2)
+    config = BloomConfig(
+        vocab_size=len(tokenizer), hidden_size=32, n_layer=1, n_head=2, eos_token_id=0
+    )
     BloomForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="BloomForCausalLM does not support"):
         build_model(pretrained_config(str(tmp_path), tokenizer), str(tmp_path))

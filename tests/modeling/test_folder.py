@@ -24,12 +24,14 @@ from careergpt.modeling.attention import library_attention
 from careergpt.modeling.folder import (
     Scratch,
     build_model,
+    check_folder,
     context_of,
     pretrained_config,
     read_settings,
     save_model,
     scratch_config,
     set_dropout,
+    write_card,
 )
 
 IDS = torch.arange(1, 41)[None]
@@ -64,9 +66,9 @@ def saved(tmp_path: Path, tiny_gpt2: Path, tokenizer: PreTrainedTokenizerFast) -
         load_tokenizer(str(tiny_gpt2)),
         tmp_path / "saved",
         settings=SETTINGS,
-        card="# A card\n",
         decoding={"max_new_tokens": 7, "do_sample": True, "temperature": 0.5},
     )
+    write_card(tmp_path / "saved", "# A card\n")
     return tmp_path / "saved"
 
 
@@ -76,9 +78,7 @@ def test_a_saved_model_gives_the_logits_that_the_library_gives(
     with torch.no_grad():
         expected = GPT2LMHeadModel.from_pretrained(tiny_gpt2).eval()(IDS).logits
     # The fused activation is the same function.
-    torch.testing.assert_close(
-        logits(build(tiny_gpt2, tokenizer)), expected, rtol=1e-5, atol=1e-6
-    )
+    torch.testing.assert_close(logits(build(tiny_gpt2, tokenizer)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_saving_and_loading_changes_nothing(
@@ -95,7 +95,9 @@ def test_saving_and_loading_changes_nothing(
 def test_the_folder_names_no_attention_of_ours(saved: Path) -> None:
     for path in saved.glob("*.json"):
         assert "careergpt_segments" not in path.read_text()
-    assert not [key for key in json.loads((saved / "config.json").read_text()) if "attn_impl" in key]
+    assert not [
+        key for key in json.loads((saved / "config.json").read_text()) if "attn_impl" in key
+    ]
 
 
 def test_generation_defaults_are_saved(saved: Path, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -198,7 +200,7 @@ def test_a_tokenizer_larger_than_the_vocabulary_is_refused(
     tmp_path: Path, tiny_gpt2: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     folder = copy_of(tiny_gpt2, tmp_path / "small", vocab_size=100)
-    with pytest.raises(InputError, match=f"has {len(tokenizer)} tokens, its model 100"):
+    with pytest.raises(InputError, match=f"has {len(tokenizer)} tokens and .* its model 100 "):
         pretrained_config(str(folder), tokenizer)
 
 
@@ -211,16 +213,14 @@ def test_a_vocabulary_padded_beyond_the_tokenizer_is_accepted(
     assert logits(build(tmp_path, tokenizer)).shape[-1] == len(tokenizer) + 48
 
 
-def test_a_folder_without_a_model_is_refused(
-    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
-) -> None:
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no model.*found: nothing"):
-        pretrained_config(str(tmp_path), tokenizer)
+        check_folder(str(tmp_path))
     (tmp_path / "notes.txt").touch()
     with pytest.raises(InputError, match=r"no config.json in it \(found: notes.txt\)"):
-        pretrained_config(str(tmp_path), tokenizer)
+        check_folder(str(tmp_path))
     with pytest.raises(InputError, match="no such model folder"):
-        pretrained_config(str(tmp_path / "nowhere"), tokenizer)
+        check_folder(str(tmp_path / "nowhere"))
 
 
 def test_a_model_that_writes_no_text_is_refused(

@@ -117,9 +117,7 @@ def test_prompt_tokens_are_no_targets(examples: list[Scored]) -> None:
 
 def test_uniform_logits_cost_log_vocabulary(examples: list[Scored]) -> None:
     batch = collate([examples])
-    loss = completion_loss(
-        torch.randn(*batch.input_ids.shape, 8), batch.labels, torch.zeros(61, 8)
-    )
+    loss = completion_loss(torch.randn(*batch.input_ids.shape, 8), batch.labels, torch.zeros(61, 8))
     assert loss.nats.item() / loss.tokens.item() == pytest.approx(math.log(61), rel=1e-6)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import LightningDataModule, Trainer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch.utils.data import DataLoader
 
 from careergpt.data.batches import Scored, TokenBatch, collate
@@ -32,10 +33,15 @@ class Given(LightningDataModule):
 
 
 class Plain(CareerModule):
-    """Steps by plain gradient descent: a weight's change is its gradient."""
+    """Steps by plain gradient descent at a rate of 1: a weight's change is its gradient."""
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), lr=1.0)
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"lr": 1.0, "weight_decay": 0.0, **settings})
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+        steady = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": steady, "interval": "step"}}
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from careergpt.compare.titles import TitlePair, title_evidence, title_pairs
 from careergpt.data.batches import Scored, TokenBatch, collate
-from careergpt.data.prompts import Question, prompt_batches
+from careergpt.data.prompts import Question, ready_prompts
 from careergpt.data.tasks import Fields, Piece, Task, prompt_completion
 from careergpt.data.tokens import Example, encode
 from careergpt.generation.decoding import Generated, generate
@@ -69,7 +69,7 @@ def learnt(
 
 def answers(model: CareerModule, prompts: list[str]) -> list[Generated]:
     questions = [Question(str(n), (Piece(text, None),)) for n, text in enumerate(prompts)]
-    (batch,) = prompt_batches(questions, model.tokenizer, 16, model.context)
+    batch = ready_prompts(questions, model.tokenizer)
     decoding = Decoding(greedy=True, max_new_tokens=20)
     return generate(model.model, model.tokenizer, batch, decoding, model.context)
 

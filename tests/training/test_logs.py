@@ -151,9 +151,7 @@ def test_a_stranger_s_run_goes_offline_with_its_configuration_once_and_nested(
     assert values["data"]["tasks"]["path"]["prompt"] == "Career path: {titles[0]}"
     assert len(keys) == len({key[0] for key in keys})
     logged = {
-        "/".join(item.nested_key) or item.key
-        for record in found
-        for item in record.history.item
+        "/".join(item.nested_key) or item.key for record in found for item in record.history.item
     }
     assert {"val/loss", "train/loss", "train/tokens_per_second"} <= logged
     assert {"samples/path", "samples/nrows"} <= logged  # The table of answers.

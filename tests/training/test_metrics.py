@@ -22,9 +22,7 @@ def model(tiny_gpt2: Path, tokenizer: PreTrainedTokenizerFast) -> PreTrainedMode
     return build_model(pretrained_config(str(tiny_gpt2), tokenizer), str(tiny_gpt2)).eval()
 
 
-def measured(
-    model: PreTrainedModel, batches: list[list[list[Scored]]]
-) -> dict[str, Quality]:
+def measured(model: PreTrainedModel, batches: list[list[list[Scored]]]) -> dict[str, Quality]:
     metrics = CompletionMetrics(TASKS)
     for rows in batches:
         metrics.update(segment_scores(model, collate(rows)))
@@ -59,9 +57,13 @@ def reference(tiny_gpt2: Path, examples: list[Scored]) -> dict[str, Quality]:
             sums[name][4] += 1
     return {
         name: Quality(
-            nats / tokens, math.exp(nats / tokens), right / tokens,
-            nats / math.log(2) / n_bytes, n, tokens,
-        )  # fmt: skip
+            nats / tokens,
+            math.exp(nats / tokens),
+            right / tokens,
+            nats / math.log(2) / n_bytes,
+            n,
+            tokens,
+        )
         for name, (nats, right, tokens, n_bytes, n) in sums.items()
     }
 

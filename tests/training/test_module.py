@@ -1,6 +1,7 @@
 """Laws of training: its rates, its dropout, its decay."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ def test_the_rate_rises_to_its_peak_and_falls_to_its_end(total: int, warmup: flo
     peak = max(round(warmup * total), 1) - 1
     assert shares[peak] == max(shares) == 1
     assert shares[0] > 0
-    assert all(b > a for a, b in zip(shares[:peak], shares[1 : peak + 1], strict=True))
+    assert all(b > a for a, b in pairwise(shares[: peak + 1]))
     after = shares[peak + 1 :]
-    assert all(b < a for a, b in zip(after, after[1:], strict=False))
+    assert all(b < a for a, b in pairwise(after))
     assert shares[-1] == pytest.approx(0.1)
 
 
@@ -50,7 +51,9 @@ def test_the_optimizer_follows_the_rates(fit: Fit, examples: list[Scored]) -> No
         def on_before_zero_grad(self, trainer: Trainer, *_: Any) -> None:
             rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
-    fit(singles(examples), module={"lr": 2e-3, "warmup": 0.25, "final_lr": 0.5}, callbacks=[Watch()])
+    fit(
+        singles(examples), module={"lr": 2e-3, "warmup": 0.25, "final_lr": 0.5}, callbacks=[Watch()]
+    )
     # The hook comes before each batch's backward pass: at step n the rate is that of step n.
     assert rates == pytest.approx([2e-3 * lr_share(step, 12, 0.25, 0.5) for step in range(12)])
 
@@ -124,7 +127,7 @@ def test_the_weights_are_loaded_only_once(fit: Fit, examples: list[Scored]) -> N
     [("lr", -1.0), ("weight_decay", -0.1), ("warmup", 1.5), ("dropout", 1.1), ("dropout", -0.1)],
 )
 def test_rates_out_of_range_are_named(tiny_gpt2: Path, name: str, rate: float) -> None:
-    with pytest.raises(InputError, match=rf"model\.{name} must be between 0 and .*, found"):
+    with pytest.raises(InputError, match=rf"model\.{name} must be 0 or more.*, found"):
         CareerModule(pretrained=str(tiny_gpt2), **{name: rate})
 
 
