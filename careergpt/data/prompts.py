@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from careergpt.data.encodings import detect_encoding, open_text, reading
-from careergpt.data.prepare import fields_of_row
+from careergpt.data.record_file import fields_of_row
 from careergpt.data.store import rows_of
 from careergpt.data.tasks import Piece, Task, render_prompt, text_of
 from careergpt.data.tokens import encode_prompts

@@ -12,7 +12,7 @@ from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from careergpt.compare.titles import TITLE, TitleEvidence, title_evidence, title_pairs
-from careergpt.data.prepare import fields_of_row
+from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST, TRAIN
 from careergpt.data.store import rows_of, write_json
 from careergpt.data.tasks import Task, parse_template

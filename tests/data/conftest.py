@@ -10,10 +10,11 @@ import pyarrow as pa
 import pytest
 
 from careergpt.data.datamodule import DEFAULT_SEPARATORS, DEFAULT_TASKS, CareerDataModule
-from careergpt.data.prepare import _TOKEN_SCHEMA, prepare_records
+from careergpt.data.prepare import prepare_records
 from careergpt.data.records import RecordRules, record_rules
 from careergpt.data.store import TokenStore, read_arrow, write_arrow
 from careergpt.data.tasks import Task
+from careergpt.data.token_file import TOKEN_SCHEMA
 
 TOKENIZER = str(Path(__file__).parents[2] / "data" / "tokenizer")
 
@@ -111,14 +112,14 @@ def store_of(tmp_path: Path) -> Callable[..., TokenStore]:
         ]
         batches = (rows[start : start + batch] for start in range(0, len(rows), batch))
         path = tmp_path / "tokens.arrow"
-        write_arrow(path, _TOKEN_SCHEMA, map(_columns, batches))
+        write_arrow(path, TOKEN_SCHEMA, map(_columns, batches))
         return TokenStore(path)
 
     return _store_of
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return pa.Table.from_pylist(list(rows), schema=_TOKEN_SCHEMA).to_pydict()
+    return pa.Table.from_pylist(list(rows), schema=TOKEN_SCHEMA).to_pydict()
 
 
 def _hashable(value: Any) -> Any:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from careergpt.data.duplicates import SHINGLE_WORDS, groups, near_pairs, signature, words_of
-from careergpt.data.prepare import NEAR_DUPLICATE
+from careergpt.data.record_file import NEAR_DUPLICATE
 
 WORDS = [f"word{number}" for number in range(2000)]
 

@@ -41,8 +41,8 @@ def test_a_second_start_builds_nothing(source, rules, tokenizer, tmp_path, monke
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("built again")
 
-    monkeypatch.setattr(preparing, "_build_records", fail)
-    monkeypatch.setattr(preparing, "_encode_records", fail)
+    monkeypatch.setattr(preparing, "build_records", fail)
+    monkeypatch.setattr(preparing, "encode_records", fail)
     monkeypatch.setattr(preparing, "write_arrow", fail)
     assert token_file(source, rules, tokenizer, tmp_path / "cache") == path
     assert ages(tmp_path / "cache") == before

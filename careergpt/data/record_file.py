@@ -1,0 +1,212 @@
+"""The record file: cleaned rows, without exact duplicates, each with its group and its number."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from careergpt.data.duplicates import groups, near_pairs, signature, words_of
+from careergpt.data.parallel import map_chunks
+from careergpt.data.records import (
+    CAREER,
+    DESCRIPTION,
+    Dropped,
+    RecordRules,
+    digest,
+    record_from,
+    standard_key,
+)
+from careergpt.data.splits import unit_of
+from careergpt.data.store import read_arrow, write_arrow
+from careergpt.data.tables import RaggedRow, RawRow, Table
+from careergpt.data.tasks import Fields
+
+NEAR_DUPLICATE = 0.8
+"""Estimated Jaccard similarity of five-word shingles from which two descriptions are one."""
+
+# What the record file holds beside the fields. `key` is what a record's split is drawn from.
+_OUTER = pa.schema(
+    {
+        "id": pa.string(),
+        "place": pa.string(),
+        "key": pa.string(),
+        "signature": pa.binary(),
+        "unit": pa.float64(),
+        "group": pa.int64(),
+    }
+)
+
+
+def fields_of_row(row: dict[str, Any]) -> Fields:
+    """The record's fields as a row of the record file holds them, without the empty ones."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in row.items()
+        if value and name not in _OUTER.names
+    }
+
+
+class _Cleaned(NamedTuple):
+    """A cleaned row with what finding its duplicates needs."""
+
+    place: str
+    fields: Fields
+    id: str
+    key: str
+    same_as: str
+    signature: bytes
+
+
+def _clean_rows(rows: Sequence[RawRow | RaggedRow], rules: RecordRules) -> list[_Cleaned | Dropped]:
+    cleaned: list[_Cleaned | Dropped] = []
+    for row in rows:
+        record = record_from(row, rules)
+        if isinstance(record, Dropped):
+            cleaned.append(record)
+            continue
+        description = str(record.fields.get(DESCRIPTION, ""))
+        key, same_as, sketch = standard_key(record), record.id, b""
+        if description:
+            title = " ".join(words_of(str(record.fields.get("position_title", ""))))
+            key = digest(" ".join(words_of(description)) or description)
+            same_as = digest(title, key)
+            sketch = signature(description).tobytes()
+        cleaned.append(_Cleaned(row.place, record.fields, record.id, key, same_as, sketch))
+    return cleaned
+
+
+def build_records(
+    tables: Sequence[Table], rules: RecordRules, path: Path, workers: int
+) -> dict[str, Any]:
+    """Writes the record file in two passes, since a group is known only when all rows are."""
+    counts: dict[str, Any] = {"read": 0, "kept": 0, "dropped": Counter(), "tables": []}
+    schema = _record_schema(rules)
+    first = path.with_suffix(f".{os.getpid()}.cleaned")
+    try:
+        write_arrow(first, schema, _first_pass(tables, rules, schema, counts, workers))
+        table = read_arrow(first)
+        pairs = list(near_pairs(_signatures(table), NEAR_DUPLICATE))
+        units, group = _group_units(table, pairs)
+        counts["near_duplicates"] = _near_duplicate_counts(group, pairs)
+        write_arrow(path, schema, _second_pass(table, units, group))
+    finally:
+        first.unlink(missing_ok=True)
+    return counts
+
+
+def _record_schema(rules: RecordRules) -> pa.Schema:
+    fields = {
+        name: pa.list_(pa.string()) if name in rules.separators else pa.string()
+        for name in rules.columns
+    }
+    return pa.schema([*_OUTER, *pa.schema(fields)])
+
+
+def _first_pass(
+    tables: Sequence[Table],
+    rules: RecordRules,
+    schema: pa.Schema,
+    counts: dict[str, Any],
+    workers: int,
+) -> Iterator[dict[str, list[Any]]]:
+    """Cleaned rows without exact duplicates, counted as they go by."""
+    seen: Counter[str] = Counter()
+    careers: Counter[str] = Counter()
+    for table in tables:
+        read_before, kept_before = counts["read"], counts["kept"]
+        work = partial(_clean_rows, rules=rules)
+        for cleaned in map_chunks(work, table.rows(), workers=workers):
+            kept = []
+            for row in cleaned:
+                counts["read"] += 1
+                if isinstance(row, Dropped):
+                    counts["dropped"][row.reason] += 1
+                    continue
+                seen[row.same_as] += 1
+                again = seen[row.same_as] - 1
+                if again and CAREER not in row.fields:
+                    counts["dropped"]["exact duplicate"] += 1
+                    continue
+                # Equal careers are different people: each has an id and a split of its own.
+                key = row.key
+                if CAREER in row.fields and not row.signature:
+                    key = _numbered(key, careers[key])
+                    careers[row.key] += 1
+                kept.append(row._replace(id=_numbered(row.id, again), key=key))
+            counts["kept"] += len(kept)
+            if kept:
+                yield _columns(kept, schema)
+        read, left = counts["read"] - read_before, counts["kept"] - kept_before
+        counts["tables"].append(
+            {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
+        )
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}-{number}" if number else name
+
+
+def _columns(rows: Sequence[_Cleaned], schema: pa.Schema) -> dict[str, list[Any]]:
+    own: dict[str, list[Any]] = {
+        "id": [row.id for row in rows],
+        "place": [row.place for row in rows],
+        "key": [row.key for row in rows],
+        "signature": [row.signature for row in rows],
+        "unit": [0.0] * len(rows),
+        "group": [0] * len(rows),
+    }
+    return {
+        name: own[name] if name in own else [row.fields.get(name) for row in rows]
+        for name in schema.names
+    }
+
+
+def _signatures(table: pa.Table) -> Iterator[np.ndarray[Any, Any]]:
+    """One signature for each record that has a description."""
+    for batch in table.column("signature").chunks:
+        for value in batch:
+            if sketch := value.as_py():
+                yield np.frombuffer(sketch, dtype=np.uint32)
+
+
+def _group_units(
+    table: pa.Table, pairs: Sequence[tuple[int, int, float]]
+) -> tuple[list[float], list[int]]:
+    """For each record the number in [0, 1) and the index of its group.
+
+    A group's number is made from the least key among its members: it depends on no other row.
+    """
+    keys = table.column("key").to_pylist()
+    described = [place for place, sketch in enumerate(table.column("signature")) if sketch.as_py()]
+    group = list(range(len(keys)))
+    for member, first in enumerate(groups(len(described), pairs)):
+        group[described[member]] = described[first]
+    least: dict[int, str] = {}
+    for record, first in enumerate(group):
+        least[first] = min(least.get(first, "~"), keys[record])
+    return [unit_of(least[first]) for first in group], group
+
+
+def _near_duplicate_counts(
+    group: Sequence[int], pairs: Sequence[tuple[int, int, float]]
+) -> dict[str, int]:
+    sizes = [size for size in Counter(group).values() if size > 1]
+    return {"pairs": len(pairs), "groups": len(sizes), "records": sum(sizes)}
+
+
+def _second_pass(
+    table: pa.Table, units: Sequence[float], group: Sequence[int]
+) -> Iterable[dict[str, list[Any]]]:
+    start = 0
+    for batch in table.to_batches():
+        columns = batch.to_pydict()
+        end = start + len(batch)
+        yield {**columns, "unit": list(units[start:end]), "group": list(group[start:end])}
+        start = end
