@@ -207,8 +207,9 @@ def save_model(
     end = tokenizer.eos_token_id
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end, **decoding)
     model.save_pretrained(folder)
-    tokenizer.model_max_length = context_of(model.config)
+    unbounded, tokenizer.model_max_length = tokenizer.model_max_length, context_of(model.config)
     tokenizer.save_pretrained(folder)
+    tokenizer.model_max_length = unbounded  # Here lengths are checked by us, without warnings.
     write_json(folder / SETTINGS, dict(settings))
     for weights in folder.glob("*.safetensors"):
         # Safetensors writes for its owner alone; who may read the folder may read them.
