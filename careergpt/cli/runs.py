@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -43,6 +44,14 @@ def check_folder(folder: Path, resuming: bool) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(nearest, os.W_OK):
         raise InputError(f"cannot write the run's folder {folder}: {nearest} is read-only for you")
+
+
+def is_run(configs: Sequence[object] | None) -> bool:
+    """Whether one of the configuration files is what a run wrote into its folder."""
+    paths = [Path(str(config)) for config in configs or ()]
+    return any(
+        path.name == "config.yaml" and (path.parent / "data_report.json").exists() for path in paths
+    )
 
 
 def find_checkpoint(asked: str, folder: Path | None, *, resuming: bool) -> Path | None:

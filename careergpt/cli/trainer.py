@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 
 from careergpt.cli.parsing import OneLineParser, set_data_defaults
-from careergpt.cli.runs import check_folder, find_checkpoint, run_folder
+from careergpt.cli.runs import check_folder, find_checkpoint, is_run, run_folder
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.errors import InputError
@@ -151,9 +151,14 @@ class CareerCLI(LightningCLI):
             self.save_config_kwargs = {"overwrite": self._resuming}
 
     def _take_settings(self, settings: dict[str, Any]) -> None:
-        """What the folder says wins over the configuration, but for what was typed."""
+        """What the folder says wins over the configuration, but for what was typed.
+
+        A run's own configuration has settled that already, for the model that it names.
+        """
         verb = self.config.subcommand
         configured, typed = self.config[verb].as_dict(), typed_options(self._words)
+        if is_run(self.config[verb].config) and "pretrained" not in typed.get("model", {}):
+            return
         for name, group in {"tasks": "data", "separators": "data", "decoding": "model"}.items():
             if name in settings:
                 said = typed.get(group, {}).get(name, {})
