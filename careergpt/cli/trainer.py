@@ -81,7 +81,7 @@ class CareerCLI(LightningCLI):
             CareerDataModule,
             save_config_callback=SaveRun,
             trainer_class=CareerTrainer,
-            # Our plan of batches knows its rank; the run's first validation is the first point.
+            # Our plan of batches knows its rank, and a sanity check would be a first data point.
             trainer_defaults={
                 "use_distributed_sampler": False,
                 "num_sanity_val_steps": 0,
@@ -122,9 +122,6 @@ class CareerCLI(LightningCLI):
         """Finds the checkpoint: it gives weights and state, and what is typed stands."""
         config = self.config[self.config.subcommand]
         asked, root = config.get("ckpt_path"), config.trainer.default_root_dir
-        if config.trainer.accumulate_grad_batches < 1:
-            found = config.trainer.accumulate_grad_batches
-            raise InputError(f"trainer.accumulate_grad_batches must be 1 or more, found {found}")
         self._resuming = bool(asked)
         if asked and root is None and Path(asked).is_dir():
             root = config.trainer.default_root_dir = asked  # A run goes on in its own folder.
@@ -136,8 +133,9 @@ class CareerCLI(LightningCLI):
             config.ckpt_path = None if found is None else str(found)
 
     def before_instantiate_classes(self) -> None:
-        """Prepares the run's folder, and lets the model folder say how it was taught."""
+        """Names the run's folder, and lets the model folder say how it was taught."""
         config = self.config[self.config.subcommand]
+        _check_lengths(config.trainer)
         if self.config.subcommand != "fit" and not (config.model.pretrained or config.ckpt_path):
             raise InputError("no model given: name one with --model.pretrained RUN/model")
         if config.model.pretrained is not None:
@@ -194,6 +192,16 @@ class CareerCLI(LightningCLI):
     def after_fit(self) -> None:
         """Tells what came out, below the finished progress bar; LightningCLI calls it."""
         print("\n".join(self._finish.told))
+
+
+def _check_lengths(trainer: Any) -> None:
+    if trainer.accumulate_grad_batches < 1:
+        raise InputError(
+            "trainer.accumulate_grad_batches must be 1 or more, "
+            f"found {trainer.accumulate_grad_batches}"
+        )
+    if trainer.max_epochs == -1 and trainer.max_steps == -1:
+        raise InputError("the learning rate needs an end: set trainer.max_epochs or max_steps")
 
 
 def _listed(configured: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST, TRAIN
 from careergpt.data.store import rows_of, write_json
 from careergpt.data.tasks import Task, parse_template
+from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
 from careergpt.modeling.folder import save_model, write_card
 from careergpt.training.card import model_card
@@ -43,6 +44,8 @@ class FinishRun(Callback):
             samples: The callback that answers prompts.
             best: The callback that keeps the best weights; None: the last ones count.
         """
+        if titles_limit < 0:
+            raise InputError(f"titles.limit must be 0 or more, found {titles_limit}")
         self._folder, self._command = Path(folder), command
         self._limit, self._samples, self._best = titles_limit, samples, best
         self.told: list[str] = []

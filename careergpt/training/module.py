@@ -194,8 +194,6 @@ class CareerModule(LightningModule):
         # The fused step unscales fp16 gradients itself, which Lightning cannot join with clipping.
         fused = self.trainer.precision != "16-mixed"
         optimizer = AdamW(groups, lr=self._lr, betas=self._betas, fused=fused)
-        if math.isinf(self.trainer.estimated_stepping_batches):
-            raise InputError("the learning rate needs an end: set trainer.max_epochs or max_steps")
         total = int(self.trainer.estimated_stepping_batches)
 
         def share(step: int) -> float:
