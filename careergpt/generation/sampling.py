@@ -25,20 +25,21 @@ class Decoding:
 
     Args:
         max_new_tokens: Tokens of an answer, at most.
-        greedy: Always the likeliest token; the sampling settings then do nothing.
+        greedy: Always the likeliest token; temperature, top_k and top_p then do nothing.
         temperature: Divides the logits; below 1 likely tokens become likelier.
         top_k: Sample among the k likeliest tokens; 0: all.
         top_p: Sample among the likeliest tokens that hold this much probability.
-        repetition_penalty: Divides the positive logits of tokens already there; 1: none.
+        repetition_penalty: Divides the positive logits of tokens already there, and multiplies
+            the negative ones; 1: none.
         seed: Other seeds, other samples; the same seed, the same.
     """
 
     max_new_tokens: int = 256
     greedy: bool = False
-    temperature: float = 0.8
+    temperature: float = 0.9
     top_k: int = 0
     top_p: float = 0.95
-    repetition_penalty: float = 1.0
+    repetition_penalty: float = 1.1
     seed: int = 0
 
     def __post_init__(self) -> None:

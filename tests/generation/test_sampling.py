@@ -90,7 +90,7 @@ def warped(decoding: Decoding, logits: torch.Tensor, ids: torch.Tensor) -> torch
 
 def test_settings_shape_the_distribution() -> None:
     logits, ids = torch.tensor([[2.0, 1.0, 0.0, -1.0]]), torch.tensor([[1]])
-    plain = Decoding(temperature=1.0, top_p=1.0)
+    plain = Decoding(temperature=1.0, top_p=1.0, repetition_penalty=1.0)
     torch.testing.assert_close(warped(plain, logits, ids), logits.softmax(-1))
     cold = warped(replace(plain, temperature=0.5), logits, ids)
     torch.testing.assert_close(cold, (logits * 2).softmax(-1))
@@ -103,7 +103,8 @@ def test_settings_shape_the_distribution() -> None:
 
 
 def test_greedy_decoding_passes_the_sampling_settings_over() -> None:
-    assert len(processors(Decoding(greedy=True, temperature=0.1, top_k=3), range(2), [0, 0])) == 0
+    greedy = Decoding(greedy=True, temperature=0.1, top_k=3, repetition_penalty=1.0)
+    assert len(processors(greedy, range(2), [0, 0])) == 0
 
 
 @pytest.mark.parametrize(
