@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +22,7 @@ from careergpt.data.prompts import (
 )
 from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport, data_report
-from careergpt.data.rows import Budget
+from careergpt.data.settings import batch_budget, check_positive, example_length, writable
 from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL, check_fractions, split_by_hash
 from careergpt.data.store import TokenStore, read_arrow
 from careergpt.data.tasks import Task, check_tasks
@@ -41,9 +40,6 @@ DEFAULT_TASKS = {
 
 DEFAULT_SHUFFLED = ["skills"]
 DEFAULT_SEPARATORS: dict[str, str | None] = {"skills": None, "titles": None}
-
-# GPT-2's context: what an audit without a model cuts at.
-_CONTEXT = 1024
 
 
 class CareerDataModule(LightningDataModule):
@@ -108,10 +104,10 @@ class CareerDataModule(LightningDataModule):
         self.tasks = dict(DEFAULT_TASKS if tasks is None else tasks)
         check_tasks(self.tasks)
         check_fractions(val_fraction, test_fraction)
-        self.budget = _budget(pack, batch_tokens, batch_size)
-        self.max_length = _max_length(max_length, context)
+        self.budget = batch_budget(pack, batch_tokens, batch_size)
+        self.max_length = example_length(max_length, context)
         self._context = context or self.max_length
-        _check_positive(prompts_per_batch=prompts_per_batch, min_count=min_count)
+        check_positive(prompts_per_batch=prompts_per_batch, min_count=min_count)
         self.separators = {**DEFAULT_SEPARATORS, **separators}
         for field, separator in self.separators.items():
             if separator == "":
@@ -124,7 +120,7 @@ class CareerDataModule(LightningDataModule):
         self._min_count = min_count
         self._prompts, self._prompts_per_batch = prompts, prompts_per_batch
         self._seed, self._workers, self._processes = seed, workers, processes
-        self._cache = _writable(Path(cache))
+        self._cache = writable(Path(cache))
         self.tokenizer_source = tokenizer
         self.store: TokenStore | None = None
         # There may be fewer batches of prompts than ranks.
@@ -288,39 +284,6 @@ class CareerDataModule(LightningDataModule):
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-
-def _budget(pack: bool, batch_tokens: int | None, batch_size: int | None) -> Budget:
-    idle = "batch_size" if pack else "batch_tokens"
-    if (batch_size if pack else batch_tokens) is not None:
-        raise InputError(
-            f"data.{idle} does nothing with data.pack={str(pack).lower()}: leave it out"
-        )
-    _check_positive(batch_tokens=batch_tokens, batch_size=batch_size)
-    return Budget(batch_tokens or 8192, None) if pack else Budget(None, batch_size or 8)
-
-
-def _max_length(max_length: int | None, context: int | None) -> int:
-    _check_positive(max_length=max_length)
-    if max_length and context and max_length > context:
-        raise InputError(
-            f"data.max_length is {max_length}, but the model reads {context} tokens at most: "
-            f"lower it to {context}"
-        )
-    return max_length or context or _CONTEXT
-
-
-def _writable(cache: Path) -> Path:
-    nearest = next(path for path in (cache, *cache.absolute().parents) if path.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        raise InputError(f"data.cache {cache}: {nearest} cannot be written; name another folder")
-    return cache
-
-
-def _check_positive(**settings: int | None) -> None:
-    for name, value in settings.items():
-        if value is not None and value < 1:
-            raise InputError(f"data.{name} must be 1 or more, found {value}")
 
 
 def _on_cuda(trainer: Any) -> bool:

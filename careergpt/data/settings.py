@@ -1,0 +1,49 @@
+"""Settings that contradict each other, or that nothing can be done with, are refused at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from careergpt.data.rows import Budget
+from careergpt.errors import InputError
+
+GPT2_CONTEXT = 1024
+"""What an audit without a model cuts at."""
+
+
+def batch_budget(pack: bool, batch_tokens: int | None, batch_size: int | None) -> Budget:
+    """The size of a batch: tokens where it is packed, rows where it is padded, never both."""
+    idle = "batch_size" if pack else "batch_tokens"
+    if (batch_size if pack else batch_tokens) is not None:
+        raise InputError(
+            f"data.{idle} does nothing with data.pack={str(pack).lower()}: leave it out"
+        )
+    check_positive(batch_tokens=batch_tokens, batch_size=batch_size)
+    return Budget(batch_tokens or 8192, None) if pack else Budget(None, batch_size or 8)
+
+
+def example_length(max_length: int | None, context: int | None) -> int:
+    """The longest example in tokens: as asked, within the model's context."""
+    check_positive(max_length=max_length)
+    if max_length and context and max_length > context:
+        raise InputError(
+            f"data.max_length is {max_length}, but the model reads {context} tokens at most: "
+            f"lower it to {context}"
+        )
+    return max_length or context or GPT2_CONTEXT
+
+
+def writable(cache: Path) -> Path:
+    """The cache's folder, where it is or can be made."""
+    nearest = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise InputError(f"data.cache {cache}: {nearest} cannot be written; name another folder")
+    return cache
+
+
+def check_positive(**settings: int | None) -> None:
+    """Raises InputError for a setting that is given and below 1."""
+    for name, value in settings.items():
+        if value is not None and value < 1:
+            raise InputError(f"data.{name} must be 1 or more, found {value}")
