@@ -185,11 +185,18 @@ def test_a_template_without_fields_is_one_literal() -> None:
 
 
 @pytest.mark.parametrize(
-    "completion",
-    ["{skills}", "{skills:,}", "{skills:\n}", "({skills})", "\n{skills}", "a {skills}"],
+    ("completion", "text"),
+    [
+        ("{skills}", " triage, charting, empathy"),
+        ("{skills:,}", " triage,charting,empathy"),
+        ("{skills:\n}", " triage\ncharting\nempathy"),
+        ("({skills})", " (triage, charting, empathy)"),
+        ("\n{skills}", "\ntriage, charting, empathy"),
+        ("a {skills}", " a triage, charting, empathy"),
+    ],
 )
-def test_all_items_of_a_list_start_alike(completion: str) -> None:
+def test_all_items_of_a_list_start_alike_and_the_text_is_whole(completion: str, text: str) -> None:
     pair = prompt_completion("mine", Task("Skills?", completion), FIELDS)
     assert pair is not None
-    starts = {piece.text.startswith(" ") for piece in pair.completion if piece.item_of}
-    assert len(starts) == 1
+    assert text_of(pair.completion) == text
+    assert len({piece.text.startswith(" ") for piece in pair.completion if piece.item_of}) == 1
