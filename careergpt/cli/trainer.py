@@ -23,6 +23,7 @@ from careergpt.modeling.folder import read_settings
 from careergpt.training.finish import FinishRun
 from careergpt.training.logs import MetricsLog, Wandb
 from careergpt.training.module import CareerModule
+from careergpt.training.progress import Progress
 from careergpt.training.samples import SampleAnswers, Throughput
 from careergpt.training.trainer import CareerTrainer
 
@@ -185,6 +186,8 @@ class CareerCLI(LightningCLI):
             best=checkpoints[0] if checkpoints else None,
         )
         callbacks = [*_listed(config.callbacks), Throughput(), self._finish, *checkpoints]
+        if config.enable_progress_bar is not False:
+            callbacks.append(Progress())
         return super().instantiate_trainer(
             logger=[MetricsLog(folder), *loggers], callbacks=callbacks
         )

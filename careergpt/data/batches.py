@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -38,6 +38,9 @@ class TokenBatch(NamedTuple):
         tasks: (S,) the task of each example.
         n_bytes: (S,) UTF-8 bytes of each completion.
         examples: The example's index in the token file, for each of the S.
+        scored: (N,) places of the scored tokens, counted through all rows.
+        bounds: (P + 1,) where each of P pieces starts, counted through all rows, and the end: a
+            piece is an example or what pads a row.
         segments: Where each of the S lies.
         n_tokens: Tokens that are not padding.
         n_scored: Tokens that carry the loss.
@@ -49,13 +52,15 @@ class TokenBatch(NamedTuple):
     segment_ids: Int64[Tensor, "B T"]
     tasks: Int64[Tensor, " S"]
     n_bytes: Int64[Tensor, " S"]
+    scored: Int64[Tensor, " N"]
+    bounds: Int32[Tensor, " _"]
     examples: tuple[int, ...]
     segments: tuple[Segment, ...]
     n_tokens: int
     n_scored: int
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> TokenBatch:
-        """The batch with its tensors on the device; Lightning calls it too."""
+    def to(self, device: torch.device, non_blocking: bool = True) -> TokenBatch:
+        """The batch with its tensors on the device, without waiting; Lightning calls it too."""
         moved: dict[str, Any] = {
             name: value.to(device, non_blocking=non_blocking)
             for name, value in self._asdict().items()
@@ -93,6 +98,9 @@ def collate(rows: Sequence[Sequence[Scored]]) -> TokenBatch:
             segments.append(Segment(row, start, end))
             flat.append(example)
             start = end
+    scored = np.flatnonzero(labels != IGNORED)
+    ends = {0, input_ids.size, *range(width, input_ids.size, width)}
+    ends |= {segment.row * width + segment.end for segment in segments}
     return TokenBatch(
         torch.from_numpy(input_ids),
         torch.from_numpy(labels),
@@ -100,10 +108,12 @@ def collate(rows: Sequence[Sequence[Scored]]) -> TokenBatch:
         torch.from_numpy(segment_ids),
         torch.tensor([example.task for example in flat]),
         torch.tensor([example.n_bytes for example in flat]),
+        torch.from_numpy(scored),
+        torch.tensor(sorted(ends), dtype=torch.int32),
         tuple(example.example for example in flat),
         tuple(segments),
         sum(segment.end - segment.start for segment in segments),
-        int((labels != IGNORED).sum()),
+        len(scored),
     )
 
 

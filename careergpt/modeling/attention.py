@@ -12,14 +12,38 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int32
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, PreTrainedModel
 
-from careergpt.data.batches import Segment
+from careergpt.data.batches import Segment, TokenBatch
 
 SEGMENTS = "careergpt_segments"
 """The name under which transformers finds `segment_attention`."""
+
+
+class Layout:
+    """Where the examples of a batch lie.
+
+    A plain object, not a tuple: torch.compile guards on the numbers of a tuple that passes through
+    a model, and would compile anew for each batch.
+
+    Attributes:
+        segments: Row, start and end of each example.
+        bounds: As in TokenBatch; on the model's device.
+        one_a_row: Whether no row has two examples.
+    """
+
+    def __init__(
+        self, segments: Sequence[Segment], bounds: Int32[Tensor, " _"], one_a_row: bool
+    ) -> None:
+        self.segments, self.bounds, self.one_a_row = segments, bounds, one_a_row
+
+    @classmethod
+    def of(cls, batch: TokenBatch) -> Layout:
+        """The batch's layout."""
+        return cls(batch.segments, batch.bounds, len(batch.segments) == len(batch.input_ids))
 
 
 def segment_attention(
@@ -31,7 +55,7 @@ def segment_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    segments: Sequence[Segment],
+    layout: Layout,
     sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[Float[Tensor, "B T H d"], None]:
@@ -40,31 +64,85 @@ def segment_attention(
     Raises:
         NotImplementedError: The model attends to a window shorter than a segment.
     """
-    longest = max(segment.end - segment.start for segment in segments)
-    if sliding_window is not None and longest > sliding_window:
-        raise NotImplementedError(f"sliding window {sliding_window} under a segment of {longest}")
+    if sliding_window is not None:
+        _check_window(sliding_window, layout)
+    if layout.one_a_row:
+        # Padding on the right is in no token's past.
+        return _causal(query, key, value, scaling, dropout).transpose(1, 2), None
+    if _fits_varlen(query, key, dropout):
+        return _all_at_once(module, query, key, value, scaling, layout.bounds), None
+    return _one_by_one(query, key, value, scaling, dropout, layout), None
 
-    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return F.scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=grouped
-        )
 
+def _causal(
+    query: Tensor, key: Tensor, value: Tensor, scaling: float | None, dropout: float
+) -> Float[Tensor, "B H T d"]:
     grouped = query.shape[1] != key.shape[1]
-    if len(segments) == len(query):
-        # One example a row, and padding on the right is in no token's past.
-        return attend(query, key, value).transpose(1, 2).contiguous(), None
-    rows = [
-        [
-            attend(*(tensor[row : row + 1, :, start:end] for tensor in (query, key, value)))
-            for of_row, start, end in segments
-            if of_row == row
-        ]
-        for row in range(len(query))
-    ]
+    return F.scaled_dot_product_attention(
+        query, key, value, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=grouped
+    )
+
+
+def _fits_varlen(query: Tensor, key: Tensor, dropout: float) -> bool:
+    """Whether the kernel for unequal lengths takes this: a recent GPU, half precision."""
+    return (
+        query.is_cuda
+        and query.dtype in (torch.float16, torch.bfloat16)
+        and torch.cuda.get_device_capability(query.device) >= (8, 0)
+        and query.shape[1] == key.shape[1]
+        and dropout == 0
+    )
+
+
+def _all_at_once(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float | None,
+    bounds: Int32[Tensor, " _"],
+) -> Float[Tensor, "B T H d"]:
+    """One kernel for all segments of all rows (Dao, 2023)."""
+    rows, heads, width, size = query.shape
+    q, k, v = (part.transpose(1, 2).reshape(-1, heads, size) for part in (query, key, value))
+    # A bound on the lengths that is the same for every batch: the longest itself would have
+    # torch.compile start anew, and the host wait to learn it.
+    config = getattr(module, "config", None)
+    longest = min(width, getattr(config, "max_position_embeddings", width))
+    causal = (-1, 0)
+    out = varlen_attn(
+        q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=causal
+    )
+    assert isinstance(out, Tensor)
+    return out.view(rows, width, heads, size)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _one_by_one(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float | None,
+    dropout: float,
+    layout: Layout,
+) -> Float[Tensor, "B T H d"]:
+    """A call for each segment; what pads a row is one more."""
     width = query.shape[2]
-    joined = [torch.cat(parts, dim=2) for parts in rows]
-    padded = [F.pad(row, (0, 0, 0, width - row.shape[2])) for row in joined]
-    return torch.cat(padded).transpose(1, 2).contiguous(), None
+    rows = []
+    # Split, not sliced: the gradient of each slice would be as large as the whole.
+    for row, parts in enumerate(zip(query.split(1), key.split(1), value.split(1), strict=True)):
+        lengths = [s.end - s.start for s in layout.segments if s.row == row]
+        lengths += [width - sum(lengths)] if sum(lengths) < width else []
+        pieces = zip(*(part.split(lengths, dim=2) for part in parts), strict=True)
+        attended = [_causal(q, k, v, scaling, dropout).transpose(1, 2) for q, k, v in pieces]
+        rows.append(torch.cat(attended, dim=1))
+    return torch.cat(rows)
+
+
+def _check_window(window: int, layout: Layout) -> None:
+    longest = max(segment.end - segment.start for segment in layout.segments)
+    if longest > window:
+        raise NotImplementedError(f"sliding window {window} under a segment of {longest}")
 
 
 AttentionInterface.register(SEGMENTS, segment_attention)
@@ -86,6 +164,8 @@ def library_attention(model: PreTrainedModel) -> Iterator[None]:
     """Within it the model attends by the library's own function, with masks and a cache."""
     model.set_attn_implementation("sdpa")
     try:
-        yield
+        # One token after another would be compiled anew, for no gain.
+        with torch.compiler.set_stance("force_eager"):
+            yield
     finally:
         model.set_attn_implementation(SEGMENTS)

@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from careergpt.data.batches import IGNORED, TokenBatch
+from careergpt.data.batches import TokenBatch
+from careergpt.modeling.attention import Layout
+from careergpt.modeling.cross_entropy import chunk_of, linear_cross_entropy
 
 
 class TokenLoss(NamedTuple):
@@ -53,39 +55,44 @@ def hidden_states(model: PreTrainedModel, batch: TokenBatch) -> Float[Tensor, "B
         input_ids=batch.input_ids,
         position_ids=batch.position_ids,
         use_cache=False,
-        segments=batch.segments,
+        layout=Layout.of(batch),
     ).last_hidden_state
     return hidden
 
 
 def completion_loss(
-    hidden: Float[Tensor, "B T D"], labels: Int64[Tensor, "B T"], head: Float[Tensor, "V D"]
+    hidden: Float[Tensor, "B T D"],
+    batch: TokenBatch,
+    head: Float[Tensor, "V D"],
+    compiled: bool = False,
 ) -> TokenLoss:
-    """Nats of the labelled tokens, each predicted from the position before it.
+    """Nats of the scored tokens, each predicted from the position before it.
 
     Args:
         hidden: Hidden states of every position.
-        labels: Token ids, -100 where not scored; an example's first token never is.
+        batch: What they are the states of.
         head: The output embedding.
+        compiled: Compile what lies between the head's matrix products.
     """
-    states, targets, _ = _scored(hidden, labels)
-    logits = F.linear(states, head).float()
-    nats = F.cross_entropy(logits, targets, reduction="sum")
-    return TokenLoss(nats, torch.tensor(targets.numel(), device=nats.device))
+    states, targets = _scored(hidden, batch)
+    nats = linear_cross_entropy(states, head, targets, compiled)
+    # Filled there: a number sent to a GPU would wait for all its work.
+    return TokenLoss(nats, torch.full((), len(targets), device=nats.device))
 
 
 @torch.no_grad()
 def token_scores(model: PreTrainedModel, batch: TokenBatch) -> TokenScores:
     """Nats of every scored token of the batch."""
-    states, targets, where = _scored(hidden_states(model, batch), batch.labels)
+    states, targets = _scored(hidden_states(model, batch), batch)
     head = model.get_output_embeddings().weight
     nats, correct = [], []
-    # In pieces, since the logits of a whole batch would be its largest tensor by far.
-    for some, some_targets in zip(states.split(1024), targets.split(1024), strict=True):
+    chunk = chunk_of(head)
+    for some, some_targets in zip(states.split(chunk), targets.split(chunk), strict=True):
         logits = F.linear(some, head).float()
         nats.append(F.cross_entropy(logits, some_targets, reduction="none"))
         correct.append(logits.argmax(-1) == some_targets)
-    return TokenScores(torch.cat(nats), torch.cat(correct), batch.segment_ids[:, 1:][where])
+    owners = batch.segment_ids.flatten()[batch.scored]
+    return TokenScores(torch.cat(nats), torch.cat(correct), owners)
 
 
 def segment_scores(model: PreTrainedModel, batch: TokenBatch) -> SegmentScores:
@@ -106,8 +113,12 @@ def segment_scores(model: PreTrainedModel, batch: TokenBatch) -> SegmentScores:
 
 
 def _scored(
-    hidden: Float[Tensor, "B T D"], labels: Int64[Tensor, "B T"]
-) -> tuple[Float[Tensor, "N D"], Int64[Tensor, " N"], Bool[Tensor, "B S"]]:
-    """States that predict a scored token, those tokens, and where they lie among labels[:, 1:]."""
-    where = labels[:, 1:] != IGNORED
-    return hidden[:, :-1][where], labels[:, 1:][where], where
+    hidden: Float[Tensor, "B T D"], batch: TokenBatch
+) -> tuple[Float[Tensor, "N D"], Int64[Tensor, " N"]]:
+    """The states that predict a scored token, and those tokens.
+
+    By index, not by mask: a GPU would stop to count the mask.
+    """
+    # No row starts with a scored token, so the position before it is in the same row.
+    states = hidden.flatten(0, 1).index_select(0, batch.scored - 1)
+    return states, batch.labels.flatten().index_select(0, batch.scored)

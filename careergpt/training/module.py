@@ -9,7 +9,7 @@ import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.plugins.precision import Precision
-from lightning.pytorch.utilities import GradClipAlgorithmType
+from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW
@@ -21,6 +21,7 @@ from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.sampling import Decoding
+from careergpt.modeling.compiled import compile_blocks
 from careergpt.modeling.folder import (
     Scratch,
     build_model,
@@ -33,6 +34,7 @@ from careergpt.modeling.folder import (
 )
 from careergpt.modeling.loss import TokenLoss, completion_loss, hidden_states, segment_scores
 from careergpt.training.metrics import CompletionMetrics, Quality
+from careergpt.training.progress import slow_precision
 
 # The backward pass starts from nats / _SCALE, so that fp16 gradients stay in range; the scale is
 # undone, exactly, when the step's number of tokens is known.
@@ -53,6 +55,7 @@ class CareerModule(LightningModule):
         final_lr: float = 0.1,
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
+        compile: bool = False,
         decoding: Decoding = Decoding(),
     ) -> None:
         """Reads the configuration and the tokenizer; the weights come when the Trainer asks.
@@ -67,6 +70,7 @@ class CareerModule(LightningModule):
             final_lr: The share of lr that the cosine ends at.
             dropout: On embeddings and residual branches, in training.
             attention_dropout: On attention weights; above 0 it forgoes the fast kernels.
+            compile: Compile the blocks with torch.compile; pays on a GPU, not on a CPU.
             decoding: How answers are written.
         """
         super().__init__()
@@ -81,6 +85,7 @@ class CareerModule(LightningModule):
         self.pretrained, self.decoding = pretrained, decoding
         self._lr, self._weight_decay, self._betas = lr, weight_decay, betas
         self._warmup, self._final_lr = warmup, final_lr
+        self._compiled = compile
         if pretrained is not None:
             check_folder(pretrained)
         self.tokenizer_source = tokenizer_of(pretrained, scratch)
@@ -92,11 +97,14 @@ class CareerModule(LightningModule):
         set_dropout(self._config, dropout, attention_dropout)
         self.context = context_of(self._config)
         self._step = _no_loss(torch.device("cpu"))
+        self._broke = torch.tensor(False)
 
     def configure_model(self) -> None:
         """Loads or makes the weights, once."""
         if not hasattr(self, "model"):
             self.model = build_model(self._config, self.pretrained)
+            if self._compiled:
+                compile_blocks(self.model)
 
     def setup(self, stage: str) -> None:
         """Makes the metrics for the tasks that the data module has."""
@@ -105,6 +113,8 @@ class CareerModule(LightningModule):
     def on_fit_start(self) -> None:
         """Makes sure that dropout is on: from_pretrained gives a model in eval mode."""
         self.model.train()
+        if warning := slow_precision(self.trainer.precision, self.device):
+            rank_zero_warn(warning)
 
     def on_train_start(self) -> None:
         """Lets the configuration decide the rates where a checkpoint brought others."""
@@ -130,19 +140,19 @@ class CareerModule(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Makes the gradient that of the mean over all tokens of the step, on all ranks."""
-        totals = torch.stack([self._step.nats.double(), self._step.tokens.double()])
+        totals = torch.stack([self._step.nats, self._step.tokens.float()])
         nats, tokens = self.trainer.strategy.reduce(totals, reduce_op="sum")
-        if not torch.isfinite(nats):
-            raise InputError(
-                f"the loss is not finite at step {self.global_step}: lower model.lr, clip "
-                "gradients (trainer.gradient_clip_val), or use a wider precision"
-            )
+        self._keep_from_breaking(nats, optimizer)
         self._step = _no_loss(self.device)
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         # DDP has averaged over ranks.
-        torch._foreach_mul_(gradients, (self.trainer.world_size * _SCALE / tokens).float())
-        self.log("train/loss", (nats / tokens).float(), prog_bar=True)
+        torch._foreach_mul_(gradients, self.trainer.world_size * _SCALE / tokens)
+        self.log("train/loss", nats / tokens, prog_bar=True)
         self.log("train/lr", optimizer.param_groups[0]["lr"])
+
+    def on_train_epoch_end(self) -> None:
+        """Tells of a loss that broke since the last logged step."""
+        self._check_loss()
 
     def configure_gradient_clipping(
         self,
@@ -162,7 +172,7 @@ class CareerModule(LightningModule):
     def loss(self, batch: TokenBatch) -> TokenLoss:
         """Nats of the batch's completion tokens, and how many there are."""
         head = self.model.get_output_embeddings().weight
-        return completion_loss(hidden_states(self.model, batch), batch.labels, head)
+        return completion_loss(hidden_states(self.model, batch), batch, head, self._compiled)
 
     def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
         """Adds the batch to the sums."""
@@ -204,6 +214,27 @@ class CareerModule(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    def _keep_from_breaking(self, nats: Tensor, optimizer: torch.optim.Optimizer) -> None:
+        """Makes the optimizer pass over this step and all later ones once a loss is not finite.
+
+        A GPU is asked only where it is waited for anyway, so it must know by itself.
+        """
+        self._broke = self._broke.to(self.device) | ~torch.isfinite(nats)
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if optimizer.defaults["fused"]:
+            optimizer.found_inf = self._broke.float()  # type: ignore[attr-defined]
+            if self.device.type == "cuda" and (self.global_step + 1) % max(every, 1):
+                return
+        self._check_loss()
+
+    def _check_loss(self) -> None:
+        if self._broke:
+            raise InputError(
+                f"the loss is not finite at step {self.global_step} (or since the last logged "
+                "one): lower model.lr, clip gradients (trainer.gradient_clip_val), or use a wider "
+                "precision"
+            )
 
     def _log_quality(self, stage: str) -> None:
         self.last_quality = self.quality.compute()

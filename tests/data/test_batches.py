@@ -46,7 +46,9 @@ def test_padded_rows_are_exactly_these() -> None:
         segment_ids=[[0, 0, 0, 0], [1, 1, 1, 0]],
         tasks=[1, 0],
         n_bytes=[10, 20],
+        scored=[2, 3, 5, 6],
     )
+    assert batch.bounds.tolist() == [0, 4, 7, 8]  # The padding is a piece of its own.
     assert batch.segments == (Segment(0, 0, 4), Segment(1, 0, 3))
     assert (batch.examples, batch.n_tokens, batch.n_scored) == ((4, 2), 7, 4)
 
@@ -61,7 +63,9 @@ def test_a_packed_row_is_exactly_this() -> None:
         segment_ids=[[0, 0, 0, 0, 1, 1, 1]],
         tasks=[1, 0],
         n_bytes=[10, 20],
+        scored=[2, 3, 5, 6],
     )
+    assert batch.bounds.tolist() == [0, 4, 7]
     assert batch.segments == (Segment(0, 0, 4), Segment(0, 4, 7))
     assert (batch.examples, batch.n_tokens, batch.n_scored) == ((4, 2), 7, 4)
 

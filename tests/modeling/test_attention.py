@@ -6,7 +6,8 @@ import torch
 from transformers import PreTrainedModel
 
 from careergpt.data.batches import Scored, Segment, collate
-from careergpt.modeling.attention import SEGMENTS, library_attention, segment_attention
+from careergpt.modeling import attention
+from careergpt.modeling.attention import SEGMENTS, Layout, library_attention, segment_attention
 from careergpt.modeling.loss import hidden_states
 
 
@@ -69,8 +70,9 @@ def test_attention_is_softmax_of_scaled_products_within_each_segment() -> None:
     query = torch.randn(1, heads, width, size)
     key, value = torch.randn(2, 1, kept, width, size)
     segments = [Segment(0, 0, 3), Segment(0, 3, 6)]  # The last token is padding.
+    layout = Layout(segments, torch.tensor([0, 3, 6, 7], dtype=torch.int32), False)
     found, _ = segment_attention(
-        torch.nn.Module(), query, key, value, None, scaling=0.7, segments=segments
+        torch.nn.Module(), query, key, value, None, scaling=0.7, layout=layout
     )
     assert found.shape == (1, width, heads, size)
     for _, start, end in segments:
@@ -85,20 +87,18 @@ def test_attention_is_softmax_of_scaled_products_within_each_segment() -> None:
 
 def test_a_window_shorter_than_a_segment_is_refused() -> None:
     tensors = torch.randn(3, 1, 2, 6, 4)
-    segments = [Segment(0, 0, 6)]
+    layout = Layout([Segment(0, 0, 6)], torch.tensor([0, 6], dtype=torch.int32), True)
     with pytest.raises(NotImplementedError, match="sliding window 5"):
-        segment_attention(torch.nn.Module(), *tensors, None, segments=segments, sliding_window=5)
-    segment_attention(torch.nn.Module(), *tensors, None, segments=segments, sliding_window=6)
+        segment_attention(torch.nn.Module(), *tensors, None, layout=layout, sliding_window=5)
+    segment_attention(torch.nn.Module(), *tensors, None, layout=layout, sliding_window=6)
 
 
 def test_dropout_falls_on_attention_weights() -> None:
     query, key, value = torch.randn(3, 1, 2, 6, 4)
-    segments = [Segment(0, 0, 6)]
-    kept, _ = segment_attention(torch.nn.Module(), query, key, value, None, segments=segments)
+    layout = Layout([Segment(0, 0, 6)], torch.tensor([0, 6], dtype=torch.int32), True)
+    kept, _ = segment_attention(torch.nn.Module(), query, key, value, None, layout=layout)
     dropped = [
-        segment_attention(
-            torch.nn.Module(), query, key, value, None, dropout=0.5, segments=segments
-        )
+        segment_attention(torch.nn.Module(), query, key, value, None, dropout=0.5, layout=layout)
         for _ in range(2)
     ]
     assert not torch.equal(dropped[0][0], dropped[1][0])
@@ -112,3 +112,34 @@ def test_the_library_s_attention_is_lent_and_given_back(model: PreTrainedModel) 
     with pytest.raises(KeyError), library_attention(model):
         raise KeyError
     assert model.config._attn_implementation == SEGMENTS
+
+
+def test_the_kernel_for_unequal_lengths_is_given_the_same_segments(
+    model: PreTrainedModel, examples: list[Scored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No CPU has the kernel: a stand-in takes what it takes and does what it does.
+    def stand_in(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+        bounds: torch.Tensor, key_bounds: torch.Tensor, longest: int, longest_key: int,
+        *, scale: float | None, window_size: tuple[int, int],
+    ) -> torch.Tensor:  # fmt: skip
+        assert bounds.dtype == torch.int32
+        assert torch.equal(bounds, key_bounds)
+        assert window_size == (-1, 0)
+        assert longest == longest_key >= bounds.diff().max()
+        lengths = bounds.diff().tolist()
+        parts = zip(*(t.transpose(0, 1).split(lengths, 1) for t in (query, key, value)))
+        done = [
+            torch.nn.functional.scaled_dot_product_attention(*p, is_causal=True, scale=scale)
+            for p in parts
+        ]
+        return torch.cat(done, 1).transpose(0, 1)
+
+    for rows in ([examples], [examples[:2], examples[2:]], [examples[3:], examples[:3]]):
+        expected = states(model, rows)
+        with monkeypatch.context() as patch:
+            patch.setattr(attention, "_fits_varlen", lambda q, k, _: q.shape[1] == k.shape[1])
+            patch.setattr(attention, "varlen_attn", stand_in)
+            found = states(model, rows)
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)

@@ -22,7 +22,7 @@ from careergpt.modeling.loss import (
 
 def loss_of(model: PreTrainedModel, batch: TokenBatch) -> TokenLoss:
     head = model.get_output_embeddings().weight
-    return completion_loss(hidden_states(model, batch), batch.labels, head)
+    return completion_loss(hidden_states(model, batch), batch, head)
 
 
 def layouts(examples: list[Scored]) -> dict[str, list[list[list[Scored]]]]:
@@ -91,7 +91,7 @@ def test_the_loss_is_the_sum_of_log_probabilities_of_completion_tokens(
 def test_only_states_before_a_completion_token_have_a_gradient(examples: list[Scored]) -> None:
     batch = collate([examples[:2], examples[2:]])
     hidden = torch.randn(*batch.input_ids.shape, 8, requires_grad=True)
-    completion_loss(hidden, batch.labels, torch.randn(61, 8)).nats.backward()
+    completion_loss(hidden, batch, torch.randn(61, 8)).nats.backward()
     assert hidden.grad is not None
     touched = hidden.grad.abs().sum(-1) > 0
     predicting = torch.zeros_like(touched)
@@ -103,13 +103,13 @@ def test_only_states_before_a_completion_token_have_a_gradient(examples: list[Sc
 def test_prompt_tokens_are_no_targets(examples: list[Scored]) -> None:
     batch = collate([examples])
     hidden, head = torch.randn(*batch.input_ids.shape, 8), torch.randn(61, 8)
-    loss = completion_loss(hidden, batch.labels, head)
+    loss = completion_loss(hidden, batch, head)
     others = [
         e._replace(token_ids=np.concatenate([(e.token_ids[: e.n_prompt] + 1) % 61, rest]))
         for e in examples
         for rest in [e.token_ids[e.n_prompt :]]
     ]
-    changed = completion_loss(hidden, collate([others]).labels, head)
+    changed = completion_loss(hidden, collate([others]), head)
     assert not torch.equal(collate([others]).input_ids, batch.input_ids)
     assert torch.equal(changed.nats, loss.nats)
     assert changed.tokens == loss.tokens
@@ -117,7 +117,7 @@ def test_prompt_tokens_are_no_targets(examples: list[Scored]) -> None:
 
 def test_uniform_logits_cost_log_vocabulary(examples: list[Scored]) -> None:
     batch = collate([examples])
-    loss = completion_loss(torch.randn(*batch.input_ids.shape, 8), batch.labels, torch.zeros(61, 8))
+    loss = completion_loss(torch.randn(*batch.input_ids.shape, 8), batch, torch.zeros(61, 8))
     assert loss.nats.item() / loss.tokens.item() == pytest.approx(math.log(61), rel=1e-6)
 
 
@@ -129,7 +129,7 @@ def test_the_end_of_text_is_scored(tokenizer: PreTrainedTokenizerFast) -> None:
     batch = collate([[Scored(np.array(example.token_ids), example.n_prompt)]])
     assert batch.labels[0, -1] == tokenizer.eos_token_id
     hidden = torch.zeros(*batch.input_ids.shape, 4, requires_grad=True)
-    completion_loss(hidden, batch.labels, torch.randn(len(tokenizer), 4)).nats.backward()
+    completion_loss(hidden, batch, torch.randn(len(tokenizer), 4)).nats.backward()
     assert hidden.grad is not None
     assert hidden.grad[0, -2].abs().sum() > 0
 

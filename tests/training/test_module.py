@@ -1,5 +1,6 @@
 """Laws of training: its rates, its dropout, its decay."""
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -144,3 +145,37 @@ def test_a_scratch_model_has_the_sizes_asked(tiny_gpt2: Path) -> None:
     assert model.context == 40
     assert len(model.model.base_model.h) == 3
     assert model.model.base_model.wte.weight.shape == (len(model.tokenizer), 16)
+
+
+def test_once_the_loss_breaks_no_step_changes_the_weights(
+    fit: Fit, examples: list[Scored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[list[torch.Tensor]] = []
+
+    class Breaks(CareerModule):
+        """Its second batch costs infinitely much; nobody looks, as between a GPU's logged steps."""
+
+        def loss(self, batch: Any) -> Any:
+            found = super().loss(batch)
+            kept.append([p.detach().clone() for p in self.parameters()])
+            return found._replace(nats=found.nats * (math.inf if len(kept) == 2 else 1))
+
+        def _check_loss(self) -> None:
+            pass
+
+    model = fit(singles(examples[:4]), kind=Breaks)
+    kept.append([p.detach().clone() for p in model.parameters()])
+    assert len(kept) == 5
+    assert not all(map(torch.equal, kept[0], kept[1]))
+    for later in kept[2:]:
+        assert all(map(torch.equal, kept[1], later))
+
+
+def test_a_broken_loss_ends_the_training_with_one_line(fit: Fit, examples: list[Scored]) -> None:
+    class Breaks(CareerModule):
+        def loss(self, batch: Any) -> Any:
+            found = super().loss(batch)
+            return found._replace(nats=found.nats * math.nan)
+
+    with pytest.raises(InputError, match=r"not finite at step 0 .* lower model\.lr"):
+        fit(singles(examples[:4]), kind=Breaks)

@@ -1,0 +1,48 @@
+"""The progress bar, and a word about precisions that the hardware computes the slow way."""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+# A bar that shows the loss waits for the GPU to know it: not at every step.
+_STEPS_ON_GPU = 20
+
+
+class Progress(TQDMProgressBar):
+    """Lightning's bar; on a GPU it is refreshed every 20 steps, else at every one."""
+
+    @property
+    def refresh_rate(self) -> int:
+        """Steps between two refreshes."""
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        return 1 if on_cpu else _STEPS_ON_GPU
+
+
+def slow_precision(precision: str, device: torch.device) -> str | None:
+    """What to know about a precision that this device has no units for; None: it has them.
+
+    Args:
+        precision: As Lightning names it: "bf16-mixed", "16-mixed", ….
+        device: Where the model computes.
+    """
+    half = precision.partition("-")[0]
+    if half not in ("bf16", "16") or _has_units(half, device):
+        return None
+    name = {"cpu": "this CPU"}.get(device.type) or torch.cuda.get_device_name(device)
+    return (
+        f"{name} has no units for trainer.precision={precision}: it is computed by detours and "
+        "likely slower than 32-true"
+    )
+
+
+def _has_units(half: str, device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= ((8, 0) if half == "bf16" else (7, 0))
+    if device.type != "cpu":
+        return True  # Nothing is known of others.
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return True  # Before torch 2.13 it cannot be asked.
+    has = torch.cpu.get_capabilities()
+    names = ("avx512_bf16", "amx_bf16", "bf16") if half == "bf16" else ("amx_fp16", "fp16")
+    return any(has.get(name) for name in names)
