@@ -1,13 +1,21 @@
-"""Mixed precision on a GPU: fit, validate and predict."""
+"""On a GPU: mixed precision through every verb, the kernel for unequal lengths, no waiting."""
 
 import json
 import math
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
+from lightning import Callback, LightningDataModule, Trainer
+from torch.utils.data import DataLoader
 
 from careergpt.cli import main
+from careergpt.data.batches import Scored, TokenBatch, collate
+from careergpt.modeling import attention
+from careergpt.modeling.loss import hidden_states
+from careergpt.training.module import CareerModule
 
 pytestmark = [
     pytest.mark.gpu,
@@ -45,3 +53,56 @@ def test_a_gpu_fits_validates_and_predicts(
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert answers
     assert all(math.isfinite(answer["log_probability"]) for answer in answers)
+
+
+def batches(number: int) -> list[TokenBatch]:
+    """Packed batches of unequal examples."""
+    rng = np.random.default_rng(0)
+    return [
+        collate([[Scored(rng.integers(1, 2000, n), 2) for n in rng.integers(4, 120, 7)]])
+        for _ in range(number)
+    ]
+
+
+def test_the_kernel_for_unequal_lengths_computes_what_sdpa_does(
+    tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = CareerModule(str(tiny_gpt2), dropout=0.0)
+    module.configure_model()
+    model, (batch,) = module.model.cuda(), batches(1)
+    found = []
+    for fits in (attention._fits_varlen, lambda *_: False):
+        monkeypatch.setattr(attention, "_fits_varlen", fits)
+        with torch.autocast("cuda", torch.bfloat16):
+            found.append(hidden_states(model, batch.to(torch.device("cuda"))))
+    assert (found[0] - found[1]).norm() < 0.01 * found[1].norm()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_no_step_waits_for_the_gpu(compiled: bool, tiny_gpt2: Path, tmp_path: Path) -> None:
+    class Watch(Callback):
+        """Makes a host wait within a step an error, once the first steps have set up all."""
+
+        def on_train_batch_start(self, *_: Any) -> None:
+            if _[-1] >= 2:
+                torch.cuda.set_sync_debug_mode("error")
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            torch.cuda.set_sync_debug_mode("default")
+
+    class Given(LightningDataModule):
+        tasks: ClassVar = {"describe": None}
+
+        def train_dataloader(self) -> DataLoader[TokenBatch]:
+            return DataLoader(batches(6), batch_size=None, pin_memory=True)
+
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(
+        accelerator="gpu", devices=1, precision="bf16-mixed", max_epochs=1, callbacks=[Watch()],
+        default_root_dir=tmp_path, log_every_n_steps=100, limit_val_batches=0, **quiet,
+    )  # fmt: skip
+    try:
+        trainer.fit(CareerModule(str(tiny_gpt2), compile=compiled), datamodule=Given())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert trainer.global_step == 6

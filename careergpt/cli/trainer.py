@@ -24,7 +24,8 @@ from careergpt.training.finish import FinishRun
 from careergpt.training.logs import MetricsLog, Wandb
 from careergpt.training.module import CareerModule
 from careergpt.training.progress import Progress
-from careergpt.training.samples import SampleAnswers, Throughput
+from careergpt.training.samples import SampleAnswers
+from careergpt.training.throughput import Throughput
 from careergpt.training.trainer import CareerTrainer
 
 

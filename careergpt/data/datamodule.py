@@ -150,6 +150,9 @@ class CareerDataModule(LightningDataModule):
                 raise InputError("data.splits=all leaves no record to train on: use it to test")
             self._check_members(TRAIN)
             self._check_members(VAL)
+            # Planned here too, for what may be wrong with the plan comes before a run is written.
+            self._plan(TRAIN, self._weights())
+            self._plan(VAL, None)
         elif stage == "validate":
             self._check_members(VAL)
         elif stage == "test":
@@ -183,7 +186,7 @@ class CareerDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:
         """The epoch's draw of the training examples, in an order of its own."""
-        return self._loader(TRAIN, [task.weight for task in self.tasks.values()])
+        return self._loader(TRAIN, self._weights())
 
     def val_dataloader(self) -> DataLoader[TokenBatch]:
         """Every validation example once."""
@@ -200,11 +203,13 @@ class CareerDataModule(LightningDataModule):
         batches = [self.prompts[at : at + size] for at in range(0, len(self.prompts), size)]
         return DataLoader(batches[rank::ranks], batch_size=None)  # type: ignore[arg-type]
 
-    def _loader(self, split: int, weights: list[float] | None) -> DataLoader[TokenBatch]:
+    def _weights(self) -> list[float]:
+        return [task.weight for task in self.tasks.values()]
+
+    def _plan(self, split: int, weights: list[float] | None) -> BatchPlan:
         assert self.store is not None
         rank, ranks = self._rank()
-        accumulated = self.trainer.accumulate_grad_batches if self.trainer and weights else 1
-        plan = BatchPlan(
+        return BatchPlan(
             self.store,
             self.members(split),
             self.budget,
@@ -212,11 +217,14 @@ class CareerDataModule(LightningDataModule):
             seed=self._seed,
             rank=rank,
             ranks=ranks,
-            accumulated=accumulated,
+            accumulated=self.trainer.accumulate_grad_batches if self.trainer and weights else 1,
         )
+
+    def _loader(self, split: int, weights: list[float] | None) -> DataLoader[TokenBatch]:
+        assert self.store is not None
         return DataLoader(
             PlannedBatches(self.store, self._seed, shuffle=weights is not None),
-            sampler=plan,
+            sampler=self._plan(split, weights),
             batch_size=None,  # The plan's batches come whole.
             num_workers=self._workers,
             pin_memory=_on_cuda(self.trainer),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,44 +98,3 @@ class SampleAnswers(Callback):
             if isinstance(logger, Wandb):
                 # W&B shows a table's latest version: each has all rows so far.
                 logger.log_table("samples", columns=names, data=[list(row) for row in self._rows])
-
-
-class Throughput(Callback):
-    """Logs useful tokens a second and the share of padding, between two logged steps."""
-
-    def __init__(self) -> None:
-        self._reset()
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock; a run that is resumed within an epoch has no start of one."""
-        self._reset()
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock anew: what lies between epochs is not training."""
-        self._reset()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock anew: validation is not training."""
-        self._reset()
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Counts; logs where Lightning logs."""
-        self._useful += batch.n_tokens
-        self._processed += batch.input_ids.numel()
-        every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
-        if every and (batch_idx + 1) % every == 0:
-            # Every rank's batches are of nearly equal size: one rank's rate stands for all.
-            rate = self._useful * trainer.world_size / (time.perf_counter() - self._since)
-            numbers = {
-                "train/tokens_per_second": rate,
-                "train/padding_share": 1 - self._useful / self._processed,
-            }
-            for logger in trainer.loggers:
-                # The step that has ended, as Lightning numbers it.
-                logger.log_metrics(numbers, step=trainer.global_step - 1)
-            self._reset()
-
-    def _reset(self) -> None:
-        self._since, self._useful, self._processed = time.perf_counter(), 0, 0

@@ -1,4 +1,4 @@
-"""Sample answers and throughput: what is logged beside the losses."""
+"""Sample answers: what is logged beside the losses."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from careergpt.data.batches import Scored
 from careergpt.generation.repetition import distinct, repetition
 from careergpt.training.logs import MetricsLog
 from careergpt.training.module import CareerModule
-from careergpt.training.samples import SampleAnswers, Throughput
+from careergpt.training.samples import SampleAnswers
 
 Fit = Callable[..., CareerModule]
 PROMPTS = ["Which skills does a Nurse need?", "Career path: Welder"]
@@ -60,32 +60,6 @@ def test_no_prompts_no_answers(fit: Fit, examples: list[Scored], tmp_path: Path)
     fit(rows_of(examples), val=rows_of(examples)[:1], callbacks=[samples])
     assert samples.first == samples.last == []
     assert not (tmp_path / "samples.jsonl").exists()
-
-
-def test_padding_is_the_share_of_tokens_that_mean_nothing(
-    fit: Fit, examples: list[Scored], tmp_path: Path
-) -> None:
-    batches = rows_of(examples)
-    fit(batches, callbacks=[Throughput()], logger=MetricsLog(str(tmp_path)), log_every_n_steps=2)
-    logged = [row for row in lines(tmp_path / "metrics.jsonl") if "train/padding_share" in row]
-    lengths = [[len(row[0].token_ids) for row in rows] for rows in batches]
-    expected = [
-        1 - sum(map(sum, pair)) / sum(max(some) * len(some) for some in pair)
-        for pair in (lengths[:2], lengths[2:])
-    ]
-    assert [row["train/padding_share"] for row in logged] == pytest.approx(expected)
-    assert all(row["train/tokens_per_second"] > 0 for row in logged)
-
-
-def test_accumulated_batches_are_counted_by_the_step(
-    fit: Fit, examples: list[Scored], tmp_path: Path
-) -> None:
-    fit(
-        rows_of(examples), callbacks=[Throughput()], logger=MetricsLog(str(tmp_path)),
-        log_every_n_steps=1, accumulate_grad_batches=2,
-    )  # fmt: skip
-    logged = [row for row in lines(tmp_path / "metrics.jsonl") if "train/padding_share" in row]
-    assert len(logged) == 2
 
 
 def test_the_model_trains_on_after_it_answered(fit: Fit, examples: list[Scored]) -> None:
