@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: .venv/installed
 	HF_HUB_OFFLINE=1 $(BIN)/python main.py fit --config configs/demo.yaml
@@ -16,6 +16,11 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layering.py
 
+bench: .venv/installed-bench
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training.py --quick --json runs/bench/training.json
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/generation.py --quick --json runs/bench/generation.json
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/data.py --quick --json runs/bench/data.json
+
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable .
@@ -23,6 +28,10 @@ check: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv/installed-bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	touch $@
 
 clean:

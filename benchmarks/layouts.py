@@ -1,6 +1,6 @@
 """Does packing cost quality? The same training, packed and padded, over several seeds.
 
-    python benchmarks/layouts.py [--seeds 3] [--at-once 1] [--json FILE] -- --config configs/demo.yaml
+    python benchmarks/layouts.py --batch-tokens 1024 --batch-size 8 -- --config configs/demo.yaml
 
 What follows `--` goes to `main.py fit`. A padded batch gets as many rows as make, on average, the
 tokens of a packed one, so that both take about as many optimizer steps of the same size.

@@ -30,6 +30,10 @@ POINTER = re.compile(
     rf"(?:(?:{_SEEN})s?(?: (?:below|above|attached|for (?:the )?(?:details|requirements)))?"
     rf"|below|above|attached)"
 )
+LONGEST_PLACEHOLDER = 300
+"""Characters; longer text says something, and searching all of it would take long."""
+
+HAS_WORD = re.compile(r"[^\W_]")
 NOT_WORDS = re.compile(r"[\W_]+")
 COMMA_OR_BRACKETS = re.compile(r"\([^()]*\)|,")
 
@@ -50,6 +54,8 @@ def is_missing(text: str) -> bool:
     bare = text.strip().casefold()
     if bare in SHEET_ERRORS:
         return True
+    if len(bare) > LONGEST_PLACEHOLDER:
+        return HAS_WORD.search(bare) is None
     words = NOT_WORDS.sub(" ", bare).strip()
     return not words or words in PLACEHOLDERS or POINTER.fullmatch(words) is not None
 

@@ -197,10 +197,11 @@ class CareerDataModule(LightningDataModule):
         return self._loader(TEST, None)
 
     def predict_dataloader(self) -> DataLoader[list[Prompt]]:
-        """The prompts, in the input's order."""
+        """The prompts, those of near-equal length together: little of a batch is padding."""
         rank, ranks = self._rank()
         size = self._prompts_per_batch
-        batches = [self.prompts[at : at + size] for at in range(0, len(self.prompts), size)]
+        prompts = sorted(self.prompts, key=lambda prompt: len(prompt.token_ids))
+        batches = [prompts[at : at + size] for at in range(0, len(prompts), size)]
         return DataLoader(batches[rank::ranks], batch_size=None)  # type: ignore[arg-type]
 
     def _weights(self) -> list[float]:

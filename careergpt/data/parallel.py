@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CHUNK = 256
+
+_adopted: list[Callable[[Any], Any]] = []
 
 
 def processes(asked: int | None) -> int:
@@ -41,12 +43,14 @@ def map_chunks(
     if workers < 2 or len(first) < 2:
         yield from map(function, chain(first, chunks))
         return
-    # Forked children read settings and code that are loaded already; they run no torch.
-    with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
+    # Forked children have the function, and settings and code that are loaded; they run no torch.
+    # Sending it with each chunk would build a tokenizer anew for each.
+    fork = get_context("fork")
+    with ProcessPoolExecutor(workers, fork, initializer=_adopt, initargs=(function,)) as pool:
         pending: deque[Future[Result]] = deque()
         try:
             for piece in chain(first, chunks):
-                pending.append(pool.submit(function, piece))
+                pending.append(pool.submit(_apply, piece))
                 if len(pending) >= 2 * workers:
                     yield pending.popleft().result()
             while pending:
@@ -54,6 +58,15 @@ def map_chunks(
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _adopt(function: Callable[[Any], Any]) -> None:
+    """Keeps the function that this process applies."""
+    _adopted.append(function)
+
+
+def _apply(piece: Any) -> Any:
+    return _adopted[-1](piece)
 
 
 def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

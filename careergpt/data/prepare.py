@@ -95,6 +95,6 @@ def prepare_tokens(
             max_length=max_length,
             shuffled=frozenset(shuffled),
         )
-        rows = enumerate(rows_of(read_arrow(records.path)))
+        rows = enumerate(rows_of(read_arrow(records.path).select(list(rules.columns))))
         write_arrow(path, TOKEN_SCHEMA, map_chunks(work, rows, workers=workers))
     return path

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from careergpt.data.duplicates import groups, near_pairs, signature, words_of
 from careergpt.data.parallel import map_chunks
@@ -24,7 +26,7 @@ from careergpt.data.records import (
     standard_key,
 )
 from careergpt.data.splits import unit_of
-from careergpt.data.store import read_arrow, write_arrow
+from careergpt.data.store import Columns, read_arrow, write_arrow
 from careergpt.data.tables import RaggedRow, RawRow, Table
 from careergpt.data.tasks import Fields
 
@@ -75,9 +77,10 @@ def _clean_rows(rows: Sequence[RawRow | RaggedRow], rules: RecordRules) -> list[
         key, same_as, sketch = standard_key(record), record.id, b""
         if description:
             title = " ".join(words_of(str(record.fields.get("position_title", ""))))
-            key = digest(" ".join(words_of(description)) or description)
+            words = words_of(description)
+            key = digest(" ".join(words) or description)
             same_as = digest(title, key)
-            sketch = signature(description).tobytes()
+            sketch = signature(words).tobytes()
         cleaned.append(_Cleaned(row.place, record.fields, record.id, key, same_as, sketch))
     return cleaned
 
@@ -92,9 +95,9 @@ def build_records(
     try:
         write_arrow(first, schema, _first_pass(tables, rules, schema, counts, workers))
         table = read_arrow(first)
-        pairs = list(near_pairs(_signatures(table), NEAR_DUPLICATE))
-        units, group = _group_units(table, pairs)
-        counts["near_duplicates"] = _near_duplicate_counts(group, pairs)
+        group = _near_groups(table)
+        counts["near_duplicates"] = _near_duplicate_counts(group)
+        units = _group_units(table["key"].to_pylist(), group)
         write_arrow(path, schema, _second_pass(table, units, group))
     finally:
         first.unlink(missing_ok=True)
@@ -115,7 +118,7 @@ def _first_pass(
     schema: pa.Schema,
     counts: dict[str, Any],
     workers: int,
-) -> Iterator[dict[str, list[Any]]]:
+) -> Iterator[Columns]:
     """Cleaned rows without exact duplicates, counted as they go by."""
     seen: Counter[str] = Counter()
     careers: Counter[str] = Counter()
@@ -153,7 +156,7 @@ def _numbered(name: str, number: int) -> str:
     return f"{name}-{number}" if number else name
 
 
-def _columns(rows: Sequence[_Cleaned], schema: pa.Schema) -> dict[str, list[Any]]:
+def _columns(rows: Sequence[_Cleaned], schema: pa.Schema) -> Columns:
     own: dict[str, list[Any]] = {
         "id": [row.id for row in rows],
         "place": [row.place for row in rows],
@@ -176,37 +179,37 @@ def _signatures(table: pa.Table) -> Iterator[np.ndarray[Any, Any]]:
                 yield np.frombuffer(sketch, dtype=np.uint32)
 
 
-def _group_units(
-    table: pa.Table, pairs: Sequence[tuple[int, int, float]]
-) -> tuple[list[float], list[int]]:
-    """For each record the number in [0, 1) and the index of its group.
+def _near_groups(table: pa.Table) -> NDArray[np.int64]:
+    """For each record the index of its group's first."""
+    described = np.flatnonzero(pc.binary_length(table["signature"]))
+    pairs = near_pairs(_signatures(table), NEAR_DUPLICATE)
+    group = np.arange(len(table))
+    group[described] = described[groups(len(described), pairs)]
+    return group
 
-    A group's number is made from the least key among its members: it depends on no other row.
+
+def _group_units(keys: Sequence[str], group: NDArray[np.int64]) -> NDArray[np.float64]:
+    """For each record the number in [0, 1) that its group's split is drawn by.
+
+    It is made from the least key among the group's members: it depends on no other row.
     """
-    keys = table.column("key").to_pylist()
-    described = [place for place, sketch in enumerate(table.column("signature")) if sketch.as_py()]
-    group = list(range(len(keys)))
-    for member, first in enumerate(groups(len(described), pairs)):
-        group[described[member]] = described[first]
-    least: dict[int, str] = {}
-    for record, first in enumerate(group):
-        least[first] = min(least.get(first, "~"), keys[record])
-    return [unit_of(least[first]) for first in group], group
+    least = list(keys)
+    for key, first in zip(keys, group.tolist(), strict=True):
+        least[first] = min(least[first], key)
+    return np.array([unit_of(least[first]) for first in group])
 
 
-def _near_duplicate_counts(
-    group: Sequence[int], pairs: Sequence[tuple[int, int, float]]
-) -> dict[str, int]:
-    sizes = [size for size in Counter(group).values() if size > 1]
-    return {"pairs": len(pairs), "groups": len(sizes), "records": sum(sizes)}
+def _near_duplicate_counts(group: NDArray[np.int64]) -> dict[str, int]:
+    sizes = np.bincount(group)
+    return {"groups": int((sizes > 1).sum()), "records": int(sizes[sizes > 1].sum())}
 
 
 def _second_pass(
-    table: pa.Table, units: Sequence[float], group: Sequence[int]
-) -> Iterable[dict[str, list[Any]]]:
+    table: pa.Table, units: NDArray[np.float64], group: NDArray[np.int64]
+) -> Iterator[Columns]:
     start = 0
     for batch in table.to_batches():
-        columns = batch.to_pydict()
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         end = start + len(batch)
-        yield {**columns, "unit": list(units[start:end]), "group": list(group[start:end])}
+        yield {**columns, "unit": units[start:end], "group": group[start:end]}
         start = end

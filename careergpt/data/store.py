@@ -13,7 +13,8 @@ import pyarrow as pa
 from jaxtyping import Int32
 from numpy.typing import NDArray
 
-Columns = Mapping[str, list[Any]]
+# Column name -> its values: a list, or an array of numpy or Arrow.
+Columns = Mapping[str, Any]
 
 
 def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[Columns]) -> None:

@@ -65,12 +65,12 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerFast:
 
 def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text; a special token's name in a text is text, never the token."""
-    if not texts:
-        return []
-    ids: list[list[int]] = tokenizer(
-        list(texts), add_special_tokens=False, split_special_tokens=True
-    ).input_ids
-    return ids
+    # The tokenizer's own call would also make masks and offsets, for a third of the time.
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = True
+    return [text.ids for text in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
 def prompt_start(tokenizer: PreTrainedTokenizerFast) -> list[int]:

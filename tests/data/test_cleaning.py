@@ -366,6 +366,11 @@ def test_a_word_is_not_missing(text: str) -> None:
     assert not is_missing(text)
 
 
+def test_long_text_is_missing_only_where_it_holds_no_word() -> None:
+    assert is_missing("- _ " * 200)
+    assert not is_missing("- _ " * 200 + "welder")
+
+
 @pytest.mark.parametrize(
     ("text", "separator", "items"),
     [

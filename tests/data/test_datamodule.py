@@ -87,10 +87,9 @@ def test_data_that_serves_no_stage_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_budget_below_the_longest_example_is_refused(data_module) -> None:
-    data = ready(data_module(batch_tokens=100))
+def test_a_budget_below_the_longest_example_is_refused_before_a_run_begins(data_module) -> None:
     with pytest.raises(InputError, match=r"batch_tokens is 100, but the longest example has 1\d\d"):
-        data.train_dataloader()
+        ready(data_module(batch_tokens=100))
 
 
 def test_splits_share_no_record_and_lose_none(data_module) -> None:
@@ -231,15 +230,22 @@ def test_accumulation_splits_no_evaluation_batch(data_module) -> None:
     assert len(list(data.val_dataloader())) == 1
 
 
-def test_prompts_are_answered_in_order_and_need_no_table(data_module, tmp_path) -> None:
+def test_prompts_are_answered_by_length_and_need_no_table(data_module, tmp_path) -> None:
     path = tmp_path / "prompts.txt"
-    path.write_text("Who?\nWhat?\nWhere?\n")
+    path.write_text("Where do all the nurses work?\nWho?\nWhat is it?\n")
     data = ready(data_module(source=None, prompts=str(path), prompts_per_batch=2), "predict")
     batches = [[prompt.text for prompt in batch] for batch in data.predict_dataloader()]
-    assert batches == [["Who?", "What?"], ["Where?"]]
+    assert batches == [["Who?", "What is it?"], ["Where do all the nurses work?"]]
+
+
+def test_prompts_of_equal_length_keep_their_order(data_module) -> None:
+    data = ready(data_module(splits="all", prompts_per_batch=7), "predict")
+    keys = [(len(p.token_ids), p.place) for batch in data.predict_dataloader() for p in batch]
+    assert keys == sorted((len(prompt.token_ids), prompt.place) for prompt in data.prompts)
+    assert len({length for length, _ in keys}) > 1
 
 
 def test_records_are_asked_where_no_prompts_are_given(data_module) -> None:
     data = ready(data_module(splits="all"), "predict")
     prompts = [prompt for batch in data.predict_dataloader() for prompt in batch]
-    assert [prompt.id for prompt in prompts] == data.table["id"].to_pylist()
+    assert sorted(prompt.id for prompt in prompts) == sorted(data.table["id"].to_pylist())

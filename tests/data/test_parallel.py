@@ -61,6 +61,14 @@ def test_an_error_in_a_worker_is_the_callers(workers: int) -> None:
         list(results)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_function_is_not_sent_with_each_chunk(workers: int) -> None:
+    # What cannot be pickled works, so nothing large is pickled either.
+    offset = 10
+    results = map_chunks(lambda chunk: sum(chunk) + offset, range(20), workers=workers, chunk=5)
+    assert list(results) == [20, 45, 70, 95]
+
+
 def test_processes_are_as_asked_or_as_many_as_cores() -> None:
     assert processes(3) == 3
     assert 1 <= processes(None) <= (os.cpu_count() or 1)

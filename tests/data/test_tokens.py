@@ -152,6 +152,16 @@ def test_a_list_item_that_was_cut_stays_in_place(tokenizer) -> None:
         assert found.items[1::2] == [end for end in ends if end <= max_length]
 
 
+def test_a_length_limit_or_padding_in_the_tokenizers_file_changes_nothing(tokenizer) -> None:
+    texts = ["We look for a nurse.", "Cook"]
+    expected = encode_texts(tokenizer, texts)
+    limited = load_tokenizer(tokenizer.name_or_path)
+    limited.backend_tokenizer.enable_truncation(2)
+    limited.backend_tokenizer.enable_padding(length=30)
+    assert encode_texts(limited, texts) == expected
+    assert expected == [tokenizer(text).input_ids for text in texts]
+
+
 def test_no_texts_have_no_tokens(tokenizer) -> None:
     assert encode_texts(tokenizer, []) == []
     assert encode([], tokenizer, 10) == []
