@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import groupby
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from careergpt.data.batches import Scored, collate
 from careergpt.data.prompts import Prompt
-from careergpt.generation.sampling import Decoding, processors
-from careergpt.modeling.attention import dropout_off, library_attention
-from careergpt.modeling.loss import segment_scores
+from careergpt.errors import InputError
+from careergpt.generation.cache import KeyValueCache, attention_to_cache
+from careergpt.generation.sampling import Choice, Decoding
+from careergpt.modeling.attention import dropout_off
 
 
 class Generated(NamedTuple):
@@ -43,7 +43,13 @@ class Generated(NamedTuple):
     token_ids: tuple[int, ...]
 
 
-@torch.no_grad()
+class Written(NamedTuple):
+    """The new tokens of a prompt, up to and with the end of text, and their nats."""
+
+    token_ids: list[int]
+    nats: float
+
+
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
@@ -59,77 +65,109 @@ def generate(
         prompts: The prompts, each shorter than the context.
         decoding: How to write.
         context: The model's longest input: no answer goes beyond it.
+
+    Raises:
+        InputError: The model's logits are no numbers.
     """
-
-    def room(prompt: Prompt) -> int:
-        return min(decoding.max_new_tokens, context - len(prompt.token_ids))
-
     end = int(tokenizer.eos_token_id)
-    answers = []
-    with dropout_off(model):
-        # Prompts that may grow equally far go together: none is cut short by a longer neighbour.
-        for most, group in groupby(sorted(prompts, key=room), key=room):
-            together = list(group)
-            ids = _continue(model, together, replace(decoding, max_new_tokens=most), end)
-            answers += _score(model, tokenizer, together, ids)
-    return sorted(answers, key=lambda answer: answer.place)
-
-
-def _continue(
-    model: PreTrainedModel, prompts: Sequence[Prompt], decoding: Decoding, end: int
-) -> list[list[int]]:
-    """The new tokens of each prompt, up to and with the end of text."""
-    width = max(len(prompt.token_ids) for prompt in prompts)
-    # Padding goes to the left: the next token follows the prompt's last one.
-    padding = [width - len(prompt.token_ids) for prompt in prompts]
-    padded = [[end] * n + list(p.token_ids) for n, p in zip(padding, prompts, strict=True)]
-    mask = [[0] * n + [1] * (width - n) for n in padding]
-    # All of it is said here: what is left out would be taken from the model folder's own defaults.
-    settings = GenerationConfig(
-        max_new_tokens=decoding.max_new_tokens,
-        do_sample=False,
-        temperature=1.0,
-        top_k=50,
-        top_p=1.0,
-        repetition_penalty=1.0,
-        eos_token_id=end,
-        pad_token_id=end,
-    )
-    with library_attention(model):
-        written: torch.Tensor = model.generate(  # type: ignore[operator]
-            torch.tensor(padded, device=model.device),
-            attention_mask=torch.tensor(mask, device=model.device),
-            generation_config=settings,
-            logits_processor=processors(decoding, [prompt.place for prompt in prompts], padding),
-        )
-    return [_until(end, row) for row in written[:, width:].tolist()]
-
-
-def _until(end: int, ids: list[int]) -> list[int]:
-    return ids[: ids.index(end) + 1] if end in ids else ids
-
-
-def _score(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    prompts: Sequence[Prompt],
-    answers: Sequence[list[int]],
-) -> list[Generated]:
-    rows = [
-        [Scored(np.array([*prompt.token_ids, *ids]), len(prompt.token_ids))]
-        for prompt, ids in zip(prompts, answers, strict=True)
-    ]
-    nats = segment_scores(model, collate(rows).to(model.device)).nats.tolist()
-    return [
+    with dropout_off(model), attention_to_cache(model):
+        rooms = [min(decoding.max_new_tokens, context - len(p.token_ids)) for p in prompts]
+        written = write(model, prompts, decoding, rooms, end)
+    answers = [
         Generated(
             prompt.place,
             prompt.id,
             prompt.text,
             str(tokenizer.decode(ids, skip_special_tokens=True)).strip(),
-            "end" if ids[-1] == tokenizer.eos_token_id else "length",
-            -cost,
+            "end" if ids[-1] == end else "length",
+            -nats,
             len(ids),
             tuple(ids),
         )
-        for prompt, ids, cost in zip(prompts, answers, nats, strict=True)
+        for prompt, (ids, nats) in zip(prompts, written, strict=True)
     ]
+    return sorted(answers, key=lambda answer: answer.place)
+
+
+@torch.no_grad()
+def write(
+    model: PreTrainedModel,
+    prompts: Sequence[Prompt],
+    decoding: Decoding,
+    rooms: Sequence[int],
+    end: int | None,
+) -> list[Written]:
+    """What follows each prompt: a token a step, for those that have not ended.
+
+    Rows that have ended are dropped at once; one that outlives them may take an ended one's place.
+
+    Args:
+        model: The model, attending to the cache that it is given.
+        prompts: The prompts.
+        decoding: How to write.
+        rooms: How many tokens each may write.
+        end: The end of text; None: every row fills its room.
+
+    Raises:
+        InputError: The model's logits are no numbers.
+    """
+    width, most = max(len(prompt.token_ids) for prompt in prompts), max(rooms)
+    lengths = torch.tensor([len(prompt.token_ids) for prompt in prompts], device=model.device)
+    ids = _padded(prompts, width + most).to(model.device)
+    choice = Choice(decoding, [prompt.place for prompt in prompts], most)
+    cache = KeyValueCache(lengths, width, width + most)
+    head = model.get_output_embeddings().weight
+    tokens: list[list[int]] = [[] for _ in prompts]
+    nats = torch.zeros(len(prompts), dtype=torch.float64, device=model.device)
+    alive = list(range(len(prompts)))
+    rows = torch.tensor(alive, device=model.device)
+    positions = torch.arange(width, device=model.device).expand(len(prompts), -1)
+    hidden = _read(model, ids[:, :width], positions, cache)[rows, lengths - 1]
+    for step in range(most):
+        logits = F.linear(hidden, head).float()
+        chosen = choice(logits, step, rows, ids[rows, : width + step])
+        nats.index_add_(0, rows, F.cross_entropy(logits, chosen, reduction="none").double())
+        ids[rows, width + step] = chosen
+        for row, token in zip(alive, chosen.tolist(), strict=True):
+            tokens[row].append(token)
+        kept = _kept([tokens[row][-1] != end and step + 1 < rooms[row] for row in alive])
+        if not kept:
+            break
+        if len(kept) < len(alive):
+            cache.keep(kept)
+            alive = [alive[slot] for slot in kept]
+            rows, chosen = rows[kept], chosen[kept]
+        hidden = _read(model, chosen[:, None], (lengths[rows] + step)[:, None], cache)[:, -1]
+    if not nats.isfinite().all():
+        raise InputError("the model's logits are not finite: it diverged; lower model.lr")
+    return [Written(*answer) for answer in zip(tokens, nats.tolist(), strict=True)]
+
+
+def _padded(prompts: Sequence[Prompt], columns: int) -> Int64[Tensor, "B C"]:
+    """The prompts' ids, each filled up with its last: a token that its row has anyway.
+
+    So the repetition penalty, which looks at all columns, lowers no token that a prompt has not.
+    """
+    rows = [p.token_ids + p.token_ids[-1:] * (columns - len(p.token_ids)) for p in prompts]
+    return torch.tensor(rows)
+
+
+def _read(
+    model: PreTrainedModel,
+    ids: Int64[Tensor, "B T"],
+    positions: Int64[Tensor, "B T"],
+    cache: KeyValueCache,
+) -> Float[Tensor, "B T D"]:
+    """Hidden states of the next tokens, which the cache then holds."""
+    cache.advance(ids.shape[1])
+    hidden: Tensor = model.base_model(
+        input_ids=ids, position_ids=positions, use_cache=False, cache=cache
+    ).last_hidden_state
+    return hidden
+
+
+def _kept(alive: Sequence[bool]) -> list[int]:
+    """Slots that go on, closed up: the last ones fill the places of those that have ended."""
+    survivors = sum(alive)
+    last = (slot for slot in range(survivors, len(alive)) if alive[slot])
+    return [slot if alive[slot] else next(last) for slot in range(survivors)]

@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from transformers import (
-    LogitsProcessor,
     LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
-    TopPLogitsWarper,
 )
 
 from careergpt.errors import InputError
@@ -57,78 +56,89 @@ class Decoding:
                 raise InputError(f"model.decoding.{name} must be {wanted}, found {found}")
 
 
-class RepetitionPenalty(LogitsProcessor):
-    """Transformers' penalty (Keskar et al., 2019) on the tokens of each row, but not its padding.
+class Choice:
+    """Which token each row writes next.
 
-    The padding's id is the end of text: penalized, no padded row would end as it does alone.
+    A draw belongs to (seed, row's place in the input, step) alone: it inverts the cumulative
+    distribution at a uniform number of theirs. So a prompt's sample is the same in any batch,
+    beside any neighbours.
     """
 
-    def __init__(self, penalty: float, padding: Sequence[int]) -> None:
-        self._penalty, self._padding = penalty, torch.tensor(padding)
-
-    def __call__(
-        self, input_ids: Int64[Tensor, "B T"], scores: Float[Tensor, "B V"]
-    ) -> Float[Tensor, "B V"]:
-        """The scores with those of tokens already there lowered."""
-        places = torch.arange(input_ids.shape[1], device=scores.device)
-        written = places >= self._padding.to(scores.device)[:, None]
-        seen = torch.zeros_like(scores).scatter_add(1, input_ids, written.to(scores.dtype)) > 0
-        lowered = torch.where(scores > 0, scores / self._penalty, scores * self._penalty)
-        return torch.where(seen, lowered, scores)
-
-
-class SeededChoice(LogitsProcessor):
-    """Turns greedy search into sampling: leaves of each row's logits the one token drawn.
-
-    The draw inverts the cumulative distribution at a uniform number that belongs to (seed, row's
-    place in the input, step). So a prompt's sample is the same in any batch, beside any neighbours.
-    """
-
-    def __init__(self, seed: int, places: Sequence[int], steps: int) -> None:
+    def __init__(self, decoding: Decoding, places: Sequence[int], steps: int) -> None:
+        """For rows with these places in the input, which write so many tokens at most."""
+        self._greedy, self._top_p = decoding.greedy, decoding.top_p
+        self._processors = processors(decoding)
         self._uniform = torch.stack(
             [
-                torch.rand(steps, generator=_generator(seed, place), dtype=torch.float64)
+                torch.rand(steps, 2, generator=_generator(decoding.seed, place), dtype=torch.double)
                 for place in places
             ]
         )
-        self._step = 0
 
     def __call__(
-        self, input_ids: Int64[Tensor, "B T"], scores: Float[Tensor, "B V"]
-    ) -> Float[Tensor, "B V"]:
-        """The scores with all but the drawn token at minus infinity."""
-        drawn = self._uniform[:, self._step, None].to(scores.device)
-        self._step += 1
-        cumulative = scores.double().softmax(-1).cumsum(-1)
-        if not torch.isfinite(cumulative[:, -1]).all():
-            raise InputError("the model's logits are not finite: it diverged; lower model.lr")
-        # Rounding leaves the sum a little off 1, and the last tokens may hold no probability.
-        chosen = torch.searchsorted(cumulative, drawn * cumulative[:, -1:], right=True)
-        return torch.full_like(scores, float("-inf")).scatter_(1, chosen, 0.0)
+        self,
+        logits: Float[Tensor, "B V"],
+        step: int,
+        rows: Int64[Tensor, " B"],
+        written: Int64[Tensor, "B T"],
+    ) -> Int64[Tensor, " B"]:
+        """A token for each of the rows, which have written so far; the logits stay as they are."""
+        scores: Tensor = self._processors(written, logits)  # type: ignore[arg-type]
+        if self._greedy:
+            return scores.argmax(-1)
+        self._uniform = self._uniform.to(rows.device)
+        uniform = self._uniform[rows, step]
+        return draw_likely(scores.softmax(-1), uniform, self._top_p)
 
 
-def processors(
-    decoding: Decoding, places: Sequence[int], padding: Sequence[int]
-) -> LogitsProcessorList:
-    """What happens to the logits at each step.
-
-    Args:
-        decoding: The settings.
-        places: Each row's place in the input.
-        padding: How many tokens of padding each row starts with.
-    """
+def processors(decoding: Decoding) -> LogitsProcessorList:
+    """What happens to the logits at each step: transformers' own, in transformers' order."""
     steps = LogitsProcessorList()
     if decoding.repetition_penalty != 1:
-        steps.append(RepetitionPenalty(decoding.repetition_penalty, padding))
+        steps.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
     if decoding.greedy:
         return steps
-    steps.append(TemperatureLogitsWarper(decoding.temperature))
+    if decoding.temperature != 1:
+        steps.append(TemperatureLogitsWarper(decoding.temperature))
     if decoding.top_k:
         steps.append(TopKLogitsWarper(decoding.top_k))
-    if decoding.top_p < 1:
-        steps.append(TopPLogitsWarper(decoding.top_p))
-    steps.append(SeededChoice(decoding.seed, places, decoding.max_new_tokens))
     return steps
+
+
+def draw_likely(
+    probabilities: Float[Tensor, "B V"], uniform: Float[Tensor, "B 2"], top_p: float
+) -> Int64[Tensor, " B"]:
+    """A token of each row, drawn among the likeliest that hold `top_p`.
+
+    Sorting 50,257 numbers costs more than the model's own step. But whether one token is among the
+    likeliest takes one sum: so a token of all is drawn, and only where it is none of them, they are
+    sorted out and another is drawn. The distribution is the same: each has its share of both draws.
+    """
+    tokens = draw(probabilities, uniform[:, :1])
+    if top_p == 1:
+        return tokens
+    likelier = probabilities > probabilities.gather(1, tokens[:, None])
+    outside = ((likelier * probabilities).sum(-1) >= top_p).nonzero()[:, 0]
+    if len(outside):
+        tokens[outside] = draw(likeliest(probabilities[outside], top_p), uniform[outside, 1:])
+    return tokens
+
+
+def draw(probabilities: Float[Tensor, "B V"], uniform: Float[Tensor, "B 1"]) -> Int64[Tensor, " B"]:
+    """The token of each row at which the cumulative distribution passes the uniform number."""
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
+    # Rounding leaves the sum a little off 1, and the last tokens may hold no probability.
+    chosen = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+    # Probabilities that are no numbers choose a token that does not exist.
+    return chosen[:, 0].clamp(max=probabilities.shape[1] - 1)
+
+
+def likeliest(probabilities: Float[Tensor, "B V"], top_p: float) -> Float[Tensor, "B V"]:
+    """The probabilities of tokens of which the likelier hold less than `top_p`; 0 elsewhere."""
+    falling = probabilities.sort(-1, descending=True).values
+    before = falling.cumsum(-1) - falling
+    least = falling.masked_fill(before >= top_p, torch.inf).amin(-1, keepdim=True)
+    return torch.where(probabilities >= least, probabilities, 0)
 
 
 def _generator(seed: int, place: int) -> torch.Generator:

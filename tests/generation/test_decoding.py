@@ -1,25 +1,31 @@
 """Laws of decoding: the library's own greedy answers, repeatable samples, true probabilities."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch._dynamo
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
     LlamaConfig,
+    MistralConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
 from careergpt.data.prompts import Prompt
-from careergpt.generation.decoding import Generated, generate
+from careergpt.errors import InputError
+from careergpt.generation.cache import attention_to_cache
+from careergpt.generation.decoding import Generated, _kept, generate, write
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.attention import SEGMENTS
+from careergpt.modeling.compiled import compile_blocks
 from careergpt.modeling.folder import build_model, pretrained_config
 
 CONTEXT, VOCABULARY = 48, 40
@@ -27,6 +33,7 @@ END = 0
 GREEDY = Decoding(greedy=True, max_new_tokens=12)
 PENALIZED = Decoding(greedy=True, max_new_tokens=12, repetition_penalty=1.5)
 SAMPLED = Decoding(max_new_tokens=12, temperature=1.0, top_p=1.0)
+DEFAULTS = Decoding(max_new_tokens=12)
 CONFIGS: dict[str, Callable[[], GPT2Config | LlamaConfig]] = {
     # A small vocabulary, of which the end of text is a fortieth: some answers end, some do not.
     "gpt2": lambda: GPT2Config(
@@ -74,8 +81,21 @@ def library_s(model: PreTrainedModel) -> PreTrainedModel:
     return other
 
 
+def until(end: int, ids: list[int]) -> list[int]:
+    """The ids up to and with the end."""
+    return ids[: ids.index(end) + 1] if end in ids else ids
+
+
+def library_score(model: PreTrainedModel, prompt: Sequence[int], answer: Sequence[int]) -> float:
+    """The answer's log-probability, read at once by the library's own class."""
+    ids = torch.tensor([[*prompt, *answer]])
+    with torch.no_grad():
+        logs = library_s(model)(ids, use_cache=False).logits[0].double().log_softmax(-1)
+    return sum(logs[t - 1, ids[0, t]].item() for t in range(len(prompt), ids.shape[1]))
+
+
 def library_greedy(
-    model: PreTrainedModel, ids: tuple[int, ...], decoding: Decoding
+    model: PreTrainedModel, ids: tuple[int, ...], decoding: Decoding, end: int | None = END
 ) -> tuple[int, ...]:
     """What the library's own class writes, one prompt at a time."""
     written = library_s(model).generate(
@@ -83,6 +103,7 @@ def library_greedy(
         do_sample=False,
         max_new_tokens=decoding.max_new_tokens,
         repetition_penalty=decoding.repetition_penalty,
+        eos_token_id=end,
         pad_token_id=END,
     )
     return tuple(written[0, len(ids) :].tolist())
@@ -98,7 +119,9 @@ def test_greedy_answers_are_the_library_s_token_for_token(
     assert len({found.token_ids for found in answers}) > 6
 
 
-@pytest.mark.parametrize("decoding", [PENALIZED, SAMPLED], ids=["penalized", "sampled"])
+@pytest.mark.parametrize(
+    "decoding", [PENALIZED, SAMPLED, DEFAULTS], ids=["penalized", "sampled", "defaults"]
+)
 def test_an_answer_is_the_same_in_any_batch(
     prompts: list[Prompt], answer: Callable, decoding: Decoding
 ) -> None:
@@ -110,6 +133,62 @@ def test_an_answer_is_the_same_in_any_batch(
     assert [a.token_ids for a in mixed] == [together[a.place].token_ids for a in mixed]
     for one, other in zip(together, apart, strict=True):
         assert one.log_probability == pytest.approx(other.log_probability, abs=1e-3)
+
+
+LONG = 30
+ROOMS = [LONG] * 12
+
+
+@pytest.mark.parametrize(
+    "decoding", [GREEDY, PENALIZED, SAMPLED, DEFAULTS], ids=["greedy", "penalized", "all", "likely"]
+)
+def test_dropping_rows_changes_nothing(
+    model: PreTrainedModel, prompts: list[Prompt], decoding: Decoding
+) -> None:
+    decoding = replace(decoding, max_new_tokens=LONG)
+    lengths = set()
+    with attention_to_cache(model):
+        undropped = write(model, prompts, decoding, ROOMS, None)
+        # Whichever token ends a text, it is the same text until there.
+        for end in range(0, VOCABULARY, 5):
+            for whole, found in zip(
+                undropped, write(model, prompts, decoding, ROOMS, end), strict=True
+            ):
+                assert found.token_ids == until(end, whole.token_ids)
+                lengths.add(len(found.token_ids))
+    assert len(lengths) > 8
+
+
+def test_rows_that_end_early_leave_the_library_s_text_to_the_others(
+    model: PreTrainedModel, prompts: list[Prompt]
+) -> None:
+    decoding, lengths = replace(PENALIZED, max_new_tokens=LONG), set()
+    whole = [library_greedy(model, prompt.token_ids, decoding, end=None) for prompt in prompts]
+    for end in (3, 11, 27):
+        with attention_to_cache(model):
+            written = write(model, prompts, decoding, ROOMS, end)
+        assert [found.token_ids for found in written] == [until(end, list(ids)) for ids in whole]
+        lengths |= {len(found.token_ids) for found in written}
+    assert len(lengths) > 5
+
+
+def test_the_log_probability_of_a_row_that_outlives_others_is_its_own(
+    model: PreTrainedModel, prompts: list[Prompt]
+) -> None:
+    decoding = replace(SAMPLED, max_new_tokens=LONG)
+    for end in (3, 11, 27):
+        with attention_to_cache(model):
+            written = write(model, prompts, decoding, ROOMS, end)
+        for prompt, found in zip(prompts, written, strict=True):
+            expected = -library_score(model, prompt.token_ids, found.token_ids)
+            assert found.nats == pytest.approx(expected, abs=1e-4)
+
+
+def test_ended_slots_are_filled_from_the_end() -> None:
+    alive = [False, True, True, False, True, False, True]
+    assert _kept(alive) == [4, 1, 2, 6]
+    assert _kept([True] * 3) == [0, 1, 2]
+    assert _kept([False] * 3) == []
 
 
 def test_answers_carry_their_prompts_in_order(prompts: list[Prompt], answer: Callable) -> None:
@@ -170,13 +249,8 @@ def test_the_text_is_the_answer_s_tokens_without_the_end(
 def test_the_log_probability_is_the_sum_of_log_softmax(
     model: PreTrainedModel, prompts: list[Prompt], answer: Callable, decoding: Decoding
 ) -> None:
-    other = library_s(model)
     for prompt, found in zip(prompts, answer(prompts, decoding), strict=True):
-        ids = torch.tensor([[*prompt.token_ids, *found.token_ids]])
-        with torch.no_grad():
-            logs = other(ids, use_cache=False).logits[0].double().log_softmax(-1)
-        start = len(prompt.token_ids)
-        expected = sum(logs[t - 1, ids[0, t]].item() for t in range(start, ids.shape[1]))
+        expected = library_score(model, prompt.token_ids, found.token_ids)
         assert found.log_probability == pytest.approx(expected, abs=1e-4)
 
 
@@ -193,8 +267,89 @@ def test_no_answer_goes_beyond_the_context(answer: Callable, decoding: Decoding)
 
 def test_a_long_neighbour_cuts_no_answer_short(answer: Callable) -> None:
     short, long = Prompt(0, "", "", (5,)), Prompt(1, "", "", (7,) * (CONTEXT - 1))
-    assert answer([short, long], GREEDY)[0] == answer([short], GREEDY)[0]
-    assert answer([short, long], SAMPLED)[0].token_ids == answer([short], SAMPLED)[0].token_ids
+    for decoding in (GREEDY, SAMPLED):
+        assert (
+            answer([short, long], decoding)[0].token_ids == answer([short], decoding)[0].token_ids
+        )
+
+
+def test_each_row_has_its_own_room(answer: Callable) -> None:
+    long = Decoding(greedy=True, max_new_tokens=20)
+    prompts = [Prompt(n, "", "", (7,) * length) for n, length in enumerate([1, 40, 30, 46, 20])]
+    together = answer(prompts, long)
+    assert [found.token_ids for found in together] == [
+        answer([prompt], long)[0].token_ids for prompt in prompts
+    ]
+    for prompt, found in zip(prompts, together, strict=True):
+        if found.finish_reason == "length":
+            assert found.n_tokens == min(20, CONTEXT - len(prompt.token_ids))
+    assert {found.finish_reason for found in together} >= {"length"}
+
+
+def test_an_answer_may_be_the_end_alone(
+    model: PreTrainedModel, prompts: list[Prompt], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    (first,) = {library_greedy(model, prompts[0].token_ids, GREEDY)[0]}
+    with attention_to_cache(model):
+        alone = write(model, prompts[:1], GREEDY, ROOMS[:1], first)
+        beside = write(model, prompts, GREEDY, ROOMS, first)
+    assert alone[0].token_ids == beside[0].token_ids == [first]
+    assert max(len(found.token_ids) for found in beside) > 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_models_of_other_precision_write(
+    model: PreTrainedModel, prompts: list[Prompt], answer: Callable, dtype: torch.dtype
+) -> None:
+    expected = [found.token_ids for found in answer(prompts, GREEDY)]
+    model.to(dtype)
+    found = [found.token_ids for found in answer(prompts, GREEDY)]
+    assert found == expected if dtype == torch.float64 else len(set(found)) > 6
+
+
+def test_autocast_keeps_the_keys_in_half_precision(prompts: list[Prompt], answer: Callable) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        found = answer(prompts, GREEDY)
+    assert len({answer.token_ids for answer in found}) > 6
+
+
+@pytest.mark.parametrize("decoding", [GREEDY, DEFAULTS], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_model_that_diverged_is_the_users_to_know(
+    model: PreTrainedModel,
+    prompts: list[Prompt],
+    answer: Callable,
+    decoding: Decoding,
+    bad: float,
+) -> None:
+    with torch.no_grad():
+        model.get_output_embeddings().weight[3] = bad
+    with pytest.raises(InputError, match="not finite"):
+        answer(prompts, decoding)
+    assert model.config._attn_implementation == SEGMENTS
+
+
+def test_writing_compiles_nothing(
+    model: PreTrainedModel, prompts: list[Prompt], answer: Callable
+) -> None:
+    expected = answer(prompts, GREEDY)
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compile_blocks(model)
+    assert answer(prompts, GREEDY) == expected
+    assert not torch._dynamo.utils.counters["frames"]
+
+
+def test_a_window_shorter_than_the_text_is_refused(prompts: list[Prompt]) -> None:
+    config = MistralConfig(
+        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, sliding_window=16,
+    )  # fmt: skip
+    windowed = build_model(config, None).eval()
+    with attention_to_cache(windowed):
+        assert len(write(windowed, prompts[:4], GREEDY, [12] * 4, None)) == 4
+        with pytest.raises(NotImplementedError, match="sliding window 16"):
+            write(windowed, prompts, GREEDY, [12] * 12, None)
 
 
 def test_the_model_is_left_as_it_was(

@@ -1,24 +1,35 @@
 """Sampling draws from the model's distribution, and by the seed and the prompt's place alone."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from transformers import TopPLogitsWarper
 
 from careergpt.errors import InputError
-from careergpt.generation.sampling import Decoding, SeededChoice, processors
+from careergpt.generation.sampling import (
+    Choice,
+    Decoding,
+    draw,
+    draw_likely,
+    likeliest,
+    processors,
+)
 
 PROBABILITIES = torch.tensor([0.5, 0.0, 0.3, 0.001, 0.199, 0.0])
 PLACES = 20_000
+PLAIN = Decoding(temperature=1.0, top_p=1.0, repetition_penalty=1.0)
 
 
-def drawn(seed: int, places: range, steps: int) -> torch.Tensor:
+def drawn(seed: int, places: Sequence[int], steps: int, **settings: float) -> torch.Tensor:
     """(places, steps) the token of each draw."""
-    choice = SeededChoice(seed, places, steps)
-    scores = PROBABILITIES.log().expand(len(places), -1)
-    ids = torch.zeros(len(places), 1, dtype=torch.int64)
-    return torch.stack([choice(ids, scores).argmax(-1) for _ in range(steps)], dim=1)
+    choice = Choice(replace(PLAIN, seed=seed, **settings), places, steps)
+    logits = PROBABILITIES.log().expand(len(places), -1)
+    rows = torch.arange(len(places))
+    written = torch.zeros(len(places), 1, dtype=torch.int64)
+    return torch.stack([choice(logits, step, rows, written) for step in range(steps)], dim=1)
 
 
 def chi_square(observed: np.ndarray, expected: np.ndarray) -> float:
@@ -64,47 +75,91 @@ def test_a_draw_belongs_to_seed_place_and_step() -> None:
     assert not torch.equal(drawn(6, range(50), 6), whole)
 
 
+def test_a_draw_does_not_know_how_many_may_follow() -> None:
+    assert torch.equal(drawn(5, range(9), 300)[:, :2], drawn(5, range(9), 2))
+
+
+def test_rows_that_are_left_keep_their_draws() -> None:
+    choice, written = Choice(PLAIN, range(50), 1), torch.zeros(50, 1, dtype=torch.int64)
+    logits, rows = PROBABILITIES.log().expand(50, -1), torch.tensor([40, 3, 17])
+    left = choice(logits[rows], 0, rows, written[rows])
+    assert torch.equal(left, drawn(0, range(50), 1)[rows, 0])
+
+
+@pytest.mark.parametrize("top_p", [0.45, 0.6, 0.9])
+def test_likely_tokens_come_as_often_as_they_are_probable_among_themselves(top_p: float) -> None:
+    tokens = drawn(1, range(PLACES), 1, top_p=top_p)[:, 0]
+    kept = likeliest(PROBABILITIES[None], top_p)[0]
+    counts = torch.bincount(tokens, minlength=6)
+    assert counts[kept == 0].sum() == 0
+    expected = (kept / kept.sum() * PLACES)[kept > 0].numpy()
+    # At most 2 degrees of freedom: above 18.4 once in 10,000.
+    assert chi_square(counts[kept > 0].numpy(), expected) < 18.4
+
+
+@pytest.mark.parametrize("width", [0.1, 1.0, 5.0])
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.95, 0.999])
+def test_the_likeliest_tokens_are_those_of_transformers(width: float, top_p: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(8, 3000, generator=generator, dtype=torch.float64) * width
+    theirs = TopPLogitsWarper(top_p)(torch.zeros(8, 1, dtype=torch.int64), logits).isfinite()
+    probabilities = logits.softmax(-1)
+    assert torch.equal(likeliest(probabilities, top_p) > 0, theirs)
+    # What is drawn of all tokens stays where it is one of them; else another of them is drawn.
+    for _ in range(20):
+        uniform = torch.rand(8, 2, generator=generator, dtype=torch.float64)
+        tokens = draw_likely(probabilities, uniform, top_p)
+        assert theirs.gather(1, tokens[:, None]).all()
+        first = draw(probabilities, uniform[:, :1])
+        stays = theirs.gather(1, first[:, None])[:, 0]
+        assert torch.equal(tokens[stays], first[stays])
+
+
+def test_equally_likely_tokens_are_all_among_the_likeliest_or_none() -> None:
+    assert (likeliest(torch.full((1, 10), 0.1), 0.25) > 0).all()
+    tied = torch.tensor([[0.4, 0.2, 0.2, 0.1, 0.1]])
+    assert (likeliest(tied, 0.5) > 0).tolist() == [[True, True, True, False, False]]
+
+
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
 def test_the_ends_of_the_unit_interval_draw_possible_tokens(uniform: float) -> None:
-    scores = torch.tensor([[-torch.inf, 0.1, 0.7, -torch.inf], [-torch.inf, 3.0, 0.0, -torch.inf]])
-    choice = SeededChoice(0, range(2), 1)
-    choice._uniform.fill_(uniform)
-    expected = 1 if uniform == 0 else 2
-    assert (
-        choice(torch.zeros(2, 1, dtype=torch.int64), scores).argmax(-1).tolist() == [expected] * 2
-    )
-
-
-def test_all_but_the_drawn_token_are_impossible() -> None:
-    left = SeededChoice(0, range(3), 1)(torch.zeros(3, 1, dtype=torch.int64), torch.randn(3, 9))
-    assert (left.isfinite().sum(-1) == 1).all()
+    probabilities = torch.tensor(
+        [[-torch.inf, 0.1, 0.7, -torch.inf], [-torch.inf, 3.0, 0.0, -torch.inf]]
+    ).softmax(-1)
+    ends = torch.full((2, 1), uniform, dtype=torch.float64)
+    assert draw(probabilities, ends).tolist() == [1 if uniform == 0 else 2] * 2
 
 
 def warped(decoding: Decoding, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """The distribution that the settings leave, before anything is drawn."""
-    for step in processors(decoding, range(len(logits)), [0] * len(logits)):
-        if not isinstance(step, SeededChoice):
-            logits = step(ids, logits)
-    return logits.softmax(-1)
+    kept = likeliest(processors(decoding)(ids, logits).softmax(-1), decoding.top_p)
+    return kept / kept.sum(-1, keepdim=True)
 
 
 def test_settings_shape_the_distribution() -> None:
     logits, ids = torch.tensor([[2.0, 1.0, 0.0, -1.0]]), torch.tensor([[1]])
-    plain = Decoding(temperature=1.0, top_p=1.0, repetition_penalty=1.0)
-    torch.testing.assert_close(warped(plain, logits, ids), logits.softmax(-1))
-    cold = warped(replace(plain, temperature=0.5), logits, ids)
+    torch.testing.assert_close(warped(PLAIN, logits, ids), logits.softmax(-1))
+    cold = warped(replace(PLAIN, temperature=0.5), logits, ids)
     torch.testing.assert_close(cold, (logits * 2).softmax(-1))
     two = torch.tensor([[2.0, 1.0]]).softmax(-1)
-    for some in (replace(plain, top_k=2), replace(plain, top_p=0.85)):
+    for some in (replace(PLAIN, top_k=2), replace(PLAIN, top_p=0.85)):
         torch.testing.assert_close(warped(some, logits, ids)[:, :2], two)
         assert warped(some, logits, ids)[:, 2:].sum() == 0
-    penalised = warped(replace(plain, repetition_penalty=2.0), logits, ids)
+    penalised = warped(replace(PLAIN, repetition_penalty=2.0), logits, ids)
     torch.testing.assert_close(penalised, torch.tensor([[2.0, 0.5, 0.0, -1.0]]).softmax(-1))
 
 
 def test_greedy_decoding_passes_the_sampling_settings_over() -> None:
     greedy = Decoding(greedy=True, temperature=0.1, top_k=3, repetition_penalty=1.0)
-    assert len(processors(greedy, range(2), [0, 0])) == 0
+    assert len(processors(greedy)) == 0
+
+
+def test_the_logits_stay_as_they_are() -> None:
+    # The answer's log-probability is taken from them afterwards.
+    logits, written = torch.randn(3, 9), torch.zeros(3, 2, dtype=torch.int64)
+    before = logits.clone()
+    Choice(Decoding(top_k=3), range(3), 1)(logits, 0, torch.arange(3), written)
+    assert torch.equal(logits, before)
 
 
 @pytest.mark.parametrize(
@@ -129,16 +184,3 @@ def test_the_ends_of_the_ranges_are_right() -> None:
     ends = {"max_new_tokens": 1, "temperature": 1e-3, "top_k": 0, "top_p": 1.0}
     found = Decoding(**ends, repetition_penalty=0.1)
     assert (found.max_new_tokens, found.top_p) == (1, 1.0)
-
-
-def test_padding_is_not_penalized() -> None:
-    (penalty,) = processors(Decoding(greedy=True, repetition_penalty=2.0), range(2), [2, 0])
-    scores = torch.tensor([[4.0, -3.0, 2.0]]).expand(2, -1)
-    ids = torch.tensor([[0, 0, 1], [0, 0, 1]])
-    assert penalty(ids, scores).tolist() == [[4.0, -6.0, 2.0], [2.0, -6.0, 2.0]]
-
-
-def test_logits_that_are_no_numbers_are_the_users_to_know() -> None:
-    choice = SeededChoice(0, range(1), 1)
-    with pytest.raises(InputError, match="not finite"):
-        choice(torch.zeros(1, 1, dtype=torch.int64), torch.full((1, 4), float("nan")))
