@@ -47,7 +47,7 @@ class Round(NamedTuple):
 
 def timed(report: Report, turns: Turns) -> Step:
     """The timed steps of a turn, summed."""
-    return Step(*map(sum, zip(*report.steps[turns.untimed :], strict=True)))
+    return Step(*map(sum, zip(*report.steps[-turns.timed :], strict=True)))
 
 
 def results(

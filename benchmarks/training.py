@@ -128,7 +128,8 @@ def measure(workload: Workload) -> tuple[dict[str, list[Round]], dict[str, str]]
         ContenderError: Ours fails, or the probe.
     """
     others, turns = peers(workload.device), workload.turns
-    longer = workload._replace(turns=turns._replace(rounds=turns.rounds * len(others)))
+    # Ours alone gives back its memory while it waits: an untimed step takes it anew.
+    longer = workload._replace(turns=Turns(turns.rounds * len(others), 1, turns.timed))
     rounds: dict[str, list[Round]] = {}
     failed: dict[str, str] = {}
     with started(probe_work, longer) as probe, started(ours, longer) as our_own:
@@ -141,9 +142,10 @@ def measure(workload: Workload) -> tuple[dict[str, list[Round]], dict[str, str]]
                 with started(work, workload) as other:
                     other.go(WARM_UPS)
                     found = []
+                    steps = turns.untimed + turns.timed
                     for place in range(turns.rounds):
-                        steps = turns.untimed + turns.timed
-                        found.append(Round(*(each.go(steps) for each in (probe, our_own, other))))
+                        ours_too = our_own.go(1 + turns.timed)
+                        found.append(Round(probe.go(steps), ours_too, other.go(steps)))
                         _say(f"{name}: round {place + 1} of {turns.rounds}")
                     rounds[name] = found
             except ContenderError as failure:

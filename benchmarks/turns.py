@@ -47,6 +47,8 @@ class Gate:
     def __init__(self, pipe: Connection, device: str) -> None:
         self._pipe, self._device = pipe, device
         self._left = 0
+        self.releases = False
+        """Whether it gives back what it has freed while it waits beside others."""
         self._steps: list[Step] = []
         self._counted: list = []
         self._started: float | None = None
@@ -56,7 +58,8 @@ class Gate:
         if self._started is not None:
             self._end_step()
         if not self._left:
-            _release_memory()
+            if self.releases:
+                _release_memory()
             self._pipe.send(Report(self._steps, peak_gib(self._device)))
             self._steps = []
             self._left = self._pipe.recv()

@@ -33,6 +33,7 @@ from careergpt.modeling.folder import (
     tokenizer_of,
 )
 from careergpt.modeling.loss import TokenLoss, completion_loss, hidden_states, segment_scores
+from careergpt.training.memory import keep_freed_memory
 from careergpt.training.metrics import CompletionMetrics, Quality
 from careergpt.training.progress import slow_precision
 
@@ -108,6 +109,8 @@ class CareerModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Makes the metrics for the tasks that the data module has."""
+        if self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         self.quality = CompletionMetrics(list(self.trainer.datamodule.tasks))  # type: ignore[attr-defined]
 
     def on_fit_start(self) -> None:
