@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from careergpt.cli import main
 from careergpt.data.batches import Scored, TokenBatch, collate
 from careergpt.modeling import attention
+from careergpt.modeling.cross_entropy import linear_cross_entropy
 from careergpt.modeling.loss import hidden_states
 from careergpt.training.module import CareerModule
 
@@ -74,8 +75,26 @@ def test_the_kernel_for_unequal_lengths_computes_what_sdpa_does(
     for fits in (attention._fits_varlen, lambda *_: False):
         monkeypatch.setattr(attention, "_fits_varlen", fits)
         with torch.autocast("cuda", torch.bfloat16):
-            found.append(hidden_states(model, batch.to(torch.device("cuda"))))
-    assert (found[0] - found[1]).norm() < 0.01 * found[1].norm()
+            hidden = hidden_states(model, batch.to(torch.device("cuda")))
+        gradients = torch.autograd.grad(hidden.square().sum(), list(model.base_model.parameters()))
+        found.append([hidden, *gradients])
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).norm() <= 0.02 * theirs.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_head_s_gradients_in_half_precision_are_the_plain_ones(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    states = torch.randn(300, 64, device="cuda", requires_grad=True)
+    head = torch.randn(1003, 64, device="cuda", requires_grad=True)
+    targets = torch.randint(1003, (300,), device="cuda")
+    plain = torch.nn.functional.cross_entropy(states @ head.T, targets, reduction="sum")
+    expected = torch.autograd.grad(plain, (states, head))
+    with torch.autocast("cuda", dtype):
+        loss = linear_cross_entropy(states, head, targets)
+    found = torch.autograd.grad(loss * 1024, (states, head))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours / 1024 - theirs).norm() < 0.02 * theirs.norm()
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -11,7 +11,7 @@ from typing import Any
 
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 
 from careergpt.cli.parsing import OneLineParser, set_data_defaults
@@ -186,9 +186,12 @@ class CareerCLI(LightningCLI):
             self._get(self.config_init, "samples"),
             best=checkpoints[0] if checkpoints else None,
         )
-        callbacks = [*_listed(config.callbacks), Throughput(), self._finish, *checkpoints]
-        if config.enable_progress_bar is not False:
+        callbacks = _listed(config.callbacks)
+        has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
+        if config.enable_progress_bar is not False and not has_bar:
             callbacks.append(Progress())
+        # Throughput comes after the bar: what the bar waits for is no wait for the loader.
+        callbacks += [Throughput(), self._finish, *checkpoints]
         return super().instantiate_trainer(
             logger=[MetricsLog(folder), *loggers], callbacks=callbacks
         )

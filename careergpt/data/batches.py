@@ -59,8 +59,9 @@ class TokenBatch(NamedTuple):
     n_tokens: int
     n_scored: int
 
-    def to(self, device: torch.device, non_blocking: bool = True) -> TokenBatch:
-        """The batch with its tensors on the device, without waiting; Lightning calls it too."""
+    def to(self, device: torch.device) -> TokenBatch:
+        """The batch with its tensors on the device; a GPU is not waited for."""
+        non_blocking = device.type == "cuda"  # Others would read what has not come yet.
         moved: dict[str, Any] = {
             name: value.to(device, non_blocking=non_blocking)
             for name, value in self._asdict().items()

@@ -145,14 +145,15 @@ class CareerDataModule(LightningDataModule):
         self.table = read_arrow(records.path)
         self.store = TokenStore(self._tokens(records))
         self.split = self._split()
+        self._plans: dict[int, BatchPlan] = {}
         if stage == "fit":
             if self.splits == "all":
                 raise InputError("data.splits=all leaves no record to train on: use it to test")
             self._check_members(TRAIN)
             self._check_members(VAL)
-            # Planned here too, for what may be wrong with the plan comes before a run is written.
-            self._plan(TRAIN, self._weights())
-            self._plan(VAL, None)
+            # Planned here, for what may be wrong with a plan comes before a run is written.
+            self._plan(TRAIN)
+            self._plan(VAL)
         elif stage == "validate":
             self._check_members(VAL)
         elif stage == "test":
@@ -186,46 +187,48 @@ class CareerDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:
         """The epoch's draw of the training examples, in an order of its own."""
-        return self._loader(TRAIN, self._weights())
+        return self._loader(TRAIN)
 
     def val_dataloader(self) -> DataLoader[TokenBatch]:
         """Every validation example once."""
-        return self._loader(VAL, None)
+        return self._loader(VAL)
 
     def test_dataloader(self) -> DataLoader[TokenBatch]:
         """Every test example once."""
-        return self._loader(TEST, None)
+        return self._loader(TEST)
 
     def predict_dataloader(self) -> DataLoader[list[Prompt]]:
         """The prompts, those of near-equal length together: little of a batch is padding."""
         rank, ranks = self._rank()
         size = self._prompts_per_batch
-        prompts = sorted(self.prompts, key=lambda prompt: len(prompt.token_ids))
+        # Longest first: if memory does not suffice, that shows at once.
+        prompts = sorted(self.prompts, key=lambda prompt: -len(prompt.token_ids))
         batches = [prompts[at : at + size] for at in range(0, len(prompts), size)]
         return DataLoader(batches[rank::ranks], batch_size=None)  # type: ignore[arg-type]
 
-    def _weights(self) -> list[float]:
-        return [task.weight for task in self.tasks.values()]
+    def _plan(self, split: int) -> BatchPlan:
+        """The split's plan, made once: by weights and anew each epoch for training alone."""
+        if split not in self._plans:
+            assert self.store is not None
+            learns = split == TRAIN
+            rank, ranks = self._rank()
+            self._plans[split] = BatchPlan(
+                self.store,
+                self.members(split),
+                self.budget,
+                weights=[task.weight for task in self.tasks.values()] if learns else None,
+                seed=self._seed,
+                rank=rank,
+                ranks=ranks,
+                accumulated=self.trainer.accumulate_grad_batches if self.trainer and learns else 1,
+            )
+        return self._plans[split]
 
-    def _plan(self, split: int, weights: list[float] | None) -> BatchPlan:
-        assert self.store is not None
-        rank, ranks = self._rank()
-        return BatchPlan(
-            self.store,
-            self.members(split),
-            self.budget,
-            weights=weights,
-            seed=self._seed,
-            rank=rank,
-            ranks=ranks,
-            accumulated=self.trainer.accumulate_grad_batches if self.trainer and weights else 1,
-        )
-
-    def _loader(self, split: int, weights: list[float] | None) -> DataLoader[TokenBatch]:
+    def _loader(self, split: int) -> DataLoader[TokenBatch]:
         assert self.store is not None
         return DataLoader(
-            PlannedBatches(self.store, self._seed, shuffle=weights is not None),
-            sampler=self._plan(split, weights),
+            PlannedBatches(self.store, self._seed, shuffle=split == TRAIN),
+            sampler=self._plan(split),
             batch_size=None,  # The plan's batches come whole.
             num_workers=self._workers,
             pin_memory=_on_cuda(self.trainer),

@@ -33,7 +33,7 @@ class KeyValueCache:
     def __init__(self, lengths: Int64[Tensor, " B"], width: int, columns: int) -> None:
         """Room for so many columns, of which the first `width` are the prompts'."""
         self._width, self._columns, self.end = width, columns, 0
-        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._layers: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         places = torch.arange(columns, device=lengths.device)
         seen = (places < lengths[:, None]) | (places >= width)
         self._seen: Bool[Tensor, "B 1 1 C"] = seen[:, None, None, :]
@@ -49,7 +49,7 @@ class KeyValueCache:
         self.end += columns
 
     def write(
-        self, layer: int, key: Float[Tensor, "B K T d"], value: Float[Tensor, "B K T e"]
+        self, layer: nn.Module, key: Float[Tensor, "B K T d"], value: Float[Tensor, "B K T e"]
     ) -> tuple[Float[Tensor, "B K C d"], Float[Tensor, "B K C e"]]:
         """The layer's keys and values so far, with these as the last columns."""
         if layer not in self._layers:
@@ -91,17 +91,13 @@ def cached_attention(
     dropout: float = 0.0,
     *,
     cache: KeyValueCache,
-    sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[Float[Tensor, "B T H e"], None]:
     """Attention to all that was read; the signature is AttentionInterface's.
 
-    Raises:
-        NotImplementedError: The model attends to a window shorter than what was read.
+    A model's sliding window is never shorter: `context_of` bounds a prompt with its answer by it.
     """
-    if sliding_window is not None and cache.end > sliding_window:
-        raise NotImplementedError(f"sliding window {sliding_window} under a text of {cache.end}")
-    keys, values = cache.write(int(module.layer_idx), key, value)  # type: ignore[arg-type]
+    keys, values = cache.write(module, key, value)
     if key.shape[2] == cache.end:  # The prompts: padding on the right is in no token's past.
         grouped = query.shape[1] != key.shape[1]
         out = F.scaled_dot_product_attention(

@@ -84,12 +84,15 @@ def _causal(
 
 
 def _fits_varlen(query: Tensor, key: Tensor, dropout: float) -> bool:
-    """Whether the kernel for unequal lengths takes this: a recent GPU, half precision."""
+    """Whether the kernel for unequal lengths takes this: one row, a recent GPU, half precision."""
     return (
         query.is_cuda
+        and len(query) == 1
         and query.dtype in (torch.float16, torch.bfloat16)
         and torch.cuda.get_device_capability(query.device) >= (8, 0)
         and query.shape[1] == key.shape[1]
+        and query.shape[3] % 8 == 0
+        and query.shape[3] <= 256
         and dropout == 0
     )
 
@@ -102,7 +105,7 @@ def _all_at_once(
     scaling: float | None,
     bounds: Int32[Tensor, " _"],
 ) -> Float[Tensor, "B T H d"]:
-    """One kernel for all segments of all rows (Dao, 2023)."""
+    """One kernel for all segments of the row (Dao, 2023)."""
     rows, heads, width, size = query.shape
     q, k, v = (part.transpose(1, 2).reshape(-1, heads, size) for part in (query, key, value))
     # A bound on the lengths that is the same for every batch: the longest itself would have
@@ -110,9 +113,7 @@ def _all_at_once(
     config = getattr(module, "config", None)
     longest = min(width, getattr(config, "max_position_embeddings", width))
     causal = (-1, 0)
-    out = varlen_attn(
-        q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=causal
-    )
+    out = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=causal)
     assert isinstance(out, Tensor)
     return out.view(rows, width, heads, size)
 
@@ -164,8 +165,6 @@ def library_attention(model: PreTrainedModel) -> Iterator[None]:
     """Within it the model attends by the library's own function, with masks and a cache."""
     model.set_attn_implementation("sdpa")
     try:
-        # One token after another would be compiled anew, for no gain.
-        with torch.compiler.set_stance("force_eager"):
-            yield
+        yield
     finally:
         model.set_attn_implementation(SEGMENTS)

@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 # Logits held at a time. Larger chunks multiply faster; on a GPU there is room for them.
-_ELEMENTS = {"cpu": 2**24, "cuda": 2**28}
+_ELEMENTS = {"cpu": 10**7, "cuda": 2**28}
 
 # Tensor cores want sizes that are a multiple of this; GPT-2's 50,257 words are a multiple of 29.
 _MULTIPLE = {"cuda": 64}
@@ -66,8 +67,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
         narrow = _product_type(states)
         chunk, words = chunk_of(head), len(head)
         spare = -words % _MULTIPLE.get(head.device.type, 1)
-        of_states = torch.empty_like(states) if ctx.needs_input_grad[0] else None
-        of_head = head.new_zeros(words + spare, head.shape[1]) if ctx.needs_input_grad[1] else None
+        of_states, of_head = None, None
+        if ctx.needs_input_grad[0]:
+            of_states = torch.empty_like(states, dtype=wide)
+        if ctx.needs_input_grad[1]:
+            of_head = head.new_zeros(words + spare, head.shape[1], dtype=wide)
         total = torch.zeros((), dtype=wide, device=states.device)
         with torch.autocast(states.device.type, enabled=False):
             table = F.pad(head.to(narrow), (0, 0, 0, spare)) if spare else head.to(narrow)
@@ -81,16 +85,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
                     _add_product(of_head, error.T, some)
         ctx.save_for_backward(of_states, None if of_head is None else of_head[:words])
         ctx.lift = _LIFT if narrow == torch.float16 else 1.0
+        ctx.types = states.dtype, head.dtype
         return total
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        scale = gradient / ctx.lift
+        # A copy of the head's gradient is large, and a CPU can be asked whether it is needed.
+        as_made = scale.device.type == "cpu" and scale == 1
         of_states, of_head = (
-            None if made is None else made * (gradient / ctx.lift).to(made.dtype)
-            for made in ctx.saved_tensors
+            made if made is None or as_made else made * scale for made in ctx.saved_tensors
         )
-        return of_states, of_head, None, None
+        return (
+            None if of_states is None else of_states.to(ctx.types[0]),
+            None if of_head is None else of_head.to(ctx.types[1]),
+            None,
+            None,
+        )
 
 
 def surprise(
@@ -130,7 +142,7 @@ def _product_type(states: Tensor) -> torch.dtype:
 
 
 def _product(a: Float[Tensor, "n k"], b: Float[Tensor, "k m"]) -> Float[Tensor, "n m"]:
-    """Their product in fp32 at least: in fp16 the gradient of a frequent token overflows."""
+    """Their product, in fp32 where its sums could overflow (fp16) or a GPU gives it so for free."""
     if a.dtype == torch.float16 or (a.dtype == torch.bfloat16 and a.is_cuda):
         if a.is_cuda:
             return torch.mm(a, b, out_dtype=torch.float32)

@@ -12,8 +12,8 @@ def keep_freed_memory() -> bool:
     """Has glibc keep what is freed for this process; whether there is a glibc that does.
 
     Every step frees and asks for the same gigabytes. By default glibc takes each large tensor from
-    the system and gives it back, and the system fills each new page with zeros first. Holes between
-    what is kept cost some memory: docs/benchmarks.md has how much.
+    the system and gives it back, and the system fills each new page with zeros first. It holds for
+    all that the process does from then on.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

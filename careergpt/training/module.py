@@ -37,7 +37,7 @@ from careergpt.training.memory import keep_freed_memory
 from careergpt.training.metrics import CompletionMetrics, Quality
 from careergpt.training.progress import slow_precision
 
-# The backward pass starts from nats / _SCALE, so that fp16 gradients stay in range; the scale is
+# In fp16 the backward pass starts from nats / _SCALE, so that gradients stay in range; the scale is
 # undone, exactly, when the step's number of tokens is known.
 _SCALE = 4096.0
 
@@ -109,7 +109,7 @@ class CareerModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Makes the metrics for the tasks that the data module has."""
-        if self.trainer.strategy.root_device.type == "cpu":
+        if stage == "fit" and self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         self.quality = CompletionMetrics(list(self.trainer.datamodule.tasks))  # type: ignore[attr-defined]
 
@@ -121,6 +121,7 @@ class CareerModule(LightningModule):
 
     def on_train_start(self) -> None:
         """Lets the configuration decide the rates where a checkpoint brought others."""
+        self._broke = torch.tensor(False, device=self.device)
         scheduler, optimizer = self.lr_schedulers(), self.optimizers()
         assert isinstance(scheduler, LambdaLR)
         assert isinstance(optimizer, LightningOptimizer)
@@ -139,7 +140,7 @@ class CareerModule(LightningModule):
             self._step.tokens.to(self.device) + loss.tokens,
         )
         # Lightning divides by the number of accumulated batches.
-        return loss.nats * (self.trainer.accumulate_grad_batches / _SCALE)
+        return loss.nats * (self.trainer.accumulate_grad_batches / self._scale())
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Makes the gradient that of the mean over all tokens of the step, on all ranks."""
@@ -149,9 +150,11 @@ class CareerModule(LightningModule):
         self._step = _no_loss(self.device)
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         # DDP has averaged over ranks.
-        torch._foreach_mul_(gradients, self.trainer.world_size * _SCALE / tokens)
+        torch._foreach_mul_(gradients, self.trainer.world_size * self._scale() / tokens)
         self.log("train/loss", nats / tokens, prog_bar=True)
-        self.log("train/lr", optimizer.param_groups[0]["lr"])
+        # Filled there: a number sent to a GPU would wait for all its work.
+        rate = torch.full((), optimizer.param_groups[0]["lr"], device=self.device)
+        self.log("train/lr", rate)
 
     def on_train_epoch_end(self) -> None:
         """Tells of a loss that broke since the last logged step."""
@@ -171,6 +174,9 @@ class CareerModule(LightningModule):
         algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
         plugin = self.trainer.precision_plugin
         Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, algorithm)
+
+    def _scale(self) -> float:
+        return _SCALE if self.trainer.precision in ("16-mixed", "16-true") else 1.0
 
     def loss(self, batch: TokenBatch) -> TokenLoss:
         """Nats of the batch's completion tokens, and how many there are."""
@@ -223,11 +229,11 @@ class CareerModule(LightningModule):
 
         A GPU is asked only where it is waited for anyway, so it must know by itself.
         """
-        self._broke = self._broke.to(self.device) | ~torch.isfinite(nats)
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if optimizer.defaults["fused"]:
+        self._broke = self._broke | ~torch.isfinite(nats)
+        if optimizer.defaults.get("fused"):
             optimizer.found_inf = self._broke.float()  # type: ignore[attr-defined]
-            if self.device.type == "cuda" and (self.global_step + 1) % max(every, 1):
+            every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+            if self.device.type == "cuda" and (not every or (self.global_step + 1) % every):
                 return
         self._check_loss()
 

@@ -44,5 +44,8 @@ def _has_units(half: str, device: torch.device) -> bool:
     if not hasattr(torch.cpu, "get_capabilities"):
         return True  # Before torch 2.13 it cannot be asked.
     has = torch.cpu.get_capabilities()
-    names = ("avx512_bf16", "amx_bf16", "bf16") if half == "bf16" else ("amx_fp16", "fp16")
-    return any(has.get(name) for name in names)
+    units = {
+        "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
+        "16": ("avx512_fp16", "amx_fp16", "fp16_arith"),
+    }
+    return any(has.get(name) for name in units[half])

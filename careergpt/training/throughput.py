@@ -15,7 +15,8 @@ class Throughput(Callback):
     """
 
     def __init__(self) -> None:
-        self._reset()
+        self._useful = self._processed = 0
+        self._waited = self._since = self._ended = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock; a run that is resumed within an epoch has no start of one."""

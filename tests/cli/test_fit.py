@@ -141,7 +141,7 @@ def test_last_continues_where_a_run_ended(
 
 def test_the_same_words_give_the_same_run(run: Path, short: list[str], tmp_path: Path) -> None:
     main(["fit", *short, f"--trainer.default_root_dir={tmp_path / 'run'}"])
-    timed = ("train/tokens_per_second",)
+    timed = ("train/tokens_per_second", "train/waiting_share")
     first, second = (
         [{k: v for k, v in line.items() if k not in timed} for line in lines(f / "metrics.jsonl")]
         for f in (run, tmp_path / "run")
@@ -163,3 +163,14 @@ def test_another_seed_gives_another_run(run: Path, short: list[str], tmp_path: P
     main(["fit", *short, f"--trainer.default_root_dir={folder}", "--seed_everything=1"])
     weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, folder)]
     assert weights[0] != weights[1]
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_there_is_one_bar_the_user_s_own_if_they_name_one(
+    own: bool, short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for word in short if "enable_progress_bar" not in word]
+    named = ["--trainer.callbacks=TQDMProgressBar", "--trainer.callbacks.refresh_rate=3"]
+    few = ["--trainer.max_steps=1", f"--trainer.default_root_dir={tmp_path / 'run'}"]
+    main(["fit", *words, *few, *(named if own else [])])
+    assert "train/loss" in capsys.readouterr().out

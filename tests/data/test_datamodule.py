@@ -210,8 +210,9 @@ def test_ranks_share_every_loader(data_module) -> None:
     shares: list[list[int]] = [[], [], []]
     prompts = []
     for rank in range(2):
-        data = ready(data_module(batch_tokens=300, prompts_per_batch=3))
+        data = data_module(batch_tokens=300, prompts_per_batch=3)
         data.trainer = trainer_of(rank, 2)
+        ready(data)
         loaders = train_batches(data), data.val_dataloader(), data.test_dataloader()
         for share, batches in zip(shares, loaders, strict=True):
             share += examples(list(batches))
@@ -224,8 +225,9 @@ def test_ranks_share_every_loader(data_module) -> None:
 
 
 def test_accumulation_splits_no_evaluation_batch(data_module) -> None:
-    data = ready(data_module())
+    data = data_module()
     data.trainer = trainer_of(0, 1)
+    ready(data)
     assert len(train_batches(data)) == 2
     assert len(list(data.val_dataloader())) == 1
 
@@ -235,13 +237,13 @@ def test_prompts_are_answered_by_length_and_need_no_table(data_module, tmp_path)
     path.write_text("Where do all the nurses work?\nWho?\nWhat is it?\n")
     data = ready(data_module(source=None, prompts=str(path), prompts_per_batch=2), "predict")
     batches = [[prompt.text for prompt in batch] for batch in data.predict_dataloader()]
-    assert batches == [["Who?", "What is it?"], ["Where do all the nurses work?"]]
+    assert batches == [["Where do all the nurses work?", "What is it?"], ["Who?"]]
 
 
 def test_prompts_of_equal_length_keep_their_order(data_module) -> None:
     data = ready(data_module(splits="all", prompts_per_batch=7), "predict")
-    keys = [(len(p.token_ids), p.place) for batch in data.predict_dataloader() for p in batch]
-    assert keys == sorted((len(prompt.token_ids), prompt.place) for prompt in data.prompts)
+    keys = [(-len(p.token_ids), p.place) for batch in data.predict_dataloader() for p in batch]
+    assert keys == sorted((-len(prompt.token_ids), prompt.place) for prompt in data.prompts)
     assert len({length for length, _ in keys}) > 1
 
 

@@ -95,7 +95,7 @@ def test_pairs_are_fewer_than_texts_in_each_band_and_connect_what_all_pairs_conn
     sketches = [signature(text) for text in texts]
     found = list(near_pairs(sketches, NEAR_DUPLICATE))
     assert len(found) < 50 * 9
-    # Counted out, over all pairs that a band could have brought together.
+    # Counted out, over all pairs.
     everyone = [
         (one, other, 1.0)
         for one, other in itertools.combinations(range(len(texts)), 2)

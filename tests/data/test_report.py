@@ -17,7 +17,7 @@ COUNTS = {
     "read": 10,
     "kept": 6,
     "dropped": {"no skills": 1, "exact duplicate": 3},
-    "near_duplicates": {"pairs": 1, "groups": 1, "records": 2},
+    "near_duplicates": {"groups": 1, "records": 2},
 }
 SPLIT = np.array([0, 0, 0, 0, 1, 2], dtype=np.int8)
 

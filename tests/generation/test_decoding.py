@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from careergpt.generation.decoding import Generated, _kept, generate, write
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.attention import SEGMENTS
 from careergpt.modeling.compiled import compile_blocks
-from careergpt.modeling.folder import build_model, pretrained_config
+from careergpt.modeling.folder import build_model, context_of, pretrained_config
 
 CONTEXT, VOCABULARY = 48, 40
 END = 0
@@ -340,16 +341,21 @@ def test_writing_compiles_nothing(
     assert not torch._dynamo.utils.counters["frames"]
 
 
-def test_a_window_shorter_than_the_text_is_refused(prompts: list[Prompt]) -> None:
+def test_a_sliding_window_bounds_each_row_and_not_the_batch(tokenizer: Any) -> None:
     config = MistralConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, sliding_window=16,
+        max_position_embeddings=64,
     )  # fmt: skip
     windowed = build_model(config, None).eval()
-    with attention_to_cache(windowed):
-        assert len(write(windowed, prompts[:4], GREEDY, [12] * 4, None)) == 4
-        with pytest.raises(NotImplementedError, match="sliding window 16"):
-            write(windowed, prompts, GREEDY, [12] * 12, None)
+    # The longest prompt and the longest answer are together longer than the window.
+    both = [Prompt(place, "", "", tuple(range(5, 5 + n))) for place, n in enumerate((15, 2))]
+
+    def answers(some: list[Prompt]) -> list[tuple[int, ...]]:
+        found = generate(windowed, tokenizer, some, GREEDY, context_of(config))
+        return [answer.token_ids for answer in found]
+
+    assert answers(both) == answers(both[:1]) + answers(both[1:])
 
 
 def test_the_model_is_left_as_it_was(

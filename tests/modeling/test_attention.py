@@ -128,14 +128,15 @@ def test_the_kernel_for_unequal_lengths_is_given_the_same_segments(
         assert window_size == (-1, 0)
         assert longest == longest_key >= bounds.diff().max()
         lengths = bounds.diff().tolist()
-        parts = zip(*(t.transpose(0, 1).split(lengths, 1) for t in (query, key, value)))
+        split = [t.transpose(0, 1).split(lengths, 1) for t in (query, key, value)]
+        parts = zip(*split, strict=True)
         done = [
             torch.nn.functional.scaled_dot_product_attention(*p, is_causal=True, scale=scale)
             for p in parts
         ]
         return torch.cat(done, 1).transpose(0, 1)
 
-    for rows in ([examples], [examples[:2], examples[2:]], [examples[3:], examples[:3]]):
+    for rows in ([examples], [examples[3:]], [examples[::-1]]):
         expected = states(model, rows)
         with monkeypatch.context() as patch:
             patch.setattr(attention, "_fits_varlen", lambda q, k, _: q.shape[1] == k.shape[1])

@@ -84,6 +84,27 @@ def test_half_precision_is_right_to_its_last_digits(dtype: torch.dtype) -> None:
         assert (ours / scale - theirs).norm() < digits * theirs.norm()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_in_half_precision_learn_too(dtype: torch.dtype) -> None:
+    states, head, targets = tensors(torch.float32)
+    expected = with_gradients(plain(states, head, targets), states, head)
+    halves = [tensor.detach().to(dtype).requires_grad_() for tensor in (states, head)]
+    scale = 2.0**-12  # As the module's own, which keeps fp16 in range.
+    found = with_gradients(linear_cross_entropy(*halves, targets) * scale, *halves)
+    for ours, theirs in zip(found[1:], expected[1:], strict=True):
+        assert ours.dtype == dtype
+        assert (ours.float() / scale - theirs).norm() < 0.03 * theirs.norm()
+
+
+def test_a_second_derivative_is_refused() -> None:
+    states, head, targets = tensors(torch.float64)
+    (first,) = torch.autograd.grad(
+        2 * linear_cross_entropy(states, head, targets), states, create_graph=True
+    )
+    with pytest.raises(RuntimeError, match=r"does not require grad|differentiate"):
+        first.sum().backward()
+
+
 def test_fp16_neither_loses_rare_words_nor_overflows_on_common_ones() -> None:
     words, count = 40_000, 4000
     states, head = torch.full((count, 1), 100.0), torch.zeros(words, 1)

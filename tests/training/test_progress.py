@@ -28,8 +28,9 @@ def test_a_gpu_is_asked_for_its_loss_now_and_then(
         ("bf16-mixed", {"avx2": True}, True),
         ("bf16-mixed", {"amx_bf16": True}, False),
         ("bf16-true", {"avx512_bf16": True}, False),
-        ("16-mixed", {"avx512_bf16": True}, True),
-        ("16-mixed", {"amx_fp16": True}, False),
+        ("16-true", {"avx512_bf16": True}, True),
+        ("16-true", {"amx_fp16": True}, False),
+        ("16-true", {"fp16_arith": True}, False),
     ],
 )
 def test_a_precision_without_units_is_named(
