@@ -1,9 +1,11 @@
 """Does packing cost quality? The same training, packed and padded, over several seeds.
 
-    python benchmarks/layouts.py --batch-tokens 1024 --batch-size 8 -- --config configs/demo.yaml
+    python benchmarks/layouts.py --batch-tokens 1024 --batch-size 2 --accumulate 4 -- \
+        --config configs/demo.yaml
 
-What follows `--` goes to `main.py fit`. A padded batch gets as many rows as make, on average, the
-tokens of a packed one, so that both take about as many optimizer steps of the same size.
+What follows `--` goes to `main.py fit`. A padded step should get as many rows as make, on average,
+the tokens of a packed one. Its batches hold examples of one length, so of one task where tasks
+differ in length: several small ones a step (`--accumulate`) mix them again.
 """
 
 from __future__ import annotations
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--batch-tokens", type=int, required=True)
     parser.add_argument("--batch-size", type=int, required=True)
+    parser.add_argument("--accumulate", type=int, default=1, help="padded batches a step")
     parser.add_argument("--at-once", type=int, default=1, help="trainings side by side")
     parser.add_argument("--json", default=None)
     parser.add_argument("options", nargs="*", help="after --: options of main.py fit")
@@ -76,6 +79,7 @@ def main() -> None:
             "--data.pack=false",
             "--data.batch_tokens=null",
             f"--data.batch_size={args.batch_size}",
+            f"--trainer.accumulate_grad_batches={args.accumulate}",
         ],
     }
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(args.at_once) as pool:
