@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,6 +187,8 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json")
     parser.add_argument("--picture")
     args = parser.parse_args(argv)
+    if args.picture and find_spec("matplotlib") is None:
+        parser.error("--picture needs matplotlib: pip install -e '.[bench]'")
     args.runs = args.runs or (3 if args.quick else 5)
     args.sizes = args.sizes or ([10_000, 30_000] if args.quick else [10_000, 30_000, 100_000])
     return args
