@@ -27,6 +27,7 @@ torch.set_num_threads(2)
 
 TOKENIZER = Path(__file__).parents[1] / "data" / "tokenizer"
 
+END = "<|endoftext|>"
 POSITIONS = {
     "Registered nurse": "wound care; patient assessment; medication; charting; triage; empathy",
     "Welder": "arc welding; blueprint reading; grinding; metal cutting; safety checks; rigging",
@@ -52,6 +53,25 @@ def tokenizer() -> "PreTrainedTokenizerFast":
     from careergpt.data.tokens import load_tokenizer
 
     return load_tokenizer(str(TOKENIZER))
+
+
+@pytest.fixture(scope="session")
+def other_tokenizer() -> "PreTrainedTokenizerFast":
+    """A byte-level BPE whose tokens are not the sample's, but for the end of text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
+    )
+    bpe.train_from_iterator(POSITIONS.values(), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token=END, eos_token=END, unk_token=END
+    )
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_a_gpu_fits_validates_and_predicts(
     ])  # fmt: skip
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = [row["val/loss"] for row in rows if "val/loss" in row]
-    assert len(losses) == 3
+    assert len(losses) == 4
     assert losses[-1] < losses[0] < math.log(2048) + 0.1
     model = f"--model.pretrained={run / 'model'}"
     main(["validate", model, *common])

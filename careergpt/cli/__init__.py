@@ -14,6 +14,7 @@ VERBS = {
     "validate": "Score a model on the validation split.",
     "test": "Score a model on unseen records: loss, perplexity, accuracy, bits a byte, by task.",
     "predict": "Answer prompts, or the prompts of a table's unseen records, into a file.",
+    "compare": "Score two models on the same unseen records, and judge the difference: a report.",
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
 }
 
@@ -46,6 +47,10 @@ def main(args: Sequence[str] | None = None) -> None:
             from careergpt.cli.functions import run_audit
 
             run_audit(words[1:])
+        elif verb == "compare":
+            from careergpt.cli.compare import run_compare
+
+            run_compare(words[1:])
         else:
             from careergpt.cli.trainer import run_trainer
 

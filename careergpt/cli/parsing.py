@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
-from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
 
 
 def set_data_defaults(parser: LightningArgumentParser) -> None:
@@ -29,3 +29,14 @@ class OneLineParser(LightningArgumentParser):
         line = " ".join(message.split())
         print(f"error: {line[:500]}", file=sys.stderr)
         sys.exit(2)
+
+
+def data_parser(verb: str, description: str, skip: set[str]) -> OneLineParser:
+    """A parser of --data, which takes a fit's configuration and passes its other parts over."""
+    parser = OneLineParser(prog=f"main.py {verb}", description=description)
+    parser.add_argument("-c", "--config", action="config", help="A configuration of fit's.")
+    for other in ("trainer", "model", "samples", "titles", "seed_everything", "ckpt_path"):
+        parser.add_argument(f"--{other}", type=Any, default=None, help="Fit's; not used.")
+    parser.add_class_arguments(CareerDataModule, "data", skip=skip)
+    set_data_defaults(parser)
+    return parser

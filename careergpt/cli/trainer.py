@@ -83,10 +83,11 @@ class CareerCLI(LightningCLI):
             CareerDataModule,
             save_config_callback=SaveRun,
             trainer_class=CareerTrainer,
-            # Our plan of batches knows its rank, and a sanity check would be a first data point.
+            # Our plan of batches knows its rank. Lightning's check before training is a whole
+            # validation here: the module logs it as the starting model's.
             trainer_defaults={
                 "use_distributed_sampler": False,
-                "num_sanity_val_steps": 0,
+                "num_sanity_val_steps": -1,
                 "max_epochs": 3,
             },
             seed_everything_default=0,
@@ -192,6 +193,8 @@ class CareerCLI(LightningCLI):
             callbacks.append(Progress())
         # Throughput comes after the bar: what the bar waits for is no wait for the loader.
         callbacks += [Throughput(), self._finish, *checkpoints]
+        if self._get(self.config_init, "ckpt_path"):
+            config.num_sanity_val_steps = 0  # What goes on is no starting model.
         return super().instantiate_trainer(
             logger=[MetricsLog(folder), *loggers], callbacks=callbacks
         )

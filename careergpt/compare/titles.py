@@ -6,17 +6,32 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
+from careergpt.compare.encoding import Reader, encode_alike
 from careergpt.compare.scores import completion_nats
 from careergpt.compare.statistics import Interval, ratio_interval
 from careergpt.compare.trigram import IntArray, Trigram
-from careergpt.data.batches import Scored
-from careergpt.data.tasks import Field, Fields, Task, missing_from, prompt_completion
-from careergpt.data.tokens import Example, encode
+from careergpt.data.duplicates import words_of
+from careergpt.data.tasks import (
+    Field,
+    Fields,
+    Task,
+    missing_from,
+    parse_template,
+    prompt_completion,
+)
+from careergpt.data.tokens import Example
 from careergpt.modeling.loss import perplexity
 
 TITLE = "position_title"
+
+
+class Swap(NamedTuple):
+    """A record, and the title of another that is called otherwise."""
+
+    fields: Fields
+    other: str
 
 
 class TitlePair(NamedTuple):
@@ -24,8 +39,8 @@ class TitlePair(NamedTuple):
 
     title: str
     other: str
-    true: Scored
-    swapped: Scored
+    true: Example
+    swapped: Example
 
 
 class TitleEvidence(NamedTuple):
@@ -49,56 +64,63 @@ class TitleEvidence(NamedTuple):
     perplexity_trigram: float
 
 
+def title_key(title: str) -> str:
+    """What titles are compared by: the words, or, of a title without any, its characters."""
+    return " ".join(words_of(title)) or title.casefold()
+
+
+def title_task(tasks: Mapping[str, Task]) -> tuple[str, Task] | None:
+    """The first task that asks by the title and is not answered by it, with its name."""
+    for name, task in tasks.items():
+        asked = {slot.field for slot in parse_template(task.prompt)}
+        answered = {slot.field for slot in parse_template(task.completion)}
+        if TITLE in asked and TITLE not in answered and task.weight > 0:
+            return name, task
+    return None
+
+
+def other_titles(titles: Sequence[str], *, seed: int) -> list[str]:
+    """For each title one that another has, called otherwise; none where all are called alike."""
+    names = sorted({title.casefold(): title for title in sorted(titles)}.items())
+    if len(names) < 2:
+        return []
+    places = {name: place for place, (name, _) in enumerate(names)}
+    drawn = np.random.default_rng(seed).integers(len(names) - 1, size=len(titles)).tolist()
+    own = [places[title.casefold()] for title in titles]
+    # All names but one's own: those from it on move up by one.
+    return [names[d + (d >= o)][1] for d, o in zip(drawn, own, strict=True)]
+
+
+def draw_swaps(records: Sequence[Fields], task: Task, *, limit: int, seed: int) -> list[Swap]:
+    """At most `limit` records that the task can ask, drawn, each with another's title."""
+    usable = [fields for fields in records if not missing_from(task, fields)]
+    places = np.random.default_rng(seed).permutation(len(usable))[:limit].tolist()
+    drawn = [usable[place] for place in places]
+    others = other_titles([str(fields[TITLE]) for fields in drawn], seed=seed)
+    return [Swap(fields, other) for fields, other in zip(drawn, others, strict=False)]
+
+
 def title_pairs(
-    records: Sequence[Fields],
-    task: Task,
-    tokenizer: PreTrainedTokenizerFast,
-    max_length: int,
-    *,
-    limit: int,
-    seed: int,
-) -> list[TitlePair]:
-    """At most `limit` records, each with the title of another that is called otherwise.
+    swaps: Sequence[Swap], task: Task, readers: Sequence[Reader]
+) -> list[tuple[TitlePair, ...] | None]:
+    """For each swap its pair as each reader reads it; None where a prompt is too long.
 
     Args:
-        records: Unseen records.
+        swaps: Records and others' titles.
         task: A task whose prompt names the title, and whose completion does not.
-        tokenizer: The model's.
-        max_length: Longest example in tokens.
-        limit: How many pairs at most, drawn by the seed.
-        seed: Draws the records and their other titles.
+        readers: One, or several whose tokens differ.
     """
-    rng = np.random.default_rng(seed)
-    usable = [fields for fields in records if not missing_from(task, fields)]
-    titles = sorted({str(fields[TITLE]) for fields in usable}, key=str.casefold)
-    pairs: list[TitlePair] = []
-    for place in rng.permutation(len(usable)).tolist():
-        fields = usable[place]
-        others = [t for t in titles if t.casefold() != str(fields[TITLE]).casefold()]
-        if not others or len(pairs) == limit:
-            break
-        other = others[int(rng.integers(len(others)))]
-        pair = _pair(fields, other, task, tokenizer, max_length)
-        if pair:
-            pairs.append(pair)
-    return pairs
-
-
-def _pair(
-    fields: Fields, other: str, task: Task, tokenizer: PreTrainedTokenizerFast, max_length: int
-) -> TitlePair | None:
-    changed: Mapping[str, Field] = {**fields, TITLE: other}
-    asked = [prompt_completion("", task, some) for some in (fields, changed)]
-    true, swapped = encode([pair for pair in asked if pair], tokenizer, max_length)
-    if not (isinstance(true, Example) and isinstance(swapped, Example)):
-        return None
-    # Prompts differ in length, so a cut falls elsewhere: the shorter completion counts for both.
-    kept = min(len(some.token_ids) - some.n_prompt for some in (true, swapped))
-    cut = [
-        Scored(np.array(some.token_ids[: some.n_prompt + kept]), some.n_prompt)
-        for some in (true, swapped)
+    asked = []
+    for fields, other in swaps:
+        changed: Mapping[str, Field] = {**fields, TITLE: other}
+        pairs = [prompt_completion("", task, some) for some in (fields, changed)]
+        asked.append([pair for pair in pairs if pair])
+    return [
+        tuple(TitlePair(str(swap.fields[TITLE]), swap.other, *examples) for examples in alike)
+        if alike
+        else None
+        for swap, alike in zip(swaps, encode_alike(asked, readers), strict=True)
     ]
-    return TitlePair(str(fields[TITLE]), other, cut[0], cut[1])
 
 
 def title_evidence(
@@ -108,15 +130,16 @@ def title_evidence(
     true = completion_nats(model, [pair.true for pair in pairs])
     swapped = completion_nats(model, [pair.swapped for pair in pairs])
     trigram = Trigram.fit(trained_on, model.config.vocab_size)
-    counted = [trigram.nats(pair.true.token_ids, pair.true.n_prompt) for pair in pairs]
-    tokens = np.array([len(nats) for nats in true], dtype=np.float64)
-    sums = [np.array([nats.sum() for nats in some]) for some in (true, swapped, counted)]
+    counted = [
+        trigram.nats(np.array(pair.true.token_ids), pair.true.n_prompt).sum() for pair in pairs
+    ]
+    tokens = np.array([pair.true.n_scored for pair in pairs], dtype=np.float64)
     titles = [pair.title.casefold() for pair in pairs]
     return TitleEvidence(
         len(pairs),
         len(set(titles)),
-        perplexity(sums[0].sum() / tokens.sum()),
-        perplexity(sums[1].sum() / tokens.sum()),
-        ratio_interval(sums[1] - sums[0], tokens, titles),
-        perplexity(sums[2].sum() / tokens.sum()),
+        perplexity(true.sum() / tokens.sum()),
+        perplexity(swapped.sum() / tokens.sum()),
+        ratio_interval(swapped - true, tokens, titles),
+        perplexity(np.sum(counted) / tokens.sum()),
     )

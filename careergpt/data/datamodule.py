@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 from lightning import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
@@ -20,12 +22,14 @@ from careergpt.data.prompts import (
     read_prompts,
     ready_prompts,
 )
+from careergpt.data.record_file import fields_of_row
 from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport, data_report
 from careergpt.data.settings import batch_budget, check_positive, example_length, writable
+from careergpt.data.skills import known_skills
 from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL, check_fractions, split_by_hash
 from careergpt.data.store import TokenStore, read_arrow
-from careergpt.data.tasks import Task, check_tasks
+from careergpt.data.tasks import Fields, Task, check_tasks
 from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
 
@@ -120,7 +124,7 @@ class CareerDataModule(LightningDataModule):
         self._min_count = min_count
         self._prompts, self._prompts_per_batch = prompts, prompts_per_batch
         self._seed, self._workers, self._processes = seed, workers, processes
-        self._cache = writable(Path(cache))
+        self._cache = writable(Path(cache), "data.cache")
         self.tokenizer_source = tokenizer
         self.store: TokenStore | None = None
         # There may be fewer batches of prompts than ranks.
@@ -175,6 +179,23 @@ class CareerDataModule(LightningDataModule):
         weighs = np.array([task.weight > 0 for task in self.tasks.values()])
         fits = (self.store.length > 0) & weighs[self.store.task]
         return np.flatnonzero(self._is_member(split)[self.store.record] & fits)
+
+    def known_skills(self) -> list[str]:
+        """Skills that training names often enough to know them; none without a training split."""
+        if "skills" not in self.table.column_names:
+            return []
+        return known_skills(self.table["skills"], self.split, self._min_count)
+
+    def drawn(self, split: int, field: str) -> Iterator[Fields]:
+        """Records of a split that have the field, one of each group of near-duplicates.
+
+        In the order of the hash that decides the split: as if drawn, and the same on every rank.
+        """
+        has_field = pc.is_valid(self.table[field]).to_numpy()
+        places = np.flatnonzero(self._is_member(split) & has_field)
+        _, first = np.unique(self.table["unit"].to_numpy()[places], return_index=True)
+        for place in places[first].tolist():
+            yield fields_of_row(self.table.slice(place, 1).to_pylist()[0])
 
     def report(self) -> DataReport:
         """What became of the rows; with token counts where a tokenizer is known."""

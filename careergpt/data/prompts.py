@@ -20,6 +20,12 @@ from careergpt.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+DEFAULT_PROMPTS = [
+    "Tell me about the qualifications required for a Data scientist.",
+    "Tell me about the qualifications required for a Registered nurse.",
+    "Tell me about the qualifications required for a Truck driver.",
+]
+
 
 class Question(NamedTuple):
     """A prompt as text, in the pieces that its tokens are made from."""
@@ -52,13 +58,23 @@ def read_prompts(path: str) -> list[Question]:
     """
     if not path.endswith((".txt", ".jsonl")):
         raise InputError(f"{path}: prompts are read from .txt (one a line) or .jsonl")
-    with reading(path), open_text(path, _encoding_of(path)) as lines:
-        numbered = [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
-    if not numbered:
-        raise InputError(f"{path} has no prompt: write one a line")
+    numbered = read_lines(path)
     if path.endswith(".jsonl"):
         numbered = [(number, _json_prompt(line, f"{path}:{number}")) for number, line in numbered]
     return [Question(str(number), (Piece(prompt, None),)) for number, prompt in numbered]
+
+
+def read_lines(path: str) -> list[tuple[int, str]]:
+    """The lines of a text file that hold something, and their numbers from 1.
+
+    Raises:
+        InputError: The file is missing or unreadable, or no line holds anything.
+    """
+    with reading(path), open_text(path, _encoding_of(path)) as lines:
+        numbered = [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
+    if not numbered:
+        raise InputError(f"{path} is empty: write one a line")
+    return numbered
 
 
 def _encoding_of(path: str) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from careergpt.data.duplicates import words_of
 from careergpt.data.splits import SPLITS, TRAIN
-from careergpt.data.store import TokenStore, write_json
+from careergpt.data.store import TokenStore, items_of, write_json
 
 
 class TaskReport(NamedTuple):
@@ -170,9 +170,7 @@ def leaks(group: np.ndarray, keys: Sequence[str], split: np.ndarray) -> int:
 def _value_counts(column: pa.ChunkedArray, split: np.ndarray, min_count: int) -> ValueCounts:
     everywhere: set[str] = set()
     training: Counter[str] = Counter()
-    for value, home in zip(column, split, strict=True):
-        held = value.as_py() or ()
-        items = (held,) if isinstance(held, str) else held
+    for items, home in zip(items_of(column), split, strict=True):
         names = {" ".join(words_of(item)) or item for item in items}
         everywhere |= names
         if home == 0:

@@ -34,12 +34,16 @@ def example_length(max_length: int | None, context: int | None) -> int:
     return max_length or context or GPT2_CONTEXT
 
 
-def writable(cache: Path) -> Path:
-    """The cache's folder, where it is or can be made."""
-    nearest = next(path for path in (cache, *cache.absolute().parents) if path.exists())
+def writable(folder: Path, option: str) -> Path:
+    """The folder, where it is or can be made.
+
+    Raises:
+        InputError: It cannot be written; the message names the option that named it.
+    """
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-        raise InputError(f"data.cache {cache}: {nearest} cannot be written; name another folder")
-    return cache
+        raise InputError(f"{option} {folder}: {nearest} cannot be written; name another folder")
+    return folder
 
 
 def check_positive(**settings: int | None) -> None:

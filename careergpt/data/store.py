@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,13 @@ def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
     """The table's rows, one batch in memory at a time."""
     for batch in table.to_batches():
         yield from batch.to_pylist()
+
+
+def items_of(column: pa.ChunkedArray) -> Iterator[Sequence[str]]:
+    """The items of each cell: a text is one, an empty cell has none."""
+    for value in column:
+        held = value.as_py() or ()
+        yield (held,) if isinstance(held, str) else held
 
 
 class TokenStore:

@@ -31,6 +31,11 @@ class Example(NamedTuple):
     n_cut: int
     items: list[int]
 
+    @property
+    def n_scored(self) -> int:
+        """How many of its tokens carry the loss."""
+        return len(self.token_ids) - self.n_prompt
+
 
 class PromptTooLong(NamedTuple):
     """A prompt that leaves no room for a token of its completion."""

@@ -11,11 +11,17 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from careergpt.compare.titles import TITLE, TitleEvidence, title_evidence, title_pairs
+from careergpt.compare.encoding import Reader
+from careergpt.compare.titles import (
+    TitleEvidence,
+    draw_swaps,
+    title_evidence,
+    title_pairs,
+    title_task,
+)
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST, TRAIN
 from careergpt.data.store import rows_of, write_json
-from careergpt.data.tasks import Task, parse_template
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
 from careergpt.modeling.folder import save_model, write_card
@@ -78,7 +84,11 @@ class FinishRun(Callback):
             self._folder / "model",
             model_card(start, self._command, loss, evidence, data.tasks, answers),
         )
-        self.told = self._lines(evidence, answers)
+        self.told = self._lines(self._start(pl_module), evidence, answers)
+
+    def _start(self, module: Any) -> str:
+        """Where the starting model is."""
+        return module.pretrained or str(self._folder / "baseline")
 
     def _save(self, module: Any, trainer: Any, folder: Path) -> None:
         data = trainer.datamodule
@@ -86,7 +96,7 @@ class FinishRun(Callback):
             "tasks": {name: asdict(task) for name, task in data.tasks.items()},
             "separators": dict(data.separators),
             "decoding": asdict(module.decoding),
-            "started_from": module.pretrained or str(self._folder / "baseline"),
+            "started_from": self._start(module),
         }
         decoding = module.decoding
         defaults: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens}
@@ -108,23 +118,23 @@ class FinishRun(Callback):
     def _evidence(self, trainer: Any, module: Any) -> TitleEvidence | None:
         """What the title is worth to the model; None where the data cannot show it."""
         data = trainer.datamodule
-        found = _title_task(data.tasks)
+        found = title_task(data.tasks)
         if found is None or not self._limit:
             return None
-        number, task = found
+        name, task = found
         chosen = data.split == TEST
         records = [
             fields_of_row(row)
             for row, wanted in zip(rows_of(data.table), chosen, strict=True)
             if wanted
         ]
-        pairs = title_pairs(
-            records, task, module.tokenizer, data.max_length, limit=self._limit, seed=0
-        )
+        reader = Reader(module.tokenizer, data.max_length)
+        swaps = draw_swaps(records, task, limit=self._limit, seed=0)
+        pairs = [found[0] for found in title_pairs(swaps, task, [reader]) if found]
         if len({pair.title.casefold() for pair in pairs}) < 2:
             return None
         members = data.members(TRAIN)
-        own = members[data.store.task[members] == number]
+        own = members[data.store.task[members] == list(data.tasks).index(name)]
         with trainer.precision_plugin.forward_context():
             rows = (data.store.token_ids(example) for example in own.tolist())
             evidence = title_evidence(module.model, pairs, rows)
@@ -133,31 +143,24 @@ class FinishRun(Callback):
         )
         return evidence
 
-    def _lines(self, evidence: TitleEvidence | None, answers: list[Generated]) -> list[str]:
+    def _lines(
+        self, start: str, evidence: TitleEvidence | None, answers: list[Generated]
+    ) -> list[str]:
         lines = []
         for first, last in zip(self._samples.first, answers, strict=False):
             lines += [f"\n> {last.prompt}"]
             lines += [f"  before: {_short(first)}", f"  after:  {_short(last.text)}"]
         if evidence is not None:
             lines += ["", evidence_text(evidence)]
-        config, model = self._folder / "config.yaml", shlex.quote(str(self._folder / "model"))
+        config, model = (shlex.quote(str(self._folder / n)) for n in ("config.yaml", "model"))
         verb = "  python main.py"
         return [
             *lines,
             f"\nThe model is in {model} (the run: {self._folder}). Next:",
             f"{verb} predict --model.pretrained {model} --data.prompts data/prompts.txt",
-            f"{verb} test --config {shlex.quote(str(config))} --model.pretrained {model}",
+            f"{verb} test --config {config} --model.pretrained {model}",
+            f"{verb} compare --config {config} --baseline {shlex.quote(start)} --finetuned {model}",
         ]
-
-
-def _title_task(tasks: dict[str, Task]) -> tuple[int, Task] | None:
-    """The first task that asks by the title and is not answered by it."""
-    for number, task in enumerate(tasks.values()):
-        asked = {slot.field for slot in parse_template(task.prompt)}
-        answered = {slot.field for slot in parse_template(task.completion)}
-        if TITLE in asked and TITLE not in answered and task.weight > 0:
-            return number, task
-    return None
 
 
 def _short(text: str, width: int = 300) -> str:

@@ -190,6 +190,8 @@ class CareerModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs val/loss, val/perplexity …, in all and by task."""
         self._log_quality("val")
+        if self.trainer.sanity_checking:
+            self._log_start()
 
     def test_step(self, batch: TokenBatch, batch_idx: int) -> None:
         """Adds the batch to the sums."""
@@ -249,6 +251,16 @@ class CareerModule(LightningModule):
         self.last_quality = self.quality.compute()
         self.quality.reset()
         self.log_dict(dict(named_numbers(stage, self.last_quality)))
+
+    def _log_start(self) -> None:
+        """Logs the starting model's validation: Lightning's check before training logs nothing.
+
+        It counts for no checkpoint and no early stop, and leaves the random numbers as they were.
+        A check of a few batches is no first point.
+        """
+        if self.trainer.num_sanity_val_batches == self.trainer.num_val_batches:
+            for logger in self.trainer.loggers:
+                logger.log_metrics(dict(named_numbers("val", self.last_quality)), step=0)
 
 
 def lr_share(step: int, total: int, warmup: float, final: float) -> float:

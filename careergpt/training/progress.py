@@ -18,6 +18,11 @@ class Progress(TQDMProgressBar):
         on_cpu = self.trainer.strategy.root_device.type == "cpu"
         return 1 if on_cpu else _STEPS_ON_GPU
 
+    @property
+    def sanity_check_description(self) -> str:
+        """What Lightning's check before training is here."""
+        return "The starting model"
+
 
 def slow_precision(precision: str, device: torch.device) -> str | None:
     """What to know about a precision that this device has no units for; None: it has them.

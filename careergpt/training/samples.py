@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,42 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from careergpt.data.prompts import Question, check_lengths, ready_prompts
+from careergpt.compare.overlap import set_overlap
+from careergpt.compare.skills import AskedRecord, SkillFinder, askable
+from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.prompts import DEFAULT_PROMPTS, Question, check_lengths, ready_prompts
+from careergpt.data.splits import VAL
 from careergpt.data.tasks import Piece
+from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.repetition import distinct, repetition
 from careergpt.generation.sampling import Decoding
 from careergpt.training.logs import Wandb
 
-DEFAULT_PROMPTS = [
-    "Tell me about the qualifications required for a Data scientist.",
-    "Tell me about the qualifications required for a Registered nurse.",
-    "Tell me about the qualifications required for a Truck driver.",
-]
-
 
 class SampleAnswers(Callback):
-    """Answers fixed prompts: a W&B table and `samples.jsonl`; first and last also on the screen."""
+    """Answers fixed prompts: a W&B table and `samples.jsonl`; first and last also on the screen.
 
-    def __init__(self, prompts: list[str] | None = None, max_new_tokens: int = 80) -> None:
+    Unseen records are asked by their titles as well: what skills do the answers name?
+    """
+
+    def __init__(
+        self, prompts: list[str] | None = None, max_new_tokens: int = 80, records: int = 8
+    ) -> None:
         """Remembers the prompts.
 
         Args:
             prompts: The prompts; an empty list answers none. Null: three positions.
             max_new_tokens: Tokens of an answer, at most.
+            records: Validation records that are asked by their titles too; the skills that they
+                and the answers name give samples/skills_f1. 0: none.
         """
+        if records < 0:
+            raise InputError(f"samples.records must be 0 or more, found {records}")
         self._prompts = DEFAULT_PROMPTS if prompts is None else prompts
         self._max_new_tokens = Decoding(max_new_tokens=max_new_tokens).max_new_tokens
+        self._n_records = records
+        self._records: list[AskedRecord] = []
         self.first: list[str] = []
         self.last: list[Generated] = []
         self._rows: list[list[Any]] = []
@@ -50,6 +61,20 @@ class SampleAnswers(Callback):
         self._ready = ready_prompts(questions, pl_module.tokenizer)
         if stage == "fit":
             check_lengths(self._ready, pl_module.context)
+            if self._n_records and trainer.is_global_zero:
+                self._choose_records(trainer.datamodule, pl_module)  # type: ignore[attr-defined]
+                questions += [record.question for record in self._records]
+                self._ready = ready_prompts(questions, pl_module.tokenizer)
+
+    def _choose_records(self, data: CareerDataModule, module: Any) -> None:
+        """Takes the first records, by the hash of their text, that leave room for an answer."""
+        self._finder = SkillFinder(data.known_skills())
+        fitting = (
+            record
+            for record in askable(data, VAL, self._finder)
+            if len(ready_prompts([record.question], module.tokenizer)[0].token_ids) < module.context
+        )
+        self._records = list(islice(fitting, self._n_records))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Answers as the starting model does; a resumed run has its answers on file."""
@@ -58,16 +83,22 @@ class SampleAnswers(Callback):
             self.first = [answer.text for answer in self.answer(trainer, pl_module)]
         elif path.exists():
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            self.first = [row["text"] for row in rows if row["step"] == 0]
+            first = [row["text"] for row in rows if row["step"] == 0]
+            self.first = first[: len(self._prompts)]
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Answers as the model does now."""
-        if trainer.state.fn == TrainerFn.FITTING:  # `trainer.training` is false meanwhile.
+        # `trainer.training` is false meanwhile; the starting model answers in `on_train_start`.
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self.last = self.answer(trainer, pl_module)
 
     def answer(self, trainer: Trainer, module: Any) -> list[Generated]:
-        """Answers all prompts with the weights as they are, on the first rank, and logs them."""
-        if not (self._prompts and trainer.is_global_zero):
+        """Answers with the weights as they are, on the first rank, and logs all.
+
+        Returns:
+            The answers to the fixed prompts.
+        """
+        if not (self._ready and trainer.is_global_zero):
             return []
         decoding = replace(module.decoding, max_new_tokens=self._max_new_tokens)
         with trainer.precision_plugin.forward_context(), torch.random.fork_rng():
@@ -75,7 +106,7 @@ class SampleAnswers(Callback):
                 module.model, module.tokenizer, self._ready, decoding, module.context
             )
         self._log(trainer, answers)
-        return answers
+        return answers[: len(self._prompts)]
 
     def _log(self, trainer: Trainer, answers: list[Generated]) -> None:
         step = trainer.global_step
@@ -88,13 +119,22 @@ class SampleAnswers(Callback):
                 file.write(
                     json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n"
                 )
-        texts = [answer.token_ids for answer in answers]
-        numbers = {
-            "samples/rep_4": sum(map(repetition, texts)) / len(texts),
-            "samples/distinct_2": distinct(texts, 2),
-        }
+        numbers = self._numbers(answers)
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=step)
             if isinstance(logger, Wandb):
                 # W&B shows a table's latest version: each has all rows so far.
                 logger.log_table("samples", columns=names, data=[list(row) for row in self._rows])
+
+    def _numbers(self, answers: list[Generated]) -> dict[str, float]:
+        texts = [answer.token_ids for answer in answers]
+        numbers = {
+            "samples/rep_4": sum(map(repetition, texts)) / len(texts),
+            "samples/distinct_1": distinct(texts, 1),
+            "samples/distinct_2": distinct(texts, 2),
+        }
+        if self._records:
+            pairs = zip(answers[len(self._prompts) :], self._records, strict=True)
+            f1 = [set_overlap(self._finder.find(a.text), record.skills).f1 for a, record in pairs]
+            numbers["samples/skills_f1"] = sum(f1) / len(f1)
+        return numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from careergpt.compare.comparison import Comparison
 from careergpt.compare.titles import TitleEvidence
 from careergpt.training.metrics import Quality
 
@@ -42,3 +43,19 @@ def evidence_text(evidence: TitleEvidence) -> str:
             f"(95 % interval {gain.low:.3f} to {gain.high:.3f}, by title): {verdict}.",
         ]
     )
+
+
+def findings_text(comparison: Comparison) -> str:
+    """The metrics of a comparison: both models, the difference, and what may be said of it."""
+    lines = [
+        f"{'metric':34}{'task':10}{'n':>6}{'baseline':>10}{'finetuned':>11}{'difference':>12}"
+        f"{'95 % interval':>22}{'p (Holm)':>10}  verdict"
+    ]
+    for found in comparison.findings:
+        difference, low, high = found.difference
+        lines.append(
+            f"{found.metric.label:34}{found.task or 'all':10}{found.n:>6,}{found.baseline:>10.4f}"
+            f"{found.finetuned:>11.4f}{difference:>+12.4f}{f'{low:+.4f} to {high:+.4f}':>22}"
+            f"{found.p_holm:>10.4f}  {found.verdict}"
+        )
+    return "\n".join(lines)

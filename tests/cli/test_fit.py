@@ -41,6 +41,40 @@ def test_metrics_are_one_object_a_line(run: Path) -> None:
         assert all(value is None or math.isfinite(value) for value in line.values())
 
 
+def test_the_first_point_is_the_starting_model(
+    run: Path, quiet: list[str], sample: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    validated = [line for line in lines(run / "metrics.jsonl") if "val/loss" in line]
+    assert [line["step"] for line in validated].count(0) == 1
+    first = validated[0]
+    assert first["step"] == 0
+    assert set(validated[-1]) - {"epoch"} == set(first)
+    main(["validate", f"--model.pretrained={run / 'baseline'}", *quiet, *sample])
+    out = capsys.readouterr().out
+    for task in ("", "describe/", "position/", "skills/", "path/"):
+        assert f"{first[f'val/{task}loss']:.4f}" in out, task
+
+
+def test_validating_first_changes_no_weight(run: Path, short: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    main(
+        ["fit", *short, f"--trainer.default_root_dir={folder}", "--trainer.num_sanity_val_steps=0"]
+    )
+    weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, folder)]
+    assert weights[0] == weights[1]
+    assert not any(
+        "val/loss" in line and line["step"] == 0 for line in lines(folder / "metrics.jsonl")
+    )
+
+
+def test_a_run_without_validation_has_no_first_point(short: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    main(["fit", *short, f"--trainer.default_root_dir={folder}", "--trainer.limit_val_batches=0"])
+    assert not any("val/loss" in line for line in lines(folder / "metrics.jsonl"))
+    assert [line["step"] for line in lines(folder / "samples.jsonl")][:3] == [0, 0, 0]
+    assert (folder / "model" / "model.safetensors").exists()
+
+
 def test_perplexity_is_exp_of_the_loss(run: Path) -> None:
     validated = [line for line in lines(run / "metrics.jsonl") if "val/loss" in line]
     assert validated
@@ -83,6 +117,7 @@ def test_samples_show_before_and_after(run: Path) -> None:
     steps = [line["step"] for line in found]
     assert len(found) % 3 == 0
     assert steps[:3] == [0, 0, 0]
+    assert steps.count(0) == 3
     assert steps[-1] > 0
     assert len({line["prompt"] for line in found}) == 3
     assert set(found[0]) == {"step", "prompt", "text", "finish_reason", "log_probability"}
@@ -134,9 +169,10 @@ def test_last_continues_where_a_run_ended(
     both = lines(tmp_path / "run" / "metrics.jsonl")
     assert both[: len(first)] == first
     ends = [line["step"] for line in both if "val/loss" in line]
-    # Lightning numbers steps from 0.
-    assert ends[1] + 1 == 2 * (ends[0] + 1)
-    assert min(line["step"] for line in both[len(first) :]) > ends[0]
+    # The start, once, and two epochs; Lightning numbers steps from 0.
+    assert (ends[0], len(ends)) == (0, 3)
+    assert ends[2] + 1 == 2 * (ends[1] + 1)
+    assert min(line["step"] for line in both[len(first) :]) > ends[1]
 
 
 def test_the_same_words_give_the_same_run(run: Path, short: list[str], tmp_path: Path) -> None:
@@ -152,10 +188,25 @@ def test_the_same_words_give_the_same_run(run: Path, short: list[str], tmp_path:
 
 
 def test_samples_do_not_change_training(run: Path, short: list[str], tmp_path: Path) -> None:
-    main(["fit", *short, f"--trainer.default_root_dir={tmp_path / 'run'}", "--samples.prompts=[]"])
+    none = ["--samples.prompts=[]", "--samples.records=0"]
+    main(["fit", *short, f"--trainer.default_root_dir={tmp_path / 'run'}", *none])
     weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, tmp_path / "run")]
     assert weights[0] == weights[1]
     assert not (tmp_path / "run" / "samples.jsonl").exists()
+
+
+def test_skills_f1_is_logged_and_only_fixed_prompts_are_shown(
+    run: Path, short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    main(["fit", *short, f"--trainer.default_root_dir={folder}", "--data.min_count=1"])
+    assert capsys.readouterr().out.count("\n> ") == 3
+    sampled = [line for line in lines(folder / "metrics.jsonl") if "samples/rep_4" in line]
+    assert sampled[0]["step"] == 0
+    assert all(0 <= line["samples/skills_f1"] <= 1 for line in sampled)
+    assert len(lines(folder / "samples.jsonl")) == len(sampled) * (3 + 8)
+    weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, folder)]
+    assert weights[0] == weights[1]
 
 
 def test_another_seed_gives_another_run(run: Path, short: list[str], tmp_path: Path) -> None:
@@ -173,4 +224,6 @@ def test_there_is_one_bar_the_user_s_own_if_they_name_one(
     named = ["--trainer.callbacks=TQDMProgressBar", "--trainer.callbacks.refresh_rate=3"]
     few = ["--trainer.max_steps=1", f"--trainer.default_root_dir={tmp_path / 'run'}"]
     main(["fit", *words, *few, *(named if own else [])])
-    assert "train/loss" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "train/loss" in out
+    assert ("The starting model" in out) is not own

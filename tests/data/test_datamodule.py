@@ -1,5 +1,6 @@
 """Laws of the data module: mistakes end it in one line, and its loaders show what they should."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -178,6 +179,58 @@ def test_skills_keep_their_order_in_evaluation_and_where_asked(data_module) -> N
     shuffled = ready(data_module())
     for one, other in zip(data.val_dataloader(), shuffled.val_dataloader(), strict=True):
         assert torch.equal(one.input_ids, other.input_ids)
+
+
+def test_known_skills_are_those_that_training_names_often_enough(data_module) -> None:
+    data = ready(data_module(min_count=4))
+    training = [
+        skill
+        for row, home in zip(data.table.to_pylist(), data.split, strict=True)
+        for skill in row["skills"] or ()
+        if home == TRAIN
+    ]
+    known = data.known_skills()
+    assert known == sorted({skill for skill in training if training.count(skill) >= 4})
+    assert 0 < len(known) < len(set(training))
+    assert ready(data_module(splits="all", min_count=1), "test").known_skills() == []
+
+
+def test_a_known_skill_is_spelled_as_most_records_do(data_module, tmp_path) -> None:
+    listed = [["SQL", "sql."], ["sql"], ["SQL!"], ["SQL"], ["C"], ["C++"], ["C++"], ["C#"]]
+    listed.append(["Excel", "Excel (!)"])  # Twice in one record is once.
+    rows = [{"position_title": f"T {n}", "skills": skills} for n, skills in enumerate(listed)]
+    source = tmp_path / "skills.jsonl"
+    for order in (rows, rows[::-1]):
+        source.write_text("".join(json.dumps(row) + "\n" for row in order))
+        settings = {"source": str(source), "val_fraction": 0.0, "test_fraction": 0.0}
+        data = data_module(**settings, min_count=2)
+        data.prepare_data()
+        data.setup()
+        assert data.known_skills() == ["C++", "SQL"]
+
+
+def test_records_are_drawn_from_their_split_one_of_each_group(data_module, tmp_path) -> None:
+    words = [f"word{n}" for n in range(400)]
+    texts = [" ".join(words[n * 20 : n * 20 + 40]) for n in range(18)]
+    rows = [
+        {"position_title": f"T {n}", "job_description": f"{text} {end}"}
+        for n, text in enumerate(texts)
+        for end in ("here", "there")
+    ]
+    source = tmp_path / "alike.jsonl"
+    drawn = []
+    for order in (rows, rows[::-1]):
+        source.write_text("".join(json.dumps(row) + "\n" for row in order))
+        data = ready(data_module(source=str(source), val_fraction=0.5), "validate")
+        drawn.append([fields["position_title"] for fields in data.drawn(VAL, "position_title")])
+        in_split = [
+            row["position_title"] for row in data.table.filter(data.split == VAL).to_pylist()
+        ]
+        assert len(in_split) == 2 * len(drawn[-1])
+        assert set(in_split) == set(drawn[-1])
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != sorted(drawn[0])
+    assert list(data.drawn(VAL, "skills")) == []
 
 
 def test_the_cache_gives_the_batches_that_were_built(data_module, tmp_path, monkeypatch) -> None:

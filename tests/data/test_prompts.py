@@ -51,7 +51,7 @@ def test_a_line_that_is_no_prompt_is_named(tmp_path, line: str) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.txt", "\n \n", "p.txt has no prompt"),
+        ("p.txt", "\n \n", "p.txt is empty: write one a line"),
         ("p.jsonl", "", "p.jsonl"),
         ("p.txt", None, "p.txt"),
         ("p.md", "Who?", r"read from \.txt"),

@@ -12,7 +12,8 @@ from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from careergpt.compare.titles import TitlePair, title_evidence, title_pairs
+from careergpt.compare.encoding import Reader
+from careergpt.compare.titles import TitlePair, draw_swaps, title_evidence, title_pairs
 from careergpt.data.batches import Scored, TokenBatch, collate
 from careergpt.data.prompts import Question, ready_prompts
 from careergpt.data.tasks import Fields, Piece, Task, prompt_completion
@@ -102,7 +103,8 @@ def descriptions(number: int, seed: int) -> list[Fields]:
 
 
 def pairs_of(tokenizer: PreTrainedTokenizerFast, records: list[Fields]) -> list[TitlePair]:
-    return title_pairs(records, DESCRIBE, tokenizer, 128, limit=40, seed=0)
+    swaps = draw_swaps(records, DESCRIBE, limit=40, seed=0)
+    return [found[0] for found in title_pairs(swaps, DESCRIBE, [Reader(tokenizer, 128)]) if found]
 
 
 def test_a_model_that_learned_titles_shows_it_and_an_untrained_one_does_not(

@@ -1,5 +1,6 @@
 """Laws of training: its rates, its dropout, its decay."""
 
+import json
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from careergpt.data.batches import Scored, collate
 from careergpt.errors import InputError
 from careergpt.modeling.folder import Scratch
+from careergpt.training.logs import MetricsLog
 from careergpt.training.module import CareerModule, lr_share
 
 Fit = Callable[..., CareerModule]
@@ -179,3 +182,58 @@ def test_a_broken_loss_ends_the_training_with_one_line(fit: Fit, examples: list[
 
     with pytest.raises(InputError, match=r"not finite at step 0 .* lower model\.lr"):
         fit(singles(examples[:4]), kind=Breaks)
+
+
+def validations(folder: Path) -> list[dict[str, Any]]:
+    rows = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [row for row in rows if "val/loss" in row]
+
+
+def test_the_first_validation_is_of_the_starting_model_and_changes_no_weight(
+    fit: Fit, examples: list[Scored], tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    trained = []
+    for steps in (0, -1):
+        log = MetricsLog(str(tmp_path / str(steps)))
+        model = fit(
+            singles(examples), val=singles(examples[:5]), module={"dropout": 0.3}, logger=log,
+            num_sanity_val_steps=steps,
+        )  # fmt: skip
+        trained.append(model.state_dict())
+    assert all(torch.equal(trained[0][name], weight) for name, weight in trained[1].items())
+    (last,), (first, again) = validations(tmp_path / "0"), validations(tmp_path / "-1")
+    assert again == last
+    start = CareerModule(pretrained=str(tiny_gpt2))
+    start.configure_model()
+    start.model.eval()
+    losses = [start.loss(collate(rows)) for rows in singles(examples[:5])]
+    loss = sum(one.nats.item() for one in losses) / sum(one.tokens.item() for one in losses)
+    assert first["step"] == 0
+    assert first["val/loss"] == pytest.approx(loss, rel=1e-5)
+    assert set(first) == set(again) - {"epoch"}
+
+
+def test_a_check_of_a_few_batches_is_no_first_point(
+    fit: Fit, examples: list[Scored], tmp_path: Path
+) -> None:
+    log = MetricsLog(str(tmp_path))
+    some = singles(examples)
+    fit(some, val=some[:5], logger=log, num_sanity_val_steps=2)
+    assert [row["step"] for row in validations(tmp_path)] == [11]
+
+
+def test_the_starting_model_is_never_the_best_and_stops_nothing(
+    fit: Fit, examples: list[Scored], tmp_path: Path
+) -> None:
+    best = ModelCheckpoint(tmp_path / "checkpoints", monitor="val/loss")
+    early = EarlyStopping("val/loss", patience=1)
+    model = fit(
+        singles(examples), val=singles(examples[:5]), logger=MetricsLog(str(tmp_path)),
+        module={"lr": 0.5, "warmup": 0.0}, callbacks=[best, early], enable_checkpointing=True,
+        num_sanity_val_steps=-1,
+    )  # fmt: skip
+    first, last = (row["val/loss"] for row in validations(tmp_path))
+    assert first < last
+    assert best.best_model_score == pytest.approx(last)
+    assert early.best_score == pytest.approx(last)
+    assert model.trainer.global_step == 12

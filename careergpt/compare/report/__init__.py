@@ -1,0 +1,1 @@
+"""A comparison as one page of HTML that asks for nothing from outside itself."""

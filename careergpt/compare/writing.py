@@ -1,0 +1,90 @@
+"""What both models write, measured against unseen descriptions, known skills and training texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from careergpt.compare.answers import answer, draw_prompts
+from careergpt.compare.cases import Asked, Case
+from careergpt.compare.comparison import Bounds, PairedAnswer
+from careergpt.compare.contenders import Contender
+from careergpt.compare.effort import Effort
+from careergpt.compare.measures import Yardsticks, described, measured, real_bounds, shown
+from careergpt.compare.relevance import DescriptionIndex
+from careergpt.compare.skills import SkillFinder
+from careergpt.compare.titles import title_task
+from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.prompts import read_lines
+from careergpt.data.splits import TRAIN
+from careergpt.data.tasks import text_of
+
+
+class Written(NamedTuple):
+    """What both models wrote: to the prompts that everyone is shown, and to records' own."""
+
+    shown: tuple[PairedAnswer, ...]
+    answers: tuple[PairedAnswer, ...]
+    described: dict[str, tuple[float, float]]
+    bounds: dict[str, Bounds]
+
+
+def yardsticks(
+    finetuned: Contender, asked: Sequence[Asked], data: CareerDataModule, effort: Effort
+) -> Yardsticks | None:
+    """What answers to the title's task are measured against; None where none are asked for."""
+    name, _ = title_task(data.tasks) or ("", None)
+    described_by = [one for one in asked if one.pair.task == name and effort.answers]
+    listed = [line for _, line in read_lines(effort.skills)] if effort.skills else None
+    if not described_by:
+        return None
+    descriptions = DescriptionIndex(
+        [text_of(one.pair.completion) for one in described_by],
+        [one.title for one in described_by],
+        [one.group for one in described_by],
+        effort.embedder,
+    )
+    return Yardsticks(
+        finetuned.tokenizer,
+        descriptions,
+        {one.record: place for place, one in enumerate(described_by)},
+        SkillFinder(listed or data.known_skills()),
+        _training(data),
+    )
+
+
+def write_answers(
+    contenders: tuple[Contender, Contender],
+    titled: Sequence[Case],
+    against: Yardsticks | None,
+    effort: Effort,
+) -> Written:
+    """Lets both models write, and measures what they wrote.
+
+    Args:
+        contenders: The two models.
+        titled: Records that are asked by their title.
+        against: What the answers are measured against; None: only what is shown is written.
+        effort: How much is compared.
+    """
+    prompts = draw_prompts(titled, effort.answers, effort.seed) if against else []
+    answered = answer(contenders, prompts, effort.decoding)
+    if against is None or not prompts:
+        return Written(shown(answered), (), {}, {})
+    answers = measured(answered, against)
+    return Written(
+        shown(answered),
+        answers,
+        described(answers, against.tokenizer),
+        real_bounds(answered, against, effort.seed),
+    )
+
+
+def _training(data: CareerDataModule) -> list[np.ndarray] | None:
+    """The tokens of every training text; None where no row is for training."""
+    if data.splits == "all":
+        return None
+    assert data.store is not None
+    return [data.store.token_ids(example) for example in data.members(TRAIN).tolist()]

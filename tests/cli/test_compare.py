@@ -1,0 +1,312 @@
+"""`compare` end to end: what it writes, what it finds, what it refuses."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from careergpt.cli import main
+
+FILES = {"scores.parquet", "answers.jsonl", "comparison.json", "report.html"}
+
+
+@pytest.fixture(scope="module")
+def few() -> list[str]:
+    """The options of a comparison that takes seconds."""
+    return ["--answers=6", "--decoding.max_new_tokens=12", "--device=cpu"]
+
+
+def compared(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+    return found
+
+
+def finding(found: dict[str, Any], metric: str, task: str = "") -> dict[str, Any]:
+    [one] = [one for one in found["findings"] if (one["metric"], one["task"]) == (metric, task)]
+    return one
+
+
+@pytest.fixture(scope="module")
+def results(
+    run: Path, sample: list[str], few: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The start of the run beside its end: an earlier checkpoint beside a later one."""
+    folder = tmp_path_factory.mktemp("compared")
+    shutil.copytree(run / "baseline", folder / "start")
+    shutil.copytree(run / "model", folder / "end")
+    models = [f"--baseline={folder / 'start'}", f"--finetuned={folder / 'end'}"]
+    main(["compare", *models, *sample, *few])
+    return folder / "comparison"
+
+
+def test_it_writes_its_files_beside_the_finetuned_folder(results: Path) -> None:
+    assert {path.name for path in results.iterdir()} == FILES
+
+
+def test_an_earlier_checkpoint_is_found_worse(results: Path) -> None:
+    found = compared(results)
+    loss = finding(found, "loss")
+    assert loss["verdict"] == "better"
+    assert loss["high"] < 0
+    assert loss["p_holm"] < 0.05
+    assert found["verdict"][0].startswith("Fine-tuned is better")
+    assert found["same_tokenizer"] is True
+
+
+def test_every_loss_can_be_computed_again_from_the_scores(results: Path) -> None:
+    rows = pq.read_table(results / "scores.parquet").to_pylist()
+    own = [row for row in rows if row["asked_title"] in ("", row["title"])]
+    found = compared(results)
+    for task in {row["task"] for row in own} | {""}:
+        for model in ("baseline", "finetuned"):
+            some = [r for r in own if r["model"] == model and task in ("", r["task"])]
+            loss = sum(r["nats"] for r in some) / sum(r["tokens"] for r in some)
+            assert finding(found, "loss", task)[model] == pytest.approx(loss, rel=1e-9)
+    for answer in map(json.loads, (results / "answers.jsonl").read_text().splitlines()):
+        assert answer["model"] in ("baseline", "finetuned")
+
+
+def test_a_score_is_transformers_loss_times_its_tokens(results: Path) -> None:
+    rows = pq.read_table(results / "scores.parquet").to_pylist()
+    for role, folder in (("baseline", "start"), ("finetuned", "end")):
+        theirs = AutoModelForCausalLM.from_pretrained(results.parent / folder, dtype=torch.float32)
+        some = [row for row in rows if row["model"] == role][::7]
+        assert len({row["task"] for row in some}) == 4
+        for row in some:
+            ids = torch.tensor([row["token_ids"]])
+            labels = ids.clone()
+            labels[:, : row["n_prompt"]] = -100
+            with torch.no_grad():
+                loss = float(theirs(input_ids=ids, labels=labels).loss)
+            assert row["tokens"] == ids.shape[1] - row["n_prompt"]
+            assert row["nats"] == pytest.approx(loss * row["tokens"], abs=1e-3)
+
+
+def test_the_finetuned_loss_is_what_test_says(
+    results: Path, sample: list[str], quiet: list[str], tmp_path: Path
+) -> None:
+    model = f"--model.pretrained={results.parent / 'end'}"
+    main(["test", model, *sample, *quiet, f"--json={tmp_path / 'test.json'}"])
+    tested = {row["task"]: row for row in json.loads((tmp_path / "test.json").read_text())}
+    for task in ("", "describe", "position", "skills", "path"):
+        one = finding(compared(results), "loss", task)
+        assert one["finetuned"] == pytest.approx(tested[task or "all"]["loss"], abs=1e-5)
+        assert one["n"] == tested[task or "all"]["n"]
+
+
+def test_the_title_s_worth_is_in_the_scores(results: Path) -> None:
+    rows = pq.read_table(results / "scores.parquet").to_pylist()
+    other = {(r["model"], r["record"]): r for r in rows if r["asked_title"] not in ("", r["title"])}
+    own = {
+        (r["model"], r["record"]): r
+        for r in rows
+        if r["task"] == "describe" and r["asked_title"] == r["title"]
+    }
+    whole = {key for key, row in other.items() if row["tokens"] == own[key]["tokens"]}
+    assert whole
+    gains = finding(compared(results), "title_gain", "describe")
+    assert gains["n"] == len(other) / 2
+    if len(whole) == len(other):  # None had to be cut for a longer title.
+        for model in ("baseline", "finetuned"):
+            keys = [key for key in whole if key[0] == model]
+            saved = sum(other[key]["nats"] - own[key]["nats"] for key in keys)
+            tokens = sum(own[key]["tokens"] for key in keys)
+            assert gains[model] == pytest.approx(saved / tokens, abs=1e-6)
+
+
+def test_the_card_tells_of_it_once(results: Path, sample: list[str], few: list[str]) -> None:
+    card = results.parent / "end" / "README.md"
+    assert card.read_text().count("<!-- comparison -->") == 1
+    models = [f"--{role}={results.parent / 'end'}" for role in ("baseline", "finetuned")]
+    out = f"--out={results.parent / 'again'}"
+    main(["compare", *models, *sample, *few, "--limit=20", out])
+    assert card.read_text().count("<!-- comparison -->") == 1
+    assert "No difference found" in card.read_text()
+
+
+def test_a_copy_of_a_model_differs_in_exactly_nothing(
+    run: Path, sample: list[str], few: list[str], tmp_path: Path
+) -> None:
+    shutil.copytree(run / "model", tmp_path / "another place" / "model")
+    models = [f"--baseline={run / 'model'}", f"--finetuned={tmp_path / 'another place' / 'model'}"]
+    main(["compare", *models, *sample, *few])
+    found = compared(tmp_path / "another place" / "comparison")
+    assert len(found["findings"]) > 8
+    for one in found["findings"]:
+        assert one["difference"] == 0
+        # One title alone shows nothing of how titles vary.
+        assert (one["low"], one["high"]) == ((0, 0) if one["titles"] > 1 else (None, None))
+        assert (one["p"], one["p_holm"], one["wins"]) == (1, 1, 0.5)
+        assert one["verdict"] == "no difference found"
+    assert len(found["verdict"]) == 1
+    assert found["verdict"][0].startswith("No difference found")
+
+
+def test_batch_size_changes_no_score(
+    results: Path, sample: list[str], few: list[str], tmp_path: Path
+) -> None:
+    models = [f"--baseline={results.parent / 'start'}", f"--finetuned={results.parent / 'end'}"]
+    main(["compare", *models, *sample, *few, "--batch_tokens=100", f"--out={tmp_path / 'out'}"])
+    both = [pq.read_table(f / "scores.parquet").to_pylist() for f in (results, tmp_path / "out")]
+    assert len(both[0]) == len(both[1])
+    for one, other in zip(*both, strict=True):
+        assert one["record"] == other["record"]
+        assert one["nats"] == pytest.approx(other["nats"], abs=1e-3)
+
+
+def test_models_of_different_tokenizers_are_compared_in_bits(
+    run: Path,
+    sample: list[str],
+    few: list[str],
+    other_tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    sizes = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 100}
+    end = other_tokenizer.eos_token_id
+    torch.manual_seed(0)
+    GPT2LMHeadModel(
+        GPT2Config(vocab_size=len(other_tokenizer), eos_token_id=end, bos_token_id=end, **sizes)
+    ).save_pretrained(tmp_path / "other")
+    other_tokenizer.save_pretrained(tmp_path / "other")
+    models = [f"--baseline={tmp_path / 'other'}", f"--finetuned={run / 'model'}"]
+    main(["compare", *models, *sample, *few, "--limit=30", f"--out={tmp_path / 'out'}"])
+    found = compared(tmp_path / "out")
+    assert found["same_tokenizer"] is False
+    assert not [one for one in found["findings"] if one["metric"] in ("loss", "title_gain")]
+    rows = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
+    own = [row for row in rows if row["asked_title"] in ("", row["title"])]
+    for model in ("baseline", "finetuned"):
+        some = [row for row in own if row["model"] == model]
+        bits = sum(r["nats"] for r in some) / math.log(2) / sum(r["n_bytes"] for r in some)
+        assert finding(found, "bits_per_byte")[model] == pytest.approx(bits)
+    assert "bits" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_same_command_says_the_same(
+    results: Path, sample: list[str], few: list[str], tmp_path: Path
+) -> None:
+    models = [f"--baseline={results.parent / 'start'}", f"--finetuned={results.parent / 'end'}"]
+    main(["compare", *models, *sample, *few, f"--out={tmp_path / 'out'}"])
+    again, before = compared(tmp_path / "out"), compared(results)
+    assert again["findings"] == before["findings"]
+    assert again["described"] == before["described"]
+
+
+def test_all_rows_of_another_table_can_be_unseen(
+    run: Path, sample: list[str], few: list[str], tmp_path: Path
+) -> None:
+    models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
+    options = ["--data.splits=all", "--limit=10", f"--out={tmp_path / 'out'}"]
+    main(["compare", *models, *sample, *few, *options])
+    found = compared(tmp_path / "out")
+    assert found["data"]["records"] == 10
+    assert not [one for one in found["findings"] if one["metric"].startswith("copied")]
+    assert any("training" in note for note in found["notes"])
+
+
+def test_without_answers_only_scores_are_compared(
+    run: Path, sample: list[str], few: list[str], tmp_path: Path
+) -> None:
+    models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
+    main(["compare", *models, *sample, *few, "--answers=0", f"--out={tmp_path / 'out'}"])
+    names = {one["metric"] for one in compared(tmp_path / "out")["findings"]}
+    assert names == {"loss", "title_gain"}
+    assert (tmp_path / "out" / "answers.jsonl").read_text() == ""
+
+
+def test_careers_without_titles_to_ask_by_can_be_compared(
+    run: Path, sample: list[str], few: list[str], tmp_path: Path
+) -> None:
+    careers = Path(sample[0].partition("=")[2]) / "careers.jsonl"
+    models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
+    options = [f"--data.source={careers}", f"--out={tmp_path / 'out'}"]
+    main(["compare", *models, *sample[1:], *few, *options])
+    found = compared(tmp_path / "out")
+    assert {one["metric"] for one in found["findings"]} == {"loss"}
+    assert found["notes"]
+
+
+def test_skills_can_be_named_in_a_file(
+    run: Path, sample: list[str], few: list[str], tmp_path: Path
+) -> None:
+    models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
+    (tmp_path / "skills.txt").write_text("no such skill anywhere\n")
+    skills = f"--skills={tmp_path / 'skills.txt'}"
+    main(["compare", *models, *sample, *few, skills, f"--out={tmp_path / 'out'}"])
+    names = [one["metric"] for one in compared(tmp_path / "out")["findings"]]
+    assert "rep_4" in names
+    assert not [name for name in names if name.startswith("skills")]
+
+
+def test_wandb_gets_the_figures_and_both_tables(
+    run: Path,
+    sample: list[str],
+    few: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    logged: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "careergpt.training.logs.Wandb.log_table",
+        lambda _, key, columns, data: logged.update({key: (columns, data)}),
+    )
+    models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
+    out = tmp_path / "out"
+    main(["compare", *models, *sample, *few, "--limit=10", "--wandb=true", f"--out={out}"])
+    assert list(out.glob("wandb/offline-run-*/*.wandb"))
+    assert set(logged) == {"compare/findings", "compare/answers"}
+    for columns, rows in logged.values():
+        assert rows
+        assert {len(row) for row in rows} == {len(columns)}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--data.test_fraction=0"], "test split"),
+        (["--data.columns.position_title=nothing"], "no table has a column"),
+        (["--finetuned=EMPTY"], "holds no model"),
+        (["--baseline=./nowhere"], "no such model folder"),
+        (["--limit=0"], "--limit must be 1 or more, found 0"),
+        (["--answers=-1"], "--answers must be 0 or more, found -1"),
+        (["--device=abacus"], "--device abacus"),
+        (["--out=FILE"], "cannot be written"),
+        (["--skills=nowhere.txt"], "nowhere.txt"),
+        (["--data.tokenizer=gpt2"], "leave them out"),
+        (["--decoding.temperature=0"], "temperature"),
+        (["--embedder=./nowhere"], "nowhere"),
+        (["--data.max_length=4"], "4"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    run: Path,
+    sample: list[str],
+    few: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    named = {"EMPTY": str(tmp_path / "empty"), "FILE": str(tmp_path / "file")}
+    for name, path in named.items():
+        options = [option.replace(name, path) for option in options]
+    models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as left:
+        main(["compare", *models, *sample, *few, f"--out={out}", *options])
+    assert left.value.code == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert len(errors) == 1
+    assert said in errors[0]
+    assert not out.exists()
