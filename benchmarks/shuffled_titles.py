@@ -3,7 +3,7 @@
     python benchmarks/shuffled_titles.py --source postings.csv.gz --out FOLDER [--vocabulary 8192]
 
 A model that trained on FOLDER/shuffled.jsonl knows the language of the postings and not what their
-titles mean; one that trained on FOLDER/true.jsonl may know both. `main.py compare` tells them apart.
+titles mean; one that trained on FOLDER/true.jsonl may know both: `main.py compare` tells.
 Titles change places within each split, so the unseen records of both tables are the same.
 FOLDER/tokenizer is a byte-level BPE of the training descriptions.
 """

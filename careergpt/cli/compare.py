@@ -12,12 +12,13 @@ from careergpt.cli.parsing import OneLineParser, data_parser
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.compare.compare import compare
 from careergpt.compare.comparison import Comparison
-from careergpt.compare.contenders import device_named, load_contender
+from careergpt.compare.contenders import device_named, find_model
 from careergpt.compare.effort import Effort
 from careergpt.compare.report.page import write_report
 from careergpt.compare.results import write_answers, write_comparison, write_scores
-from careergpt.compare.scoring import Scored
+from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.summary import add_to_card, summary
+from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.settings import writable
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
@@ -28,23 +29,41 @@ from careergpt.training.words import findings_text
 def run_compare(args: Sequence[str]) -> None:
     """Parses and runs `compare`, and writes what it found."""
     parser = _parser()
-    config = _taught(parser, parser.parse_args(list(args)), args)
+    config = parser.parse_args(list(args))
     if config.data.tokenizer or config.data.context:
         raise InputError("compare takes tokenizer and context from the models: leave them out")
-    beside = Path(config.finetuned).parent if Path(config.finetuned).is_dir() else Path()
-    out = writable(Path(config.out or beside / "comparison"), "--out")
+    # What needs no weights comes first: most mistakes show there.
+    sources = find_model(config.baseline), find_model(config.finetuned)
+    settings = read_settings(config.finetuned)
+    config = _taught(parser, config, settings, args)
+    beside = Path(config.finetuned).absolute().parent if Path(config.finetuned).is_dir() else Path()
+    out = writable(Path(config.out) if config.out else beside / "comparison", "--out")
     device = device_named(config.device)
-    baseline, finetuned = (load_contender(n, device) for n in (config.baseline, config.finetuned))
     config.data.tokenizer = config.finetuned
-    config.data.context = min(baseline.context, finetuned.context)
+    config.data.context = min(source.context for source in sources)
     made = parser.instantiate_classes(config)
     effort = Effort(**{field.name: made[field.name] for field in fields(Effort)})
+    made.data.prepare_data()
+    made.data.setup("test")
+    # Bytes of a path that are no text could be printed, but not written.
     command = shlex.join(["python", "main.py", "compare", *args])
-    comparison, scored = compare((baseline, finetuned), made.data, effort, command)
+    command = command.encode("utf-8", "backslashreplace").decode()
+    comparison, scored = compare(
+        (sources[0].load(device), sources[1].load(device)),
+        made.data,
+        effort,
+        command,
+        kept_out=_kept_out(made.data, settings),
+    )
     _keep(comparison, scored, out)
     _tell(comparison, out, add_to_card(Path(config.finetuned), summary(comparison)))
     if config.wandb:
         log_comparison(Wandb(str(out), name=out.absolute().parent.name), comparison)
+
+
+def _kept_out(data: CareerDataModule, settings: dict[str, Any]) -> bool:
+    """Whether the folder says that the test split of this very table was kept out of training."""
+    return data.splits != "all" and settings.get("trained_on") == data.trained_on()
 
 
 def _parser() -> OneLineParser:
@@ -62,27 +81,26 @@ def _parser() -> OneLineParser:
     return parser
 
 
-def _taught(parser: OneLineParser, config: Any, args: Sequence[str]) -> Any:
+def _taught(
+    parser: OneLineParser, config: Any, settings: dict[str, Any], args: Sequence[str]
+) -> Any:
     """The configuration with what the fine-tuned folder says, but for what was typed."""
-    settings, typed = read_settings(config.finetuned), typed_options(args)
-    plain = config.as_dict()
-    told: dict[str, Any] = {"data": {}}
-    for name in {"tasks", "separators"} & settings.keys():
-        said = typed.get("data", {}).get(name, {})
-        told["data"][name] = unless_typed(settings[name], plain["data"][name], said)
+    typed, plain = typed_options(args), config.as_dict()
+    split = settings.get("trained_on", {})
+    said = {name: value for name, value in settings.items() if name in ("tasks", "separators")}
+    said |= {name: value for name, value in split.items() if name.endswith("_fraction")}
+    told = {"data": unless_typed(said, plain["data"], typed.get("data", {}))}
     if "decoding" in settings:
-        said = typed.get("decoding", {})
-        told["decoding"] = unless_typed(settings["decoding"], plain["decoding"], said)
+        decoding = typed.get("decoding", {})
+        told["decoding"] = unless_typed(settings["decoding"], plain["decoding"], decoding)
     return parser.parse_object(told, config)
 
 
-def _keep(comparison: Comparison, scored: Scored, out: Path) -> None:
+def _keep(comparison: Comparison, scored: ScoredCases, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    parts = [(scored.cases, scored.scores)]
-    if scored.swaps:
-        parts.append((scored.swaps.other, scored.swaps.scores))
-    write_scores(out / "scores.parquet", parts)
-    write_answers(out / "answers.jsonl", comparison.answers)
+    write_scores(out / "scores.parquet", scored)
+    prompted = [answer for answer in comparison.shown_answers if not answer.record]
+    write_answers(out / "answers.jsonl", [*prompted, *comparison.answers])
     write_comparison(out / "comparison.json", comparison)
     write_report(comparison, out / "report.html")
 

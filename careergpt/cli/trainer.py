@@ -162,9 +162,9 @@ class CareerCLI(LightningCLI):
             return
         for name, group in {"tasks": "data", "separators": "data", "decoding": "model"}.items():
             if name in settings:
-                said = typed.get(group, {}).get(name, {})
-                taken = unless_typed(settings[name], configured[group][name], said)
-                self.config = self.parser.parse_object({verb: {group: {name: taken}}}, self.config)
+                told = {name: settings[name]}
+                taken = unless_typed(told, configured[group], typed.get(group, {}))
+                self.config = self.parser.parse_object({verb: {group: taken}}, self.config)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the logs, the checkpoints and the run's end to what is configured."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,8 +12,8 @@ import yaml
 def typed_options(words: Sequence[str]) -> dict[str, Any]:
     """The typed options as nested names: `--model.lr 1` as {"model": {"lr": …}}.
 
-    Only the names matter. A group's own value, `--model '{"lr": 1}'`, names what it holds; any
-    other mapping was typed as a whole.
+    Only the names matter. A group's own value, `--model '{"lr": 1}'` or a file that holds it, names
+    what it holds; any other mapping was typed as a whole.
     """
     typed: dict[str, Any] = {}
     for place, word in enumerate(words):
@@ -29,7 +30,11 @@ def typed_options(words: Sequence[str]) -> dict[str, Any]:
                 break
         else:
             # A group's mapping names its options; an option's own is its whole value.
-            inside[last] = value if groups else _named_in(value)
+            named = value if groups else _named_in(value)
+            before = inside.get(last)
+            if isinstance(before, dict) and isinstance(named, dict):
+                named = {**before, **named}
+            inside[last] = named
     return typed
 
 
@@ -56,6 +61,8 @@ def unless_typed(told: Any, configured: Any, typed: Any) -> Any:
 def _named_in(value: str) -> Any:
     try:
         held = yaml.safe_load(value)
-    except yaml.YAMLError:
+        if isinstance(held, str) and Path(held).is_file():
+            held = yaml.safe_load(Path(held).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeError):
         return value
     return dict.fromkeys(held, "") if isinstance(held, dict) else value

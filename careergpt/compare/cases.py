@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from careergpt.compare.encoding import Alike, Reader, encode_alike
+from careergpt.compare.titles import TITLE, title_key
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST
-from careergpt.data.tasks import Fields, PromptCompletion, prompt_completion, text_of
+from careergpt.data.tasks import Fields, PromptCompletion, Task, prompt_completion, text_of
 from careergpt.data.tokens import Example
 from careergpt.errors import InputError
 
@@ -21,7 +22,7 @@ class Case(NamedTuple):
 
     Attributes:
         record: The record's id.
-        title: What it is called: its position, a career's last one, or else its id.
+        title: What it is called: its position or a career's last one; empty where it has none.
         group: Its group of near-duplicates.
         fields: Its text.
         pair: The question and the answer.
@@ -34,6 +35,11 @@ class Case(NamedTuple):
     fields: Fields
     pair: PromptCompletion
     examples: Alike
+
+    @property
+    def cluster(self) -> str:
+        """What is resampled with it: records of one title are no independent evidence."""
+        return title_key(self.title) or self.record
 
     @property
     def completion(self) -> str:
@@ -63,18 +69,33 @@ class Asked(NamedTuple):
 def unseen(data: CareerDataModule) -> list[Asked]:
     """The test split's records, each asked by every task of a weight that it has the fields for."""
     assert data.store is not None
-    members = data.members(TEST)
-    records = np.unique(data.store.record[members])
-    rows = dict(zip(records.tolist(), data.table.take(records).to_pylist(), strict=True))
     tasks = list(data.tasks.items())
+    weighs = np.array([task.weight > 0 for _, task in tasks])
+    chosen = (data.split == TEST)[data.store.record] & weighs[data.store.task]
+    examples = np.flatnonzero(chosen)
+    records = np.unique(data.store.record[examples])
+    # The signatures of near-duplicates are as large as the texts.
+    rows = data.table.drop_columns(["signature", "key", "place"]).take(records).to_pylist()
+    fields = dict(zip(records.tolist(), map(_identified, rows), strict=True))
     asked = []
-    for member in members.tolist():
-        row = rows[int(data.store.record[member])]
-        fields = fields_of_row(row)
-        pair = prompt_completion(*tasks[int(data.store.task[member])], fields)
+    for example in examples.tolist():
+        record, title, group, said = fields[int(data.store.record[example])]
+        pair = prompt_completion(*tasks[int(data.store.task[example])], said)
         assert pair is not None
-        asked.append(Asked(row["id"], _title(fields, row["id"]), row["group"], fields, pair))
+        asked.append(Asked(record, title, group, said, pair))
     return asked
+
+
+def _identified(row: dict[str, Any]) -> tuple[str, str, int, Fields]:
+    fields = fields_of_row(row)
+    titles = fields.get("titles") or ("",)
+    return row["id"], str(fields.get(TITLE) or titles[-1]), row["group"], fields
+
+
+def asked_tasks(asked: Sequence[Asked], data: CareerDataModule) -> dict[str, Task]:
+    """The tasks that some record is asked."""
+    names = {one.pair.task for one in asked}
+    return {name: task for name, task in data.tasks.items() if name in names}
 
 
 def draw_records(asked: Sequence[Asked], limit: int | None, seed: int) -> list[Asked]:
@@ -82,11 +103,6 @@ def draw_records(asked: Sequence[Asked], limit: int | None, seed: int) -> list[A
     records = sorted({one.record for one in asked})
     drawn = {records[n] for n in np.random.default_rng(seed).permutation(len(records))[:limit]}
     return [one for one in asked if one.record in drawn]
-
-
-def _title(fields: Fields, record: str) -> str:
-    titles = fields.get("titles") or ("",)
-    return str(fields.get("position_title") or titles[-1]) or record
 
 
 def encode_cases(asked: Sequence[Asked], readers: Sequence[Reader]) -> list[Case]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from careergpt.compare.statistics import Interval
 
@@ -75,17 +75,18 @@ class DataFacts(NamedTuple):
 
     Attributes:
         source: The tables.
-        splits: "hash": their test split; "all": all of their rows.
+        kept_out: Whether they are known to be no training records of the fine-tuned model: its
+            folder says that it was trained on the same table, split the same way.
         rows: Rows read.
         records: Unseen records scored.
         examples: Examples scored: a record has one for each task that it has the fields for.
-        titles: Distinct titles among the records.
-        left_out: Examples that do not fit into the context of both models.
+        titles: Distinct titles among the records; 0 where they have none.
+        left_out: Examples of the drawn records that do not fit into the context of both models.
         cut: Examples whose completion is cut to what both models read.
     """
 
     source: str
-    splits: str
+    kept_out: bool
     rows: int
     records: int
     examples: int
@@ -128,12 +129,13 @@ class ShownRecord(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A written answer and its measures; those that could not be taken are None.
+    """A written answer and its measures.
 
     Attributes:
         text: The answer.
         finish_reason: "end": the model ended it; "length": it was cut.
-        measures: Metric name -> value, of the metrics that are means over answers.
+        measures: Metric name -> value, of the metrics that are means over answers; one that does
+            not apply is absent.
     """
 
     text: str
@@ -181,6 +183,7 @@ class Comparison:
         answers: Answers that were measured.
         verdict: Sentences, the most important first.
         notes: What a reader must know: what was cut, what could not be measured and why.
+        settings: How it was done: records and answers asked for, decoding, seed, ….
         command: What was typed.
     """
 
@@ -197,4 +200,5 @@ class Comparison:
     answers: tuple[PairedAnswer, ...]
     verdict: tuple[str, ...]
     notes: tuple[str, ...]
+    settings: dict[str, Any]
     command: str

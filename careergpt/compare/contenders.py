@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from careergpt.compare.comparison import ModelFacts
 from careergpt.data.tasks import PromptCompletion
@@ -48,25 +48,43 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def load_contender(source: str, device: torch.device) -> Contender:
-    """The model of a folder or hub name, in fp32.
+class Source(NamedTuple):
+    """A model that is there to be loaded: all that can be known without its weights."""
+
+    name: str
+    tokenizer: PreTrainedTokenizerFast
+    config: PretrainedConfig
+
+    @property
+    def context(self) -> int:
+        """The longest input that it reads, in tokens."""
+        return context_of(self.config)
+
+    def load(self, device: torch.device) -> Contender:
+        """The model with its weights, in fp32."""
+        model = build_model(self.config, self.name).eval()
+        return Contender(self.name, model.to(device), self.tokenizer, self.context)
+
+
+def find_model(name: str) -> Source:
+    """The model of a folder or hub name.
 
     Raises:
         InputError: There is none.
     """
-    check_folder(source)
-    tokenizer = load_tokenizer(source)
-    config = pretrained_config(source, tokenizer)
-    model = build_model(config, source).eval()
-    return Contender(source, model.to(device), tokenizer, context_of(config))
+    check_folder(name)
+    tokenizer = load_tokenizer(name)
+    return Source(name, tokenizer, pretrained_config(name, tokenizer))
 
 
 def same_tokens(one: Contender, other: Contender, probes: Sequence[PromptCompletion]) -> bool:
     """Whether both models read the same tokens: then their nats a token may be compared.
 
-    Saved tokenizers may differ in what does not matter; so their words and the probes decide.
+    Saved tokenizers may differ in what does not matter, such as a token for padding; so their
+    words, the end of text and the probes decide.
     """
-    if one.tokenizer.get_vocab() != other.tokenizer.get_vocab():
+    words = [some.tokenizer.backend_tokenizer.get_vocab(False) for some in (one, other)]
+    if words[0] != words[1] or one.tokenizer.eos_token_id != other.tokenizer.eos_token_id:
         return False
     length = min(one.context, other.context)
     return encode(probes, one.tokenizer, length) == encode(probes, other.tokenizer, length)

@@ -33,7 +33,7 @@ class Effort:
 
     def __post_init__(self) -> None:
         """Raises InputError for a number out of its range."""
-        least = {"limit": 1, "answers": 0, "batch_tokens": 1}
+        least = {"limit": 1, "answers": 0, "batch_tokens": 1, "seed": 0}
         for name, bound in least.items():
             found = getattr(self, name)
             if found is not None and found < bound:

@@ -57,12 +57,19 @@ def _cut_alike(
     if len(readers) == 1:
         # Questions differ in length, so a cut falls elsewhere: the shortest counts for all.
         kept = min(len(example.token_ids) - example.n_prompt for example in whole[0])
-        return (tuple(_first(example, kept) for example in whole[0]),)
+        return (tuple(_first(example, kept, readers[0]) for example in whole[0]),)
     return _cut_text(pairs, whole, readers)
 
 
-def _first(example: Example, n_completion: int) -> Example:
-    return example._replace(token_ids=example.token_ids[: example.n_prompt + n_completion])
+def _first(example: Example, kept: int, reader: Reader) -> Example:
+    more = example.n_scored - kept
+    if not more:
+        return example
+    ids = example.token_ids[: example.n_prompt + kept]
+    text = str(reader.tokenizer.decode(ids[example.n_prompt :]))
+    return example._replace(
+        token_ids=ids, n_bytes=len(text.encode("utf-8", "replace")), n_cut=example.n_cut + more
+    )
 
 
 def _cut_text(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from careergpt.compare.answers import Answered
@@ -37,26 +38,28 @@ from careergpt.data.tokens import encode_texts
 from careergpt.generation.decoding import Generated
 from careergpt.generation.repetition import distinct, repetition
 
+# A run of so many tokens that no two writers would hit on it.
 _COPIED = 50
-"""A run of so many tokens that no two writers would hit on it."""
+# The runs that rep-4 counts.
+_REPEATED = 4
 
 
 class Yardsticks(NamedTuple):
     """What answers are measured against.
 
     Attributes:
-        tokenizer: Counts the tokens of both models' texts.
+        tokenizer: Counts the tokens of both models' texts; None: theirs are the same.
         descriptions: All unseen ones.
         places: Where in them each record's own is.
         skills: Finds the known ones.
         training: The token ids of every training text; None: there are none.
     """
 
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerFast | None
     descriptions: DescriptionIndex
     places: Mapping[str, int]
     skills: SkillFinder
-    training: Sequence[IntArray] | None
+    training: Iterable[IntArray] | None
 
 
 def measured(answered: Answered, against: Yardsticks) -> tuple[PairedAnswer, ...]:
@@ -85,33 +88,39 @@ def shown(answered: Answered) -> tuple[PairedAnswer, ...]:
 
 
 def answer_metrics(answers: Sequence[PairedAnswer]) -> list[Paired]:
-    """Each metric over the answers that have it."""
+    """Each metric over the prompts to which both answers have it."""
     found = []
     for metric in ANSWERS:
-        having = [pair for pair in answers if metric.name in pair.baseline.measures]
+        having = [pair for pair in answers if all(metric.name in one.measures for one in pair[-2:])]
         if having:
-            values = np.array(
-                [[one.measures[metric.name] for one in (p.baseline, p.finetuned)] for p in having]
-            )
+            values = np.array([[one.measures[metric.name] for one in p[-2:]] for p in having])
             titles = [title_key(pair.title) for pair in having]
-            found.append(
-                Paired(metric, "", values[:, 0], values[:, 1], np.ones(len(having)), titles)
-            )
+            ones = np.ones(len(having))
+            found.append(Paired(metric, "", values[:, 0], values[:, 1], ones, titles))
     return found
 
 
 def described(
-    answers: Sequence[PairedAnswer], tokenizer: PreTrainedTokenizerFast
+    answered: Answered, tokenizer: PreTrainedTokenizerFast | None
 ) -> dict[str, tuple[float, float]]:
-    """How various each model's answers are together."""
-    texts = [
-        encode_texts(tokenizer, [answer.text for answer in side])
-        for side in zip(*((pair.baseline, pair.finetuned) for pair in answers), strict=True)
-    ]
+    """How various each model's answers are together, in the same number of tokens a prompt."""
+    texts = [_tokens([pair[side] for pair in answered.answers], tokenizer) for side in (0, 1)]
+    # More text repeats more: the longer answer to a prompt is cut to the shorter's length.
+    cut = [[some[: min(map(len, pair))] for some in pair] for pair in zip(*texts, strict=True)]
+    sides = list(zip(*cut, strict=True))
     return {
-        metric.name: (distinct(texts[0], n), distinct(texts[1], n))
+        metric.name: (distinct(sides[0], n), distinct(sides[1], n))
         for metric, n in ((DISTINCT_1, 1), (DISTINCT_2, 2))
     }
+
+
+def _tokens(
+    written: Sequence[Generated], tokenizer: PreTrainedTokenizerFast | None
+) -> list[list[int]]:
+    """The answers' tokens without the end: as written, or as one tokenizer reads all of them."""
+    if tokenizer is None:
+        return [[*one.token_ids[: one.n_tokens - (one.finish_reason == "end")]] for one in written]
+    return encode_texts(tokenizer, [f" {one.text}" for one in written])
 
 
 def _measure(
@@ -119,12 +128,12 @@ def _measure(
 ) -> list[Answer]:
     """The answers, each to the case in its place, with their measures."""
     texts = [answer.text for answer in written]
-    tokens = encode_texts(against.tokenizer, texts)
+    tokens = _tokens(written, against.tokenizer)
     titles, groups = [case.title for case in cases], [[case.group] for case in cases]
     ranks = against.descriptions.ranks(texts, titles, groups)
     columns = [
         [_plain(*each) for each in zip(written, tokens, strict=True)],
-        [{ROUGE_L.name: rouge_l(t, c.completion)} for t, c in zip(texts, cases, strict=True)],
+        [{ROUGE_L.name: rouge_l(t, c.completion)} for t, c in _likened(texts, cases)],
         [relevance(rank) if rank else {} for rank in ranks],
         [_skills(*each, against.skills) for each in zip(cases, texts, strict=True)],
     ]
@@ -137,16 +146,22 @@ def _measure(
     ]
 
 
+def _likened(texts: Sequence[str], cases: Sequence[Case]) -> Iterator[tuple[str, Case]]:
+    pairs = list(zip(texts, cases, strict=True))
+    yield from tqdm(pairs, desc="likening answers to real texts", unit=" answers")
+
+
 def _answer(written: Generated, measures: dict[str, float]) -> Answer:
     return Answer(written.text, written.finish_reason, measures)
 
 
 def _plain(written: Generated, tokens: Sequence[int]) -> dict[str, float]:
-    return {
-        REP_4.name: repetition(tokens),
+    measures = {
         LENGTH.name: float(len(tokens)),
         ENDED.name: float(written.finish_reason == "end"),
     }
+    # A text of three tokens cannot repeat four: that is no merit.
+    return measures | ({REP_4.name: repetition(tokens)} if len(tokens) >= _REPEATED else {})
 
 
 def _skills(case: Case, text: str, finder: SkillFinder) -> dict[str, float]:

@@ -61,14 +61,18 @@ RECALL_5 = Metric(
 COPIED_RUN = Metric(
     "copied_run",
     "Longest copied run, tokens",
-    "lower",
-    "Longest run of tokens that stands so in a training text.",
+    "neither",
+    "Longest run of tokens that stands so in a training text; who writes well hits on longer ones.",
 )
 COPIED_50 = Metric(
     "copied_50", "Copied 50 tokens", "lower", "Share of answers with a copied run of 50 tokens."
 )
-DISTINCT_1 = Metric("distinct_1", "distinct-1", "higher", "Distinct tokens over all tokens.")
-DISTINCT_2 = Metric("distinct_2", "distinct-2", "higher", "Distinct pairs over all pairs.")
+DISTINCT_1 = Metric(
+    "distinct_1", "distinct-1", "higher", "Distinct tokens over all tokens, of answers cut alike."
+)
+DISTINCT_2 = Metric(
+    "distinct_2", "distinct-2", "higher", "Distinct pairs over all pairs, of answers cut alike."
+)
 
 ANSWERS = (
     REP_4, LENGTH, ENDED, SKILLS_PRECISION, SKILLS_RECALL, SKILLS_F1, ROUGE_L, MRR, RECALL_5,

@@ -15,7 +15,7 @@ from careergpt.compare.findings import Paired
 from careergpt.compare.metrics import BITS, LOSS, TITLE_GAIN, TITLE_GAIN_BITS
 from careergpt.compare.scores import completion_nats
 from careergpt.compare.statistics import FloatArray
-from careergpt.compare.titles import TITLE, Swap, other_titles, title_key, title_pairs
+from careergpt.compare.titles import TITLE, Swap, other_titles, title_pairs
 from careergpt.data.tasks import Task, prompt_completion, text_of
 from careergpt.data.tokens import Example
 
@@ -144,7 +144,7 @@ def paired_scores(cases: Sequence[Case], scores: Scores) -> tuple[PairedScore, .
 def loss_metrics(cases: Sequence[Case], scores: Scores, same_tokens: bool) -> list[Paired]:
     """The loss over all tasks, then by task where there are several."""
     tasks = np.array([case.pair.task for case in cases])
-    titles = np.array([title_key(case.title) for case in cases], dtype=object)
+    titles = np.array([case.cluster for case in cases], dtype=object)
     names = list(dict.fromkeys(tasks.tolist()))
     metric = LOSS if same_tokens else BITS
     found = []
@@ -158,7 +158,7 @@ def loss_metrics(cases: Sequence[Case], scores: Scores, same_tokens: bool) -> li
 def title_metric(swaps: SwapScores, same_tokens: bool) -> Paired:
     """What the own title saves."""
     metric = TITLE_GAIN if same_tokens else TITLE_GAIN_BITS
-    titles = [title_key(case.title) for case in swaps.own]
+    titles = [case.cluster for case in swaps.own]
     saved = swaps.scores.nats - swaps.nats_own
     return _paired(metric, swaps.own[0].pair.task, saved, swaps.scores, titles)
 

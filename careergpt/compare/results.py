@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,10 @@ from careergpt.compare.cases import Case
 from careergpt.compare.comparison import Comparison, Finding, PairedAnswer
 from careergpt.compare.contenders import ROLES
 from careergpt.compare.paired import Scores
+from careergpt.compare.scoring import ScoredCases
+from careergpt.compare.statistics import FloatArray
 from careergpt.compare.titles import TITLE
-from careergpt.data.store import write_json
+from careergpt.data.store import whole, write_json, write_lines
 from careergpt.data.tasks import text_of
 
 _SCORES = pa.schema(
@@ -29,6 +29,7 @@ _SCORES = pa.schema(
         "completion": pa.string(),
         "model": pa.string(),
         "nats": pa.float64(),
+        "nats_own_title": pa.float64(),
         "tokens": pa.int64(),
         "n_bytes": pa.int64(),
         "n_prompt": pa.int64(),
@@ -37,61 +38,62 @@ _SCORES = pa.schema(
 )
 
 
-def write_scores(path: Path, scored: Iterable[tuple[Sequence[Case], Scores]]) -> None:
+def write_scores(path: Path, scored: ScoredCases) -> None:
     """Writes scores.parquet: a row for each example and model, with the tokens that were scored.
 
-    A record asked by another's title has a row of its own: `asked_title` is not its `title`.
+    A record asked by another's title has a row of its own: `asked_title` is not its `title`, and
+    `nats_own_title` is what the same tokens cost under its own.
     """
     import pyarrow.parquet as pq
 
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with pq.ParquetWriter(partial, _SCORES) as writer:
-        for cases, scores in scored:
-            rows = [row for n, case in enumerate(cases) for row in _rows(case, n, scores)]
-            writer.write_table(pa.Table.from_pylist(rows, schema=_SCORES))
-    os.replace(partial, path)
+    rows = list(_rows(scored.cases, scored.scores))
+    if scored.swaps:
+        rows += _rows(scored.swaps.other, scored.swaps.scores, scored.swaps.nats_own)
+    with whole(path) as partial:
+        pq.write_table(pa.Table.from_pylist(rows, schema=_SCORES), partial)
 
 
-def _rows(case: Case, place: int, scores: Scores) -> list[dict[str, Any]]:
-    shared = {
-        "record": case.record,
-        "task": case.pair.task,
-        "title": case.title,
-        "asked_title": str(case.fields.get(TITLE, "")),
-        "prompt": text_of(case.pair.prompt),
-        "completion": text_of(case.pair.completion),
-        "n_bytes": int(scores.n_bytes[place]),
-    }
-    return [
-        {
-            **shared,
-            "model": role,
-            "nats": scores.nats[place, side],
-            "tokens": int(scores.tokens[place, side]),
-            "n_prompt": case.example(side).n_prompt,
-            "token_ids": case.example(side).token_ids,
-        }
-        for side, role in enumerate(ROLES)
-    ]
+def _rows(
+    cases: Sequence[Case], scores: Scores, nats_own: FloatArray | None = None
+) -> Iterator[dict[str, Any]]:
+    for place, case in enumerate(cases):
+        for side, role in enumerate(ROLES):
+            example = case.example(side)
+            yield {
+                "record": case.record,
+                "task": case.pair.task,
+                "title": case.title,
+                "asked_title": str(case.fields.get(TITLE, case.title)),
+                "prompt": text_of(case.pair.prompt),
+                "completion": text_of(case.pair.completion),
+                "model": role,
+                "nats": scores.nats[place, side],
+                "nats_own_title": None if nats_own is None else nats_own[place, side],
+                "tokens": int(scores.tokens[place, side]),
+                "n_bytes": int(scores.n_bytes[place]),
+                "n_prompt": example.n_prompt,
+                "token_ids": example.token_ids,
+            }
 
 
 def write_answers(path: Path, answers: Iterable[PairedAnswer]) -> None:
     """Writes answers.jsonl: a line for each prompt and model, with its measures."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        for pair in answers:
-            for role, answer in zip(ROLES, (pair.baseline, pair.finetuned), strict=True):
-                row = {
-                    "record": pair.record,
-                    "title": pair.title,
-                    "prompt": pair.prompt,
-                    "model": role,
-                    "text": answer.text,
-                    "finish_reason": answer.finish_reason,
-                    **answer.measures,
-                }
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+    write_lines(
+        path,
+        (
+            {
+                "record": pair.record,
+                "title": pair.title,
+                "prompt": pair.prompt,
+                "model": role,
+                "text": answer.text,
+                "finish_reason": answer.finish_reason,
+                **answer.measures,
+            }
+            for pair in answers
+            for role, answer in zip(ROLES, (pair.baseline, pair.finetuned), strict=True)
+        ),
+    )
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:
@@ -107,6 +109,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
         "described": {
             name: dict(zip(ROLES, both, strict=True)) for name, both in comparison.described.items()
         },
+        "settings": comparison.settings,
         "notes": comparison.notes,
         "command": comparison.command,
     }

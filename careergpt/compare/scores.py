@@ -42,13 +42,13 @@ def completion_nats(
     bar = tqdm(total=len(examples), desc=progress, disable=progress is None, unit=" examples")
     for place, some in token_nats(model, examples, batch_tokens=batch_tokens):
         nats[place] = some.sum()
+        if not np.isfinite(nats[place]):
+            raise InputError(
+                f"the scores of {model.name_or_path or 'the model'} are not finite: it diverged "
+                "in training; compare another checkpoint"
+            )
         bar.update()
     bar.close()
-    if not np.isfinite(nats).all():
-        raise InputError(
-            f"the scores of {model.name_or_path or 'the model'} are not finite: it diverged in "
-            "training; compare another checkpoint"
-        )
     return nats
 
 

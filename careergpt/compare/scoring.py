@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from careergpt.compare.cases import Asked, Case, draw_records, encode_cases
-from careergpt.compare.contenders import Contender, same_tokens
+from careergpt.compare.cases import Asked, Case, asked_tasks, encode_cases
+from careergpt.compare.contenders import Contender
 from careergpt.compare.effort import Effort
 from careergpt.compare.encoding import Reader
 from careergpt.compare.paired import Scores, SwapScores, score, score_swaps
 from careergpt.compare.titles import title_task
 from careergpt.data.datamodule import CareerDataModule
 
-# Examples on which two tokenizers are tried for being one.
-_PROBES = 200
 
-
-class Scored(NamedTuple):
+class ScoredCases(NamedTuple):
     """What both models make of the texts as they are.
 
     Attributes:
@@ -36,39 +33,34 @@ class Scored(NamedTuple):
     swaps: SwapScores | None
     n_asked: int
 
-    @property
-    def same_tokens(self) -> bool:
-        """Whether nats a token mean the same under both models."""
-        return len(self.readers) == 1
-
 
 def score_cases(
     contenders: tuple[Contender, Contender],
     asked: Sequence[Asked],
     data: CareerDataModule,
     effort: Effort,
-) -> Scored:
-    """Scores at most `effort.limit` drawn records, and each also under another's title.
+    same_tokens: bool,
+) -> ScoredCases:
+    """Scores what records are asked, and descriptions also under another's title.
 
     Args:
         contenders: The baseline and the fine-tuned model.
-        asked: What the unseen records are asked.
+        asked: What the drawn records are asked.
         data: Where they are from.
         effort: How much is compared.
+        same_tokens: Whether both models read the same tokens.
 
     Raises:
         InputError: None fits into the context, or a model's logits are no numbers.
     """
-    drawn = draw_records(asked, effort.limit, effort.seed)
-    same = same_tokens(*contenders, [one.pair for one in drawn[:_PROBES]])
     # Where the tokens are the same, one reader reads for both.
-    reading = contenders[1:] if same else contenders
+    reading = contenders[1:] if same_tokens else contenders
     readers = tuple(Reader(contender.tokenizer, data.max_length) for contender in reading)
-    cases = encode_cases(drawn, readers)
+    cases = encode_cases(asked, readers)
     scores = score(contenders, cases, "scoring", effort.batch_tokens)
-    found = title_task(data.tasks)
+    found = title_task(asked_tasks(asked, data))
     if found is None:
-        return Scored(readers, tuple(cases), scores, (), None, len(drawn))
+        return ScoredCases(readers, tuple(cases), scores, (), None, len(asked))
     name, task = found
     titled = [place for place, case in enumerate(cases) if case.pair.task == name]
     swaps = score_swaps(
@@ -80,4 +72,4 @@ def score_cases(
         seed=effort.seed,
         batch_tokens=effort.batch_tokens,
     )
-    return Scored(readers, tuple(cases), scores, tuple(titled), swaps, len(drawn))
+    return ScoredCases(readers, tuple(cases), scores, tuple(titled), swaps, len(asked))

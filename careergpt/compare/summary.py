@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import html
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from careergpt.compare.comparison import Comparison, DataFacts, Finding, ModelFacts
 from careergpt.compare.metrics import LOSS
-from careergpt.compare.report.findings import grouped, labels
 from careergpt.compare.report.numbers import (
     bounds,
     brief,
@@ -21,7 +19,9 @@ from careergpt.compare.report.numbers import (
     share,
     signed,
 )
+from careergpt.compare.report.rows import grouped, labels
 from careergpt.compare.report.texts import visible
+from careergpt.data.store import whole
 from careergpt.modeling.loss import perplexity
 
 START, END = "<!-- comparison -->", "<!-- /comparison -->"
@@ -63,13 +63,11 @@ def add_to_card(folder: Path, text: str) -> bool:
     if not folder.is_dir():
         return False
     card = folder / "README.md"
-    partial = folder / f"README.md.{os.getpid()}.partial"
     try:
         content = _with_block(card.read_bytes().decode() if card.exists() else "", text)
-        partial.write_bytes(content.encode())
-        os.replace(partial, card)
+        with whole(card) as partial:
+            partial.write_bytes(content.encode())
     except (OSError, UnicodeError):
-        partial.unlink(missing_ok=True)
         return False
     return True
 
@@ -148,7 +146,7 @@ def _model(model: ModelFacts) -> str:
 
 
 def _data(data: DataFacts) -> str:
-    of = {"hash": "the test split of ", "all": "all of "}.get(data.splits, "")
+    of = "the test split of " if data.kept_out else ""
     return (
         f"{of}{code(data.source)}: {data.rows:,} rows read, {data.records:,} records "
         f"({data.titles:,} titles), {data.examples:,} examples scored, {data.left_out:,} left out, "

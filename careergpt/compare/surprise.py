@@ -39,8 +39,11 @@ def show_records(
     order = np.argsort(gains, kind="stable").tolist()
     n = len(order)
     each = min(each, max(n // 3, 1))
-    middle = max((n - each) // 2, 0)
-    chosen = {"best": order[:each], "median": order[middle : middle + each], "worst": order[-each:]}
+    middle = (n - each) // 2
+    # Of two examples none is in the middle; of one, it is.
+    worst, best = (order[n - each :] if n > 1 else []), (order[:each] if n > 1 else [])
+    median = order[middle : middle + each] if n != 2 else []
+    chosen = {"best": best, "median": median, "worst": worst}
     return tuple(
         ShownRecord(place, scores[index], *_both(contenders, cases[index]))  # type: ignore[arg-type]
         for place, places in chosen.items()

@@ -81,12 +81,12 @@ def title_task(tasks: Mapping[str, Task]) -> tuple[str, Task] | None:
 
 def other_titles(titles: Sequence[str], *, seed: int) -> list[str]:
     """For each title one that another has, called otherwise; none where all are called alike."""
-    names = sorted({title.casefold(): title for title in sorted(titles)}.items())
+    names = sorted({title_key(title): title for title in sorted(titles)}.items())
     if len(names) < 2:
         return []
     places = {name: place for place, (name, _) in enumerate(names)}
     drawn = np.random.default_rng(seed).integers(len(names) - 1, size=len(titles)).tolist()
-    own = [places[title.casefold()] for title in titles]
+    own = [places[title_key(title)] for title in titles]
     # All names but one's own: those from it on move up by one.
     return [names[d + (d >= o)][1] for d, o in zip(drawn, own, strict=True)]
 

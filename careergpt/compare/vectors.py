@@ -22,7 +22,7 @@ def tf_idf(descriptions: Sequence[str]) -> tuple[Encoder, Vectors]:
     except ValueError as error:  # An empty vocabulary.
         raise InputError(
             f"the {len(descriptions)} unseen descriptions cannot be searched ({error}); "
-            "compare on a table whose descriptions hold words"
+            "compare on a table whose descriptions hold words, or with --answers 0"
         ) from None
     return vectorizer.transform, vectors
 

@@ -48,7 +48,8 @@ def verdict(findings: Sequence[Finding], data: DataFacts, same_tokenizer: bool) 
 
 def _predictability(found: Finding, data: DataFacts) -> str:
     """Whether fine-tuning made unseen texts more predictable."""
-    place = f"{_counted(data.records, 'unseen record')} ({_counted(data.titles, 'title')})"
+    place = _counted(data.records, "unseen record" if data.kept_out else "record")
+    place += f" ({_counted(data.titles, 'title')})" if data.titles else ""
     if found.metric == LOSS:
         name, values = "perplexity", (perplexity(found.finetuned), perplexity(found.baseline))
     else:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast
 
 from careergpt.compare.answers import answer, draw_prompts
-from careergpt.compare.cases import Asked, Case
+from careergpt.compare.cases import Asked, Case, asked_tasks
 from careergpt.compare.comparison import Bounds, PairedAnswer
 from careergpt.compare.contenders import Contender
 from careergpt.compare.effort import Effort
@@ -22,7 +24,7 @@ from careergpt.data.splits import TRAIN
 from careergpt.data.tasks import text_of
 
 
-class Written(NamedTuple):
+class WrittenAnswers(NamedTuple):
     """What both models wrote: to the prompts that everyone is shown, and to records' own."""
 
     shown: tuple[PairedAnswer, ...]
@@ -32,12 +34,24 @@ class Written(NamedTuple):
 
 
 def yardsticks(
-    finetuned: Contender, asked: Sequence[Asked], data: CareerDataModule, effort: Effort
+    asked: Sequence[Asked],
+    data: CareerDataModule,
+    effort: Effort,
+    tokenizer: PreTrainedTokenizerFast | None,
+    kept_out: bool,
 ) -> Yardsticks | None:
-    """What answers to the title's task are measured against; None where none are asked for."""
-    name, _ = title_task(data.tasks) or ("", None)
-    described_by = [one for one in asked if one.pair.task == name and effort.answers]
+    """What answers to the title's task are measured against; None where none are asked for.
+
+    Args:
+        asked: What all unseen records are asked.
+        data: Where they are from.
+        effort: How much is compared.
+        tokenizer: Counts the tokens of texts; None: both models' tokens are the same.
+        kept_out: Whether the other records of the data are what the model was trained on.
+    """
     listed = [line for _, line in read_lines(effort.skills)] if effort.skills else None
+    name, _ = title_task(asked_tasks(asked, data)) or ("", None)
+    described_by = [one for one in asked if one.pair.task == name and effort.answers]
     if not described_by:
         return None
     descriptions = DescriptionIndex(
@@ -47,11 +61,11 @@ def yardsticks(
         effort.embedder,
     )
     return Yardsticks(
-        finetuned.tokenizer,
+        tokenizer,
         descriptions,
         {one.record: place for place, one in enumerate(described_by)},
         SkillFinder(listed or data.known_skills()),
-        _training(data),
+        _training(data) if kept_out else None,
     )
 
 
@@ -60,7 +74,7 @@ def write_answers(
     titled: Sequence[Case],
     against: Yardsticks | None,
     effort: Effort,
-) -> Written:
+) -> WrittenAnswers:
     """Lets both models write, and measures what they wrote.
 
     Args:
@@ -72,19 +86,18 @@ def write_answers(
     prompts = draw_prompts(titled, effort.answers, effort.seed) if against else []
     answered = answer(contenders, prompts, effort.decoding)
     if against is None or not prompts:
-        return Written(shown(answered), (), {}, {})
-    answers = measured(answered, against)
-    return Written(
+        return WrittenAnswers(shown(answered), (), {}, {})
+    return WrittenAnswers(
         shown(answered),
-        answers,
-        described(answers, against.tokenizer),
+        measured(answered, against),
+        described(answered, against.tokenizer),
         real_bounds(answered, against, effort.seed),
     )
 
 
-def _training(data: CareerDataModule) -> list[np.ndarray] | None:
-    """The tokens of every training text; None where no row is for training."""
-    if data.splits == "all":
-        return None
+def _training(data: CareerDataModule) -> Iterator[np.ndarray]:
+    """The tokens of every training text, as far as they are read."""
     assert data.store is not None
-    return [data.store.token_ids(example) for example in data.members(TRAIN).tolist()]
+    members = data.members(TRAIN).tolist()
+    for example in tqdm(members, desc="looking for copies", unit=" texts"):
+        yield data.store.token_ids(example)

@@ -180,6 +180,15 @@ class CareerDataModule(LightningDataModule):
         fits = (self.store.length > 0) & weighs[self.store.task]
         return np.flatnonzero(self._is_member(split)[self.store.record] & fits)
 
+    def trained_on(self) -> dict[str, Any]:
+        """What decides which records training sees: the table, how it is read, and its split."""
+        val_fraction, test_fraction = self._fractions
+        return {
+            "records": self._records().path.stem,
+            "val_fraction": val_fraction,
+            "test_fraction": test_fraction,
+        }
+
     def known_skills(self) -> list[str]:
         """Skills that training names often enough to know them; none without a training split."""
         if "skills" not in self.table.column_names:

@@ -18,26 +18,44 @@ from numpy.typing import NDArray
 Columns = Mapping[str, Any]
 
 
-def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[Columns]) -> None:
-    """Writes the batches as one Arrow file; it has its name only when it is whole."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file to write instead, which takes the path's name when it is whole; an error leaves none.
+
+    A folder that is missing is made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Named by process, so that two programs that prepare the same data do not mix.
+    # Named by process, so that two programs that write the same file do not mix.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for columns in batches:
-                writer.write_batch(pa.record_batch(dict(columns), schema=schema))
+        yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
+def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[Columns]) -> None:
+    """Writes the batches as one Arrow file."""
+    with (
+        whole(path) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        for columns in batches:
+            writer.write_batch(pa.record_batch(dict(columns), schema=schema))
+
+
 def write_json(path: Path, content: Any) -> None:
-    """Writes the content as JSON; the file has its name only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    os.replace(partial, path)
+    """Writes the content as JSON."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes the rows as JSON Lines."""
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def read_arrow(path: Path) -> pa.Table:

@@ -45,7 +45,7 @@ class Decoding:
         """Raises InputError for a setting out of its range."""
         ranges = {
             "max_new_tokens": (self.max_new_tokens >= 1, "1 or more"),
-            "temperature": (self.temperature > 0, "above 0 (greedy decoding is decoding.greedy)"),
+            "temperature": (self.temperature > 0, "above 0 (greedy is decoding.greedy)"),
             "top_k": (self.top_k >= 0, "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "repetition_penalty": (self.repetition_penalty > 0, "above 0"),
@@ -53,7 +53,7 @@ class Decoding:
         for name, (right, wanted) in ranges.items():
             if not right:
                 found = getattr(self, name)
-                raise InputError(f"model.decoding.{name} must be {wanted}, found {found}")
+                raise InputError(f"decoding.{name} must be {wanted}, found {found}")
 
 
 class Choice:

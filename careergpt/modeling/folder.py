@@ -227,9 +227,11 @@ def read_settings(source: str) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        settings: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}; save the model again") from None
+    if not isinstance(settings, dict):
+        raise InputError(f"{path} holds no JSON object; save the model again")
     return settings
 
 

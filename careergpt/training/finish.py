@@ -96,6 +96,7 @@ class FinishRun(Callback):
             "tasks": {name: asdict(task) for name, task in data.tasks.items()},
             "separators": dict(data.separators),
             "decoding": asdict(module.decoding),
+            "trained_on": data.trained_on(),
             "started_from": self._start(module),
         }
         decoding = module.decoding

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch.distributed
 from lightning import LightningDataModule, LightningModule, Trainer
 
-from careergpt.data.store import write_json
+from careergpt.data.store import write_json, write_lines
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
 from careergpt.training.metrics import Quality
@@ -79,7 +77,7 @@ class CareerTrainer(Trainer):
         own = [answer for batch in batches for answer in batch]
         answers = sorted(self._gathered(own), key=lambda answer: answer.place)
         if self.is_global_zero:
-            _write_answers(Path(out), answers)
+            write_lines(Path(out), map(_plain, answers))
             print(f"{len(answers)} answers are in {out}")
         return answers
 
@@ -108,14 +106,10 @@ def _row(task: str, quality: Quality) -> dict[str, Any]:
     return {"task": task or "all", "row": "model", "n": numbers.pop("examples"), **numbers}
 
 
-def _write_answers(path: Path, answers: list[Generated]) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        for answer in answers:
-            shown = answer._asdict()
-            del shown["token_ids"], shown["place"]
-            file.write(json.dumps(shown, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
+def _plain(answer: Generated) -> dict[str, Any]:
+    shown = answer._asdict()
+    del shown["token_ids"], shown["place"]
+    return shown
 
 
 def _check_writable(path: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from careergpt.cli import main
 
@@ -61,7 +61,7 @@ def test_an_earlier_checkpoint_is_found_worse(results: Path) -> None:
 
 def test_every_loss_can_be_computed_again_from_the_scores(results: Path) -> None:
     rows = pq.read_table(results / "scores.parquet").to_pylist()
-    own = [row for row in rows if row["asked_title"] in ("", row["title"])]
+    own = [row for row in rows if row["asked_title"] == row["title"]]
     found = compared(results)
     for task in {row["task"] for row in own} | {""}:
         for model in ("baseline", "finetuned"):
@@ -100,24 +100,92 @@ def test_the_finetuned_loss_is_what_test_says(
         assert one["n"] == tested[task or "all"]["n"]
 
 
-def test_the_title_s_worth_is_in_the_scores(results: Path) -> None:
+def test_the_title_s_worth_can_be_computed_again_from_the_scores(results: Path) -> None:
     rows = pq.read_table(results / "scores.parquet").to_pylist()
-    other = {(r["model"], r["record"]): r for r in rows if r["asked_title"] not in ("", r["title"])}
-    own = {
-        (r["model"], r["record"]): r
-        for r in rows
-        if r["task"] == "describe" and r["asked_title"] == r["title"]
-    }
-    whole = {key for key, row in other.items() if row["tokens"] == own[key]["tokens"]}
-    assert whole
+    other = [row for row in rows if row["asked_title"] != row["title"]]
     gains = finding(compared(results), "title_gain", "describe")
-    assert gains["n"] == len(other) / 2
-    if len(whole) == len(other):  # None had to be cut for a longer title.
-        for model in ("baseline", "finetuned"):
-            keys = [key for key in whole if key[0] == model]
-            saved = sum(other[key]["nats"] - own[key]["nats"] for key in keys)
-            tokens = sum(own[key]["tokens"] for key in keys)
-            assert gains[model] == pytest.approx(saved / tokens, abs=1e-6)
+    assert gains["n"] == len(other) / 2 > 5
+    for model in ("baseline", "finetuned"):
+        some = [row for row in other if row["model"] == model]
+        saved = sum(row["nats"] - row["nats_own_title"] for row in some)
+        assert gains[model] == pytest.approx(saved / sum(row["tokens"] for row in some), rel=1e-9)
+
+
+def test_what_a_text_costs_under_its_own_title_is_of_the_same_tokens(results: Path) -> None:
+    rows = pq.read_table(results / "scores.parquet").to_pylist()
+    theirs = AutoModelForCausalLM.from_pretrained(results.parent / "end", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(results.parent / "end")
+    for row in rows:
+        if row["asked_title"] == row["title"] or row["model"] == "baseline":
+            continue
+        completion = row["token_ids"][row["n_prompt"] :]
+        prompt = tokenizer(row["prompt"].replace(row["asked_title"], row["title"])).input_ids
+        ids = torch.tensor([prompt + completion])
+        labels = ids.clone()
+        labels[:, : len(prompt)] = -100
+        with torch.no_grad():
+            loss = float(theirs(input_ids=ids, labels=labels).loss)
+        assert row["nats_own_title"] == pytest.approx(loss * len(completion), abs=1e-3)
+
+
+def test_answers_are_each_model_s_own(results: Path, quiet: list[str], tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (results / "answers.jsonl").read_text().splitlines()]
+    prompts = [row["prompt"] for row in rows if row["model"] == "baseline"]
+    assert prompts[0] == "Tell me about the qualifications required for a Data scientist."
+    (tmp_path / "prompts.txt").write_text("\n".join(prompts))
+    for role, folder in (("baseline", "start"), ("finetuned", "end")):
+        options = [
+            f"--model.pretrained={results.parent / folder}", "--model.decoding.max_new_tokens=12",
+            f"--data.prompts={tmp_path / 'prompts.txt'}", f"--out={tmp_path / 'out.jsonl'}",
+        ]  # fmt: skip
+        main(["predict", *options, *quiet])
+        predicted = [json.loads(x) for x in (tmp_path / "out.jsonl").read_text().splitlines()]
+        own = [row for row in rows if row["model"] == role]
+        assert [row["text"] for row in own] == [row["text"] for row in predicted]
+        # The first three are of nobody; what was measured of the others is what is reported.
+        for metric in ("tokens", "rouge_l", "copied_run"):
+            mean = sum(row[metric] for row in own[3:]) / len(own[3:])
+            assert finding(compared(results), metric)[role] == pytest.approx(mean)
+
+
+def test_a_run_s_configuration_serves_and_what_is_typed_wins(
+    results: Path, run: Path, few: list[str], tmp_path: Path
+) -> None:
+    models = [f"--baseline={results.parent / 'start'}", f"--finetuned={results.parent / 'end'}"]
+    config = f"--config={run / 'config.yaml'}"
+    main(["compare", config, *models, *few, f"--out={tmp_path / 'same'}"])
+    again, before = compared(tmp_path / "same"), compared(results)
+    assert again["findings"] == before["findings"]
+    assert again["data"]["kept_out"] is True
+    only = ["--data.tasks.path.weight=0", "--decoding.max_new_tokens=3", "--answers=2"]
+    main(["compare", config, *models, *few, *only, f"--out={tmp_path / 'typed'}"])
+    found = compared(tmp_path / "typed")
+    assert {f["task"] for f in found["findings"]} == {"", "describe", "skills", "position"}
+    assert found["settings"]["decoding"]["max_new_tokens"] == 3
+    assert finding(found, "tokens")["finetuned"] <= 3
+
+
+@pytest.mark.parametrize("option", ["--data.test_fraction=0.3", "--data.mask_contacts=false"])
+def test_records_that_training_may_have_seen_are_not_called_unseen(
+    results: Path, sample: list[str], few: list[str], tmp_path: Path, option: str
+) -> None:
+    models = [f"--baseline={results.parent / 'start'}", f"--finetuned={results.parent / 'end'}"]
+    main(["compare", *models, *sample, *few, option, "--answers=2", f"--out={tmp_path / 'out'}"])
+    found = compared(tmp_path / "out")
+    assert found["data"]["kept_out"] is False
+    assert "unseen" not in found["verdict"][0]
+    assert any("not known" in note for note in found["notes"])
+    assert not [one for one in found["findings"] if one["metric"].startswith("copied")]
+
+
+def test_a_folder_that_does_not_say_what_it_was_taught_can_be_compared(
+    results: Path, sample: list[str], few: list[str], tmp_path: Path
+) -> None:
+    shutil.copytree(results.parent / "end", tmp_path / "bare")
+    (tmp_path / "bare" / "careergpt.json").unlink()
+    models = [f"--baseline={results.parent / 'start'}", f"--finetuned={tmp_path / 'bare'}"]
+    main(["compare", *models, *sample, *few])
+    assert finding(compared(tmp_path / "comparison"), "loss")["verdict"] == "better"
 
 
 def test_the_card_tells_of_it_once(results: Path, sample: list[str], few: list[str]) -> None:
@@ -182,7 +250,7 @@ def test_models_of_different_tokenizers_are_compared_in_bits(
     assert found["same_tokenizer"] is False
     assert not [one for one in found["findings"] if one["metric"] in ("loss", "title_gain")]
     rows = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
-    own = [row for row in rows if row["asked_title"] in ("", row["title"])]
+    own = [row for row in rows if row["asked_title"] == row["title"]]
     for model in ("baseline", "finetuned"):
         some = [row for row in own if row["model"] == model]
         bits = sum(r["nats"] for r in some) / math.log(2) / sum(r["n_bytes"] for r in some)
@@ -219,7 +287,8 @@ def test_without_answers_only_scores_are_compared(
     main(["compare", *models, *sample, *few, "--answers=0", f"--out={tmp_path / 'out'}"])
     names = {one["metric"] for one in compared(tmp_path / "out")["findings"]}
     assert names == {"loss", "title_gain"}
-    assert (tmp_path / "out" / "answers.jsonl").read_text() == ""
+    rows = [json.loads(x) for x in (tmp_path / "out" / "answers.jsonl").read_text().splitlines()]
+    assert {row["record"] for row in rows} == {""}  # What everyone is shown, and no more.
 
 
 def test_careers_without_titles_to_ask_by_can_be_compared(
@@ -284,7 +353,9 @@ def test_wandb_gets_the_figures_and_both_tables(
         (["--data.tokenizer=gpt2"], "leave them out"),
         (["--decoding.temperature=0"], "temperature"),
         (["--embedder=./nowhere"], "nowhere"),
-        (["--data.max_length=4"], "4"),
+        (["--data.max_length=4"], "no room within data.max_length (4)"),
+        (["--seed=-1"], "--seed must be 0 or more, found -1"),
+        (["--finetuned=LIST"], "holds no JSON object"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
@@ -298,7 +369,9 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
-    named = {"EMPTY": str(tmp_path / "empty"), "FILE": str(tmp_path / "file")}
+    shutil.copytree(run / "model", tmp_path / "list")
+    (tmp_path / "list" / "careergpt.json").write_text("[]")
+    named = {name.upper(): str(tmp_path / name) for name in ("empty", "file", "list")}
     for name, path in named.items():
         options = [option.replace(name, path) for option in options]
     models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]

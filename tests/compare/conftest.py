@@ -5,6 +5,7 @@ import math
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from careergpt.compare.comparison import (
     ShownRecord,
     Word,
 )
+from careergpt.compare.effort import Effort
 from careergpt.compare.statistics import Interval, ratio_interval
 from careergpt.compare.surprise import END
 from careergpt.compare.verdict import verdict
@@ -51,7 +53,7 @@ def made_up(records: int) -> Comparison:
     found = (*_of_scores(scores), *_of_answers(chance))
     titles = len({score.title for score in scores})
     data = DataFacts(
-        "data/postings.csv", "hash", 1000, len(rows), len(scores), titles, left_out=3, cut=12
+        "data/postings.csv", True, 1000, len(rows), len(scores), titles, left_out=3, cut=12
     )
     return Comparison(
         baseline=ModelFacts("openai-community/gpt2", 124_439_808, 50_257, 1024),
@@ -74,6 +76,7 @@ def made_up(records: int) -> Comparison:
             "12 completions were cut to the 1,024 tokens that both models read.",
             "Copying was not measured: the training texts of openai-community/gpt2 are not known.",
         ),
+        settings=asdict(Effort(embedder="all-MiniLM", skills="skills.txt")),
         command=COMMAND,
     )
 

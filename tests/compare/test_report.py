@@ -1,6 +1,7 @@
 """Laws of the report: what is foreign stays text, and nothing is asked from outside."""
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from careergpt.compare.comparison import Comparison, Word
-from careergpt.compare.report import page, plots
+from careergpt.compare.report import plots
 from careergpt.compare.report.page import report_html, write_report
 from careergpt.compare.statistics import Interval
 
@@ -103,9 +104,11 @@ def shown_texts(value: Any) -> Iterator[str]:
             yield from shown_texts(part)
 
 
-@pytest.mark.parametrize(("same_tokenizer", "splits"), [(True, "hash"), (False, "unheard of")])
-def test_hostile_text_stays_text(comparison: Comparison, same_tokenizer: bool, splits: str) -> None:
-    data = comparison.data._replace(splits=splits)
+@pytest.mark.parametrize(("same_tokenizer", "kept_out"), [(True, True), (False, False)])
+def test_hostile_text_stays_text(
+    comparison: Comparison, same_tokenizer: bool, kept_out: bool
+) -> None:
+    data = comparison.data._replace(kept_out=kept_out)
     comparison = replace(comparison, same_tokenizer=same_tokenizer, data=data)
     tame = read(report_html(with_texts(comparison, "tame")))
     hostile = read(report_html(with_texts(comparison, HOSTILE)))
@@ -248,7 +251,7 @@ def test_the_file_is_written_whole_or_not_at_all(
     def fails(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(page.os, "replace", fails)
+    monkeypatch.setattr(os, "replace", fails)
     before = path.read_bytes()
     with pytest.raises(OSError, match="disk full"):
         write_report(replace(comparison, notes=()), path)

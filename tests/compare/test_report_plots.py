@@ -7,9 +7,9 @@ import pytest
 
 from careergpt.compare.comparison import Comparison, PairedScore, Word
 from careergpt.compare.report import numbers, plots
-from careergpt.compare.report.findings import headline
 from careergpt.compare.report.panels import by_task, by_title
-from careergpt.compare.report.surprise import shaded
+from careergpt.compare.report.rows import headline
+from careergpt.compare.report.shades import shaded
 from careergpt.compare.statistics import Interval
 
 

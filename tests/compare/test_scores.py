@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from careergpt.compare.contenders import Contender, load_contender
+from careergpt.compare.contenders import Contender, find_model
 from careergpt.compare.scores import completion_nats, token_nats
 from careergpt.data.tokens import Example
 from careergpt.errors import InputError
@@ -15,7 +15,7 @@ from careergpt.errors import InputError
 
 @pytest.fixture(scope="module")
 def contender(tiny_gpt2: Path) -> Contender:
-    return load_contender(str(tiny_gpt2), torch.device("cpu"))
+    return find_model(str(tiny_gpt2)).load(torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_a_token_s_nats_come_in_its_order(contender: Contender, examples: list[E
 
 
 def test_a_model_that_diverged_is_refused(tiny_gpt2: Path, examples: list[Example]) -> None:
-    broken = load_contender(str(tiny_gpt2), torch.device("cpu"))
+    broken = find_model(str(tiny_gpt2)).load(torch.device("cpu"))
     with torch.no_grad():
         broken.model.base_model.ln_f.weight.fill_(float("nan"))
     with pytest.raises(InputError, match="not finite"):

@@ -1,5 +1,6 @@
 """Laws of the summary: foreign text is text in Markdown too, and a card keeps what is not ours."""
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_what_cannot_be_written_is_left_alone(
     def refuses(*_: object) -> None:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(module.os, "replace", refuses)
+    monkeypatch.setattr(os, "replace", refuses)
     assert not add_to_card(tmp_path, "text")
     assert card.read_bytes() == b"# A"
     assert list(tmp_path.iterdir()) == [card]

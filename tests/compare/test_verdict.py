@@ -22,7 +22,7 @@ from careergpt.compare.metrics import (
 from careergpt.compare.statistics import Interval
 from careergpt.compare.verdict import verdict
 
-DATA = DataFacts("jobs.csv", "hash", 9000, 794, 1588, 682, 0, 0)
+DATA = DataFacts("jobs.csv", True, 9000, 794, 1588, 682, 0, 0)
 SAME = "No difference found: both models give every record exactly the same score."
 
 

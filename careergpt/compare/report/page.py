@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from careergpt.compare.comparison import Comparison
-from careergpt.compare.report import findings, numbers, panels, plots, surprise
+from careergpt.compare.report import numbers, panels, plots, rows, shades
 from careergpt.compare.report.texts import short, visible
 from careergpt.compare.surprise import END
+from careergpt.data.store import whole
 from careergpt.modeling.loss import perplexity
 
 
 def write_report(comparison: Comparison, path: Path) -> None:
     """Writes the page; the file has its name only when it is whole."""
     content = report_html(comparison).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with whole(path) as partial:
         partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def report_html(comparison: Comparison) -> str:
@@ -36,17 +32,26 @@ def report_html(comparison: Comparison) -> str:
         .get_template("page.html.jinja")
         .render(
             it=comparison,
-            deciding=findings.deciding_metric(comparison),
-            headline=findings.headline(comparison),
-            groups=findings.grouped(comparison),
-            labels=findings.labels(comparison),
-            describing=findings.describing(comparison),
+            headline=rows.headline(comparison),
+            groups=rows.grouped(comparison),
+            labels=rows.labels(comparison),
+            describing=rows.describing(comparison),
             scatter=plots.scatter(comparison.scores, comparison.same_tokenizer),
             by_task=panels.by_task(comparison),
             by_title=panels.by_title(comparison.scores, comparison.same_tokenizer),
-            legend=surprise.legend(),
+            legend=shades.legend(),
+            options=list(flat(comparison.settings)),
         )
     )
+
+
+def flat(options: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Options and their values, those of a group by their dotted names."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
 
 
 @cache
@@ -61,7 +66,7 @@ def _templates() -> Environment:
     )
     names = "number signed brief share effect_size p_value count".split()
     templates.filters |= {name: getattr(numbers, name) for name in names}
-    templates.filters |= {"perplexity": perplexity, "shaded": surprise.shaded, "short": short}
+    templates.filters |= {"perplexity": perplexity, "shaded": shades.shaded, "short": short}
     templates.globals |= {
         "bounds": numbers.bounds,
         "costs": plots.costs,

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from careergpt.compare.comparison import Comparison, PairedScore, Verdict
-from careergpt.compare.report.findings import deciding_metric
 from careergpt.compare.report.plots import Mark, Scale, Tick, costs, linear_ticks, mark, scale_of
+from careergpt.compare.report.rows import deciding_metric
 from careergpt.compare.statistics import Interval
+from careergpt.compare.titles import title_key
 
 MOST_TITLES = 20
 
@@ -51,10 +52,11 @@ def by_title(scores: Sequence[PairedScore], same_tokenizer: bool) -> Panel | Non
     groups: dict[str, list[PairedScore]] = {}
     for score in scores:
         if all(math.isfinite(cost) for cost in costs(score, same_tokenizer)):
-            groups.setdefault(score.title, []).append(score)
+            groups.setdefault(title_key(score.title), []).append(score)
     rows = [
-        (title or "(no title)", len({s.record for s in some}), _difference(some, same_tokenizer))
+        (some[0].title, len({s.record for s in some}), _difference(some, same_tokenizer))
         for title, some in groups.items()
+        if title
     ]
     largest = sorted(rows, key=lambda row: (-row[1], row[0]))[:MOST_TITLES]
     return _panel(

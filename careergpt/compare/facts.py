@@ -1,0 +1,86 @@
+"""What was compared, and what a reader must know to read the figures right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from careergpt.compare.comparison import DataFacts, Finding
+from careergpt.compare.findings import LEVEL
+from careergpt.compare.metrics import MRR, SKILLS_F1
+from careergpt.compare.scoring import ScoredCases
+from careergpt.compare.titles import title_key
+from careergpt.compare.writing import WrittenAnswers
+from careergpt.data.datamodule import CareerDataModule
+
+_FEW = 20
+"""Titles under which a bootstrap interval is too narrow."""
+
+
+def data_facts(scored: ScoredCases, data: CareerDataModule, kept_out: bool) -> DataFacts:
+    """What the models were compared on."""
+    source = data.source or ()
+    cases = scored.cases
+    return DataFacts(
+        source=source if isinstance(source, str) else ", ".join(source),
+        kept_out=kept_out,
+        rows=data.n_read,
+        records=len({case.record for case in cases}),
+        examples=len(cases),
+        titles=len({title_key(case.title) for case in cases if case.title}),
+        left_out=scored.n_asked - len(cases),
+        cut=sum(case.cut for case in cases),
+    )
+
+
+def notes(
+    facts: DataFacts,
+    scored: ScoredCases,
+    written: WrittenAnswers,
+    findings: Sequence[Finding],
+    data: CareerDataModule,
+) -> Iterator[str]:
+    """What was cut, what could not be measured and why, what the statistics cannot show."""
+    if not facts.kept_out:
+        yield (
+            "Whether training saw these records is not known: the fine-tuned model's folder does "
+            "not say that it was trained on this table, split in this way. So what its answers "
+            "copy from training is not measured."
+        )
+    if facts.left_out:
+        yield f"{facts.left_out} prompts leave no room within {data.max_length} tokens: left out."
+    if facts.cut:
+        yield (
+            f"{facts.cut} of {facts.examples} completions are longer than {data.max_length} tokens "
+            "with their prompt: both models are scored on the same beginning of them."
+        )
+    if not scored.titled:
+        yield "No unseen record can be asked by its title: what it is worth is not measured."
+    elif scored.swaps is None:
+        yield "All records have one title: what it is worth is not measured."
+    yield from _on_answers(written)
+    yield from _on_statistics(findings)
+
+
+def _on_answers(written: WrittenAnswers) -> Iterator[str]:
+    if not written.answers:
+        return
+    measures = [answer.baseline.measures for answer in written.answers]
+    if not any(SKILLS_F1.name in some for some in measures):
+        yield "No answered record names a known skill (see --skills): skills are not measured."
+    found = sum(MRR.name in some for some in measures)
+    yield (
+        f"Relevance is over the {found} of {len(written.answers)} answers whose title another "
+        "record has, too, that is no near-duplicate; such records are asked first."
+    )
+
+
+def _on_statistics(findings: Sequence[Finding]) -> Iterator[str]:
+    fewest = min(finding.titles for finding in findings)
+    # All signs alike is the rarest of 2 ** titles outcomes, to either side.
+    if 2 / 2**fewest * len(findings) >= LEVEL:
+        yield (
+            f"Some metrics are over {fewest} titles only: with so few, and {len(findings)} metrics,"
+            " no difference can be found, however large."
+        )
+    elif fewest < _FEW:
+        yield f"Some metrics are over {fewest} titles only: their intervals are too narrow."
