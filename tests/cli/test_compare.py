@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+import wandb
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from careergpt.cli import main
@@ -332,6 +333,7 @@ def test_wandb_gets_the_figures_and_both_tables(
     out = tmp_path / "out"
     main(["compare", *models, *sample, *few, "--limit=10", "--wandb=true", f"--out={out}"])
     assert list(out.glob("wandb/offline-run-*/*.wandb"))
+    assert wandb.run is None
     assert set(logged) == {"compare/findings", "compare/answers"}
     for columns, rows in logged.values():
         assert rows

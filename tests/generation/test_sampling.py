@@ -176,7 +176,7 @@ def test_the_logits_stay_as_they_are() -> None:
     ],
 )
 def test_settings_out_of_range_are_named(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=rf"model\.decoding\.{name} must be .*, found"):
+    with pytest.raises(InputError, match=rf"decoding\.{name} must be .*, found"):
         replace(Decoding(), **{name: value})
 
 
