@@ -1,0 +1,1 @@
+"""What comes next: candidates, the count models to beat, rankings and their measures."""

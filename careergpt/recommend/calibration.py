@@ -1,0 +1,129 @@
+"""Probabilities that can be believed: what validation chooses, by nats, and how it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+from careergpt.recommend.rankings import Targets, places_inside
+
+Logs = Float64[np.ndarray, "N C"]
+
+LOG_TEMPERATURES = (-3.0, 3.0)
+"""Bounds of the search: temperatures from 0.05 to 20."""
+
+SEARCH_ERROR = 1e-6
+"""Nats a query that the search for a temperature may leave."""
+
+SURFACE_WEIGHTS = tuple(np.linspace(0.1, 1, 10).tolist())
+
+
+class Calibration(NamedTuple):
+    """How scores become probabilities.
+
+    Attributes:
+        surface: Weight `a` of log P(c | neutral prompt), which is taken from log P(c | prompt):
+            names that are common as text are not for that reason the answer (Holtzman et al.,
+            2021).
+        temperature: What the result is divided by (Guo et al., 2017); above 1 it is less sure.
+    """
+
+    surface: float = 0.0
+    temperature: float = 1.0
+
+
+def calibrated(scores: Logs, neutral: Float64[np.ndarray, " C"], calibration: Calibration) -> Logs:
+    """Log-probabilities, normalised over the candidates.
+
+    Args:
+        scores: log P(candidate | prompt), of each query; they need not sum to 1.
+        neutral: log P(candidate | neutral prompt).
+        calibration: What validation chose.
+    """
+    corrected = scores - calibration.surface * neutral
+    normalised = log_softmax(corrected / calibration.temperature, axis=1)
+    return np.asarray(normalised, dtype=np.float64)
+
+
+def fit_calibration(
+    scores: Logs, neutral: Float64[np.ndarray, " C"], targets: Sequence[Targets]
+) -> Calibration:
+    """The surface weight and the temperature that cost the fewest nats on validation queries.
+
+    The weight is of a grid up to 1, each with a temperature of its own; it stays 0 unless it saves
+    more than one standard error of the saving, which a few queries' noise would not.
+
+    Args:
+        scores: log P(candidate | prompt), of each query.
+        neutral: log P(candidate | neutral prompt).
+        targets: For each query the places of its targets, which share it equally; None, and
+            queries without any other, are passed over.
+    """
+    tried = {}
+    for weight in (0.0, *SURFACE_WEIGHTS):
+        temperature = fit_temperature(scores - weight * neutral, targets)
+        chosen = Calibration(weight, temperature)
+        tried[chosen] = query_nats(calibrated(scores, neutral, chosen), targets)
+    plain, best = next(iter(tried)), min(tried, key=lambda chosen: float(tried[chosen].sum()))
+    return best if _saves(tried[plain] - tried[best]) else plain
+
+
+def fit_temperature(scores: Logs, targets: Sequence[Targets]) -> float:
+    """The temperature that costs the fewest nats; 1 where no query has a target.
+
+    Nats are convex in 1 / temperature: the one minimum within the bounds is found.
+    """
+    scored = [row for row, some in enumerate(targets) if places_inside(some)]
+    if not scored:
+        return 1.0
+    kept, found = scores[scored], [targets[row] for row in scored]
+
+    def cost(log_temperature: float) -> float:
+        divided = log_softmax(kept / np.exp(log_temperature), axis=1)
+        return float(query_nats(divided, found).mean())
+
+    best = minimize_scalar(cost, bounds=LOG_TEMPERATURES, method="bounded")
+    return float(np.exp(best.x))
+
+
+def blended(model: Logs, peer: Logs, weight: float) -> Logs:
+    """Log of weight * P(model) + (1 - weight) * P(peer) (Jelinek & Mercer, 1980)."""
+    with np.errstate(divide="ignore"):  # Of a weight of 0 or 1, one part is nothing: log 0.
+        parts = np.log(weight) + model, np.log1p(-weight) + peer
+    return np.asarray(np.logaddexp(*parts), dtype=np.float64)
+
+
+def fit_blend(model: Logs, peer: Logs, targets: Sequence[Targets]) -> float:
+    """The model's weight in [0, 1] that costs the fewest nats; 1 where no query has a target.
+
+    Nats are convex in the weight. Both ends are tried: there, one of the two has nothing to add.
+    """
+
+    def cost(weight: float) -> float:
+        return float(query_nats(blended(model, peer, weight), targets).sum())
+
+    inner = minimize_scalar(cost, bounds=(0.0, 1.0), method="bounded").x
+    return min((1.0, 0.0, float(inner)), key=cost)
+
+
+def query_nats(log_probabilities: Logs, targets: Sequence[Targets]) -> Float64[np.ndarray, " M"]:
+    """Mean -log P of each query's targets, of those queries that have any among the candidates."""
+    inside = [places_inside(some) for some in targets]
+    counts = np.array([len(some) for some in inside], dtype=np.int64)
+    rows = np.repeat(np.arange(len(inside)), counts)
+    places = np.array([place for some in inside for place in some], dtype=np.int64)
+    sums = np.bincount(rows, weights=-log_probabilities[rows, places], minlength=len(inside))
+    return np.asarray(sums[counts > 0] / counts[counts > 0], dtype=np.float64)
+
+
+def _saves(saved: Float64[np.ndarray, " M"]) -> bool:
+    """Whether the mean saving is more than its standard error (Breiman et al., 1984)."""
+    if len(saved) < 2:
+        return False
+    # The search for a temperature is not exact: what it leaves is the same for every query.
+    return bool(saved.mean() > max(saved.std(ddof=1) / np.sqrt(len(saved)), SEARCH_ERROR))

@@ -1,0 +1,100 @@
+"""Laws of the candidates."""
+
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from careergpt.errors import InputError
+from careergpt.recommend.candidates import Candidates, title_key
+
+HOSTILE = ["", "   ", "🚀", "🚀 🚀", "---", "\u200b", "\x00", "C++", "日本 語", "_", "a" * 10_000]
+names = st.sampled_from(["Nurse", "nurse", "NURSE.", "Welder", "welder!", "C#", "C++", "", "🚀"])
+records = st.lists(st.lists(names, max_size=4), max_size=20)
+
+
+@pytest.mark.parametrize(
+    "name", ["data scientist", " Data   Scientist ", "DATA-SCIENTIST!", "Data_Scientist"]
+)
+def test_names_differ_by_words_only(name: str) -> None:
+    assert title_key(name) == title_key("Data scientist")
+
+
+def test_marks_that_make_a_name_tell_it_apart() -> None:
+    assert len({title_key(f"{name} developer") for name in ("C", "C#", "C++", "Objective-C")}) == 4
+    assert title_key(".NET developer") == title_key("net Developer")
+
+
+def test_names_without_words_are_told_apart_by_their_characters() -> None:
+    assert len({title_key(name) for name in ("🚀", "---", "+++", "護!", "")}) == 5
+    assert title_key("🚀 🚀") == title_key(" 🚀🚀")
+
+
+def by_hand(records: list[list[str]], min_count: int) -> dict[str, int]:
+    """How many records have each key that enough of them have."""
+    keys = {title_key(name) for record in records for name in record} - {""}
+    having = {key: sum(key in map(title_key, record) for record in records) for key in keys}
+    return {key: count for key, count in having.items() if count >= min_count}
+
+
+@given(records, st.integers(1, 4))
+def test_candidates_are_what_enough_records_name(records: list[list[str]], n: int) -> None:
+    found = Candidates.of(records, n)
+    counted = dict(zip(map(title_key, found.names), found.counts, strict=True))
+    assert counted == by_hand(records, n)
+    assert list(found.counts) == sorted(found.counts, reverse=True)
+
+
+@given(records, st.randoms())
+def test_candidates_do_not_hang_on_the_order_of_records(
+    records: list[list[str]], chance: random.Random
+) -> None:
+    shuffled = chance.sample(records, len(records))
+    assert Candidates.of(shuffled, 2) == Candidates.of(records, 2)
+
+
+def test_one_career_makes_no_candidate_however_often_it_names_a_title() -> None:
+    assert Candidates.of([["Chief Dragon"] * 9, ["Nurse"]], 2).names == ()
+
+
+def test_the_most_common_spelling_stands_for_all() -> None:
+    spelled = [["SQL"], ["sql"], ["SQL"], ["Sql."]]
+    assert Candidates.of(spelled, 4) == Candidates(("SQL",), (4,))
+
+
+def test_every_candidate_is_found_by_any_spelling() -> None:
+    found = Candidates.of([["Registered nurse", "C#"], ["C#"]], 1)
+    assert [found.place(name) for name in ("c#", "registered NURSE", "nurse")] == [0, 1, None]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_breaks_the_search(name: str) -> None:
+    assert Candidates(("Nurse",), (1,)).place(name) is None
+    alone = Candidates.of([[name]], 1)
+    assert alone.place(name) == (0 if name.strip() else None)
+
+
+@given(records)
+def test_candidates_survive_json(records: list[list[str]]) -> None:
+    found = Candidates.of(records, 1)
+    assert Candidates.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_in_a_users_list_the_first_spelling_wins() -> None:
+    listed = Candidates.listed([" Nurse \n", "", "welder", "NURSE", "Welder"])
+    assert listed == Candidates(("Nurse", "welder"), (0, 0))
+
+
+@pytest.mark.parametrize("lines", [[], ["", " \t\n"]])
+def test_an_empty_list_is_refused(lines: list[str]) -> None:
+    with pytest.raises(InputError, match="write one a line"):
+        Candidates.listed(lines)
+
+
+def test_an_edited_file_with_two_equal_names_is_refused() -> None:
+    with pytest.raises(InputError, match="keep one of them"):
+        Candidates.from_json({"names": ["C#", "c#"], "counts": [5, 5]})
+    with pytest.raises(InputError, match="2 candidates have 1 counts"):
+        Candidates.from_json({"names": ["C#", "C"], "counts": [5]})

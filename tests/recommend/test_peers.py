@@ -1,0 +1,314 @@
+"""Laws of the count models."""
+
+import io
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.neighbors import NearestNeighbors
+
+from careergpt.errors import InputError
+from careergpt.recommend import neighbours
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.markov import FALLBACK_DISCOUNT, MARKOV, MarkovChain
+from careergpt.recommend.neighbours import POSITIONS, SkillNeighbours
+from careergpt.recommend.popularity import POPULARITY, Popularity
+
+TITLES = Candidates(("A", "B", "C", "D"), (5, 5, 5, 5))
+SKILLS = Candidates(("arc welding", "C++", "C", "wound care", "SQL", "care plans"), (5,) * 6)
+HOSTILE = ["", " ", "🚀", "---", "\x00", "日本", "a" * 5000]
+
+titles = st.sampled_from(["A", "a", "B", "C", "D.", "rare", "", "🚀", "---"])
+careers = st.lists(st.lists(titles, max_size=5), max_size=15)
+skills = st.lists(
+    st.sampled_from(["arc welding", "Welding", "C++", "c", "Wound Care", "sql", "fire", "", "🚀"]),
+    max_size=4,
+)
+postings = st.lists(st.tuples(skills, titles), max_size=15)
+
+
+def next_titles(chain: MarkovChain, *history: str) -> NDArray[np.float64]:
+    return np.exp(chain.log_probabilities(history))
+
+
+def slow_markov(careers: list[list[str]], history: list[str]) -> list[float]:
+    """Interpolated Kneser-Ney from dictionaries, title by title."""
+    moves: Counter[tuple[int | None, int]] = Counter()
+
+    def latest(titles: list[str]) -> int | None:
+        known = [TITLES.place(title) for title in titles]
+        return next((place for place in reversed(known) if place is not None), None)
+
+    for career in careers:
+        for number in range(1, len(career)):
+            place = TITLES.place(career[number])
+            if place is not None:
+                moves[latest(career[:number]), place] += 1
+    once, twice = (sum(n == many for n in moves.values()) for many in (1, 2))
+    discount = once / (once + 2 * twice) if once and twice else FALLBACK_DISCOUNT
+    led_from = [1 + sum(after == place for _, after in moves) for place in range(len(TITLES))]
+    lower = [count / sum(led_from) for count in led_from]
+    own = {after: n for (before, after), n in moves.items() if before == latest(history)}
+    total = sum(own.values())
+    if not total:
+        return lower
+    handed_down = discount * len(own) / total
+    return [
+        max(own.get(place, 0) - discount, 0) / total + handed_down * lower[place]
+        for place in range(len(TITLES))
+    ]
+
+
+@given(careers, st.lists(titles, max_size=4))
+def test_the_chain_is_kneser_and_neys(careers: list[list[str]], history: list[str]) -> None:
+    found = next_titles(MarkovChain.fit(careers, TITLES), *history)
+    assert found == pytest.approx(slow_markov(careers, history))
+
+
+@given(careers, postings, st.lists(titles, max_size=4), skills)
+def test_every_peers_probabilities_are_positive_and_sum_to_one(
+    careers: list[list[str]],
+    postings: list[tuple[list[str], str]],
+    history: list[str],
+    query: list[str],
+) -> None:
+    for logs in (
+        Popularity.fit([t for career in careers for t in career], TITLES).log_probabilities(),
+        MarkovChain.fit(careers, TITLES).log_probabilities(history),
+        SkillNeighbours.fit(postings, SKILLS, TITLES).log_probabilities(query),
+    ):
+        assert np.isfinite(logs).all()
+        assert np.exp(logs).sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_no_name_breaks_a_peer(hostile: str) -> None:
+    strange = Candidates.of([[hostile], ["A"]], 1)
+    for names in (TITLES, strange):
+        chain = MarkovChain.fit([["A", hostile], [hostile, "A"], [hostile]], names)
+        near = SkillNeighbours.fit([([hostile], "A"), (["C"], hostile)], names, names)
+        popular = Popularity.fit([hostile, "A"], names)
+        for peer in (chain, near, popular):
+            assert np.exp(peer.log_probabilities([hostile])).sum() == pytest.approx(1)
+
+
+def test_popularity_is_the_share_of_answers_with_one_more_each() -> None:
+    popular = Popularity.fit(["a", "A", "B", "rare", "a!"], TITLES)
+    assert np.exp(popular.log_probabilities()) == pytest.approx([4 / 8, 2 / 8, 1 / 8, 1 / 8])
+
+
+def test_moves_are_followed_and_never_backwards() -> None:
+    after_a = next_titles(MarkovChain.fit([["A", "B"]] * 9, TITLES), "A")
+    assert after_a.argmax() == 1
+    assert after_a[0] == after_a[2]
+
+
+def test_a_career_of_one_title_and_the_first_of_each_are_no_moves() -> None:
+    assert MarkovChain.fit([["A"], ["B"]], TITLES).moves.nnz == 0
+    assert MarkovChain.fit([["A", "B"], ["C", "D"]], TITLES).moves.sum() == 2
+
+
+def test_no_move_runs_from_one_career_into_the_next() -> None:
+    moves = MarkovChain.fit([["A", "B"], ["C", "D"]], TITLES).moves.toarray()
+    assert sorted(zip(*map(np.ndarray.tolist, moves.nonzero()), strict=True)) == [(0, 1), (2, 3)]
+
+
+def test_an_unseen_last_title_backs_off_to_the_latest_that_is_known() -> None:
+    chain = MarkovChain.fit([["A", "B"]] * 5 + [["C", "D"]] * 5, TITLES)
+    assert (next_titles(chain, "A", "rare", "🚀") == next_titles(chain, "A")).all()
+    assert (next_titles(chain, "rare", "C") == next_titles(chain, "C")).all()
+
+
+def test_careers_without_a_known_title_share_what_followed_such() -> None:
+    chain = MarkovChain.fit([["rare", "B"]] * 5 + [["odd", "B"], ["A", "C"]], TITLES)
+    assert next_titles(chain, "never heard of").argmax() == 1
+    assert (next_titles(chain) == next_titles(chain, "")).all()
+
+
+def test_below_the_moves_a_title_counts_what_led_to_it_not_how_often() -> None:
+    # B always follows A; C follows each of three once: after D, C is likelier.
+    chain = MarkovChain.fit([["A", "B"]] * 9 + [["A", "C"], ["B", "C"], ["C", "C"]], TITLES)
+    after_d = next_titles(chain, "D")
+    assert after_d[2] > after_d[1] > after_d[0]
+
+
+def slow_neighbours(postings: list[tuple[list[str], str]], query: list[str], k: int) -> list[float]:
+    """By scikit-learn's TF-IDF and its NearestNeighbors."""
+    kept = [(listed, place) for listed, t in postings if (place := TITLES.place(t)) is not None]
+    vectorizer = TfidfVectorizer(
+        analyzer=lambda listed: [w.strip("🚀") for skill in listed for w in skill.lower().split()],
+        vocabulary=["arc", "welding", "c++", "c", "wound", "care", "sql", "plans"],
+        binary=True,
+    )
+    vectors = vectorizer.fit_transform([listed for listed, _ in kept])
+    search = NearestNeighbors(n_neighbors=min(k, len(kept)), metric="cosine").fit(vectors)
+    distances, found = search.kneighbors(vectorizer.transform([query]))
+    votes = np.array([1.0 + sum(place == at for _, place in kept) for at in range(len(TITLES))])
+    votes *= 3 / votes.sum()
+    for distance, row in zip(distances[0], found[0], strict=True):
+        votes[kept[row][1]] += max(0.0, 1 - distance)
+    return (votes / votes.sum()).tolist()
+
+
+@settings(deadline=None)
+@given(postings.filter(lambda some: any(TITLES.place(t) is not None for _, t in some)), skills)
+def test_the_votes_are_scikit_learns_neighbours(
+    postings: list[tuple[list[str], str]], query: list[str]
+) -> None:
+    found = SkillNeighbours.fit(postings, SKILLS, TITLES).log_probabilities(query)
+    assert np.exp(found) == pytest.approx(slow_neighbours(postings, query, 50))
+
+
+def test_only_the_fifty_nearest_vote() -> None:
+    # The more words a list has, the farther it is from a query of one: no two are as near.
+    words = [f"word{number}" for number in range(80)]
+    many = Candidates(("sql", *words), (5,) * 81)
+    postings = [(["sql", *words[:n]], "A" if n < 50 else "B") for n in range(80)]
+    found = SkillNeighbours.fit(postings, many, TITLES)
+    expected = _of_votes(found, [found._cosines(["sql"])[:50].sum(), 0, 0, 0])
+    assert np.exp(found.log_probabilities(["sql"])) == pytest.approx(expected)
+
+
+def test_lists_as_near_as_the_last_neighbour_vote_too() -> None:
+    postings = [(["sql"], "A")] * 60 + [(["sql"], "B")] * 30 + [(["sql", "wound"], "C")] * 9
+    forward, backward = (
+        SkillNeighbours.fit(some, SKILLS, TITLES) for some in (postings, postings[::-1])
+    )
+    found = np.exp(forward.log_probabilities(["SQL"]))
+    assert found == pytest.approx(_of_votes(forward, [60, 30, 0, 0]))
+    assert found == pytest.approx(np.exp(backward.log_probabilities(["SQL"])))
+
+
+def _of_votes(peer: SkillNeighbours, votes: Sequence[float]) -> NDArray[np.float64]:
+    shares: NDArray[np.float64] = np.array(votes) + neighbours.PRIOR_VOTES * peer._prior
+    return shares / shares.sum()
+
+
+@pytest.mark.parametrize("query", [[], ["fire"], ["🚀", ""]])
+def test_skills_that_nobody_lists_fall_back_to_popularity(query: list[str]) -> None:
+    postings = [(["sql"], "A"), (["sql"], "A"), (["C++"], "B")]
+    found = SkillNeighbours.fit(postings, SKILLS, TITLES).log_probabilities(query)
+    assert found == pytest.approx(Popularity.fit("AAB", TITLES).log_probabilities())
+
+
+def test_one_thing_in_other_words_is_near_and_c_is_not_c_plus_plus() -> None:
+    peer = SkillNeighbours.fit([(["arc welding"], "A"), (["C++"], "B")], SKILLS, TITLES)
+    assert peer.log_probabilities(["Welding of pipes"]).argmax() == 0
+    assert peer.log_probabilities(["c++"]).argmax() == 1
+    assert len({*peer.log_probabilities(["C"])[:2]}) == 1
+
+
+Peer = Popularity | MarkovChain | SkillNeighbours
+
+
+@settings(max_examples=25, deadline=None)
+@given(careers, postings, st.lists(titles, max_size=3), skills)
+def test_a_loaded_peer_is_equal(
+    tmp_path_factory: pytest.TempPathFactory,
+    careers: list[list[str]],
+    postings: list[tuple[list[str], str]],
+    history: list[str],
+    query: list[str],
+) -> None:
+    folder = tmp_path_factory.mktemp("model") / "peers"
+    answers = [t for career in careers for t in career]
+    cases: list[tuple[Peer, Callable[[], Peer], list[str]]] = [
+        (Popularity.fit(answers, TITLES), lambda: Popularity.load(folder, TITLES), []),
+        (MarkovChain.fit(careers, TITLES), lambda: MarkovChain.load(folder, TITLES), history),
+        (
+            SkillNeighbours.fit(postings, SKILLS, TITLES),
+            lambda: SkillNeighbours.load(folder, SKILLS, TITLES),
+            query,
+        ),
+    ]
+    for peer, load, asked in cases:
+        peer.save(folder)
+        assert (load().log_probabilities(asked) == peer.log_probabilities(asked)).all()
+    assert not list(folder.glob("*.partial"))
+
+
+def test_what_is_saved_holds_no_text(tmp_path: Path) -> None:
+    MarkovChain.fit([["A", "Chief Dragon", "B"]], TITLES).save(tmp_path)
+    SkillNeighbours.fit([(["sql", "dragons"], "A")], SKILLS, TITLES).save(tmp_path)
+    for path in tmp_path.iterdir():
+        with np.load(path, allow_pickle=False) as parts:
+            kinds = {name: parts[name].dtype.kind for name in parts}
+        assert kinds.pop("format") == "S"  # "csr", scipy's own.
+        assert set(kinds.values()) <= {"i", "b"}
+
+
+def _npz(**arrays: Any) -> bytes:
+    with io.BytesIO() as file:
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+
+CSR = {
+    "format": np.array(b"csr"),
+    "shape": np.array([5, 4]),
+    "data": np.array([1]),
+    "indices": np.array([0]),
+    "indptr": np.array([0, 1, 1, 1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04 cut",
+        _npz(),
+        _npz(**CSR)[:-40],
+        _npz(**CSR | {"indices": np.array([99])}),
+        _npz(**CSR | {"indices": np.array([-1])}),
+        _npz(**CSR | {"data": np.array([{"a": "pickle"}], dtype=object)}),
+        None,
+    ],
+)
+def test_a_damaged_or_missing_table_is_refused_in_one_line(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / MARKOV).write_bytes(content)
+    with pytest.raises(InputError, match=f"{MARKOV} cannot be read") as refused:
+        MarkovChain.load(tmp_path, TITLES)
+    assert "\n" not in str(refused.value)
+
+
+def test_tables_of_another_model_are_refused(tmp_path: Path) -> None:
+    fewer = Candidates(("A", "B"), (5, 5))
+    Popularity.fit(["A"], TITLES).save(tmp_path)
+    MarkovChain.fit([["A", "B"]], TITLES).save(tmp_path)
+    SkillNeighbours.fit([(["sql"], "A")], SKILLS, TITLES).save(tmp_path)
+    for load in (
+        lambda: Popularity.load(tmp_path, fewer),
+        lambda: MarkovChain.load(tmp_path, fewer),
+        lambda: SkillNeighbours.load(tmp_path, SKILLS, fewer),
+        lambda: SkillNeighbours.load(tmp_path, TITLES, TITLES),
+    ):
+        with pytest.raises(InputError, match="take all files from one model"):
+            load()
+    (tmp_path / MARKOV).write_bytes((tmp_path / POPULARITY).read_bytes())
+    with pytest.raises(InputError, match="no table of moves"):
+        MarkovChain.load(tmp_path, TITLES)
+    SkillNeighbours.fit([], SKILLS, TITLES).save(tmp_path / "other")
+    (tmp_path / POSITIONS).write_bytes((tmp_path / "other" / POSITIONS).read_bytes())
+    with pytest.raises(InputError, match="not of one model"):
+        SkillNeighbours.load(tmp_path, SKILLS, TITLES)
+
+
+def test_a_table_is_as_large_as_what_was_observed() -> None:
+    many = Candidates(tuple(f"t{n}" for n in range(20_000)), (5,) * 20_000)
+    chain = MarkovChain.fit(([f"t{n}", f"t{n + 1}"] for n in range(19_999)), many)
+    assert isinstance(chain.moves, sparse.csr_array)
+    assert chain.moves.nnz == 19_999
+    assert math.isclose(next_titles(chain, "t7").sum(), 1)
