@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
@@ -39,6 +40,9 @@ def run_trainer(words: Sequence[str]) -> None:
         )
     try:
         CareerCLI(words)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Left to the interpreter's end, gloo's threads now and then abort a finished rank.
+            torch.distributed.destroy_process_group()
     except MisconfigurationException as error:
         raise InputError(str(error)) from None
     except RuntimeError as error:
