@@ -6,8 +6,8 @@ model that `check_model` lets through is one that this serves: all its memory is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from careergpt.modeling.attention import SEGMENTS
+from careergpt.modeling.attention import attending_by
 
 CACHED = "careergpt_cached"
 """The name under which transformers finds `cached_attention`."""
@@ -113,13 +113,6 @@ def cached_attention(
 AttentionInterface.register(CACHED, cached_attention)
 
 
-@contextmanager
-def attention_to_cache(model: PreTrainedModel) -> Iterator[None]:
+def attention_to_cache(model: PreTrainedModel) -> AbstractContextManager[None]:
     """Within it the model attends to the cache that it is given."""
-    model.set_attn_implementation(CACHED)
-    try:
-        # Blocks compiled for training would be compiled anew for each length of the cache.
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        model.set_attn_implementation(SEGMENTS)
+    return attending_by(model, CACHED)

@@ -7,8 +7,8 @@ read alone. The prompts are read before, once, into the cache.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from careergpt.generation.cache import KeyValueCache
 from careergpt.generation.trie import Trie
+from careergpt.modeling.attention import attending_by
 
 TREE = "careergpt_tree"
 """The name under which transformers finds `tree_attention`."""
@@ -108,14 +109,6 @@ def tree_attention(
 AttentionInterface.register(TREE, tree_attention)
 
 
-@contextmanager
-def attention_to_tree(model: PreTrainedModel) -> Iterator[None]:
-    """Within it the model attends to the prompt and to a node's own path; after it, as before."""
-    before = model.config._attn_implementation
-    model.set_attn_implementation(TREE)
-    try:
-        # Blocks compiled for training would be compiled anew for each size of the tree.
-        with torch.compiler.set_stance("force_eager"):
-            yield
-    finally:
-        model.set_attn_implementation(before)
+def attention_to_tree(model: PreTrainedModel) -> AbstractContextManager[None]:
+    """Within it the model attends to the prompt and to a node's own path."""
+    return attending_by(model, TREE)

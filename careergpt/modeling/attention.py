@@ -7,7 +7,7 @@ folder loads anywhere.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -161,10 +161,18 @@ def dropout_off(model: PreTrainedModel) -> Iterator[None]:
 
 
 @contextmanager
-def library_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Within it the model attends by the library's own function, with masks and a cache."""
-    model.set_attn_implementation("sdpa")
+def attending_by(model: PreTrainedModel, attention: str) -> Iterator[None]:
+    """Within it the model attends by the function of this name; after it, as before."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation(attention)
     try:
-        yield
+        # Blocks compiled for training would be compiled anew for each size that is read.
+        with torch.compiler.set_stance("force_eager"):
+            yield
     finally:
-        model.set_attn_implementation(SEGMENTS)
+        model.set_attn_implementation(before)
+
+
+def library_attention(model: PreTrainedModel) -> AbstractContextManager[None]:
+    """Within it the model attends by the library's own function, with masks and a cache."""
+    return attending_by(model, "sdpa")
