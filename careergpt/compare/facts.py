@@ -58,7 +58,7 @@ def notes(
     elif scored.swaps is None:
         yield "All records have one title: what it is worth is not measured."
     yield from _on_answers(written)
-    yield from _on_statistics(findings)
+    yield from limits_of_statistics(findings)
 
 
 def _on_answers(written: WrittenAnswers) -> Iterator[str]:
@@ -74,13 +74,20 @@ def _on_answers(written: WrittenAnswers) -> Iterator[str]:
     )
 
 
-def _on_statistics(findings: Sequence[Finding]) -> Iterator[str]:
-    fewest = min(finding.titles for finding in findings)
-    # All signs alike is the rarest of 2 ** titles outcomes, to either side.
-    if 2 / 2**fewest * len(findings) >= LEVEL:
+def limits_of_statistics(findings: Sequence[Finding]) -> Iterator[str]:
+    """Where there are too few titles: what the tests and the intervals can then not show."""
+    fewest, most = (some(finding.titles for finding in findings) for some in (min, max))
+    # All signs alike is the rarest of 2 ** titles outcomes, to either side. Holm multiplies the
+    # least p by the number of metrics, the greatest by none.
+    if 2 / 2**most * len(findings) >= LEVEL:
         yield (
-            f"Some metrics are over {fewest} titles only: with so few, and {len(findings)} metrics,"
-            " no difference can be found, however large."
+            f"With {most} titles and {len(findings)} metrics no difference can be found, "
+            "however large."
+        )
+    elif 2 / 2**fewest >= LEVEL:
+        yield (
+            f"Some metrics are over {fewest} titles only: in these no difference can be found, "
+            "however large."
         )
     elif fewest < _FEW:
         yield f"Some metrics are over {fewest} titles only: their intervals are too narrow."

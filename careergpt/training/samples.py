@@ -37,7 +37,7 @@ class SampleAnswers(Callback):
         """Remembers the prompts.
 
         Args:
-            prompts: The prompts; an empty list answers none. Null: three positions.
+            prompts: The prompts; an empty list asks records alone. Null: three positions.
             max_new_tokens: Tokens of an answer, at most.
             records: Validation records that are asked by their titles too; the skills that they
                 and the answers name give samples/skills_f1. 0: none.
