@@ -12,9 +12,10 @@ from careergpt.errors import InputError
 VERBS = {
     "fit": "Fine-tune a model on tables of postings and careers; writes a run folder.",
     "validate": "Score a model on the validation split.",
-    "test": "Score a model on unseen records: loss, perplexity, accuracy, bits a byte, by task.",
+    "test": "Score a model on unseen records: loss by task, and its rankings beside count models.",
     "predict": "Answer prompts, or the prompts of a table's unseen records, into a file.",
     "compare": "Score two models on the same unseen records, and judge the difference: a report.",
+    "recommend": "Recommend positions, skills and qualifications for a position or skills.",
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
 }
 
@@ -51,6 +52,10 @@ def main(args: Sequence[str] | None = None) -> None:
             from careergpt.cli.compare import run_compare
 
             run_compare(words[1:])
+        elif verb == "recommend":
+            from careergpt.cli.recommend import run_recommend
+
+            run_recommend(words[1:])
         else:
             from careergpt.cli.trainer import run_trainer
 

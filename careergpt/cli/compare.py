@@ -12,7 +12,6 @@ from careergpt.cli.parsing import OneLineParser, data_parser
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.compare.compare import compare
 from careergpt.compare.comparison import Comparison
-from careergpt.compare.contenders import device_named, find_model
 from careergpt.compare.effort import Effort
 from careergpt.compare.report.page import write_report
 from careergpt.compare.results import write_answers, write_comparison, write_scores
@@ -22,6 +21,7 @@ from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.settings import writable
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
+from careergpt.modeling.loaded import device_named, find_model
 from careergpt.training.logs import Wandb
 from careergpt.training.words import findings_text
 

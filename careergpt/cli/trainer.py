@@ -125,6 +125,13 @@ class CareerCLI(LightningCLI):
             help="Unseen records on which fit measures what the title is worth; 0: none.",
         )
 
+        parser.add_argument(
+            "--rankings.limit",
+            type=int,
+            default=500,
+            help="Validation records that choose each ranking's calibration and blend; 0: none.",
+        )
+
     def _parse_ckpt_path(self) -> None:
         """Finds the checkpoint: it gives weights and state, and what is typed stands."""
         config = self.config[self.config.subcommand]
@@ -188,6 +195,7 @@ class CareerCLI(LightningCLI):
             folder,
             shlex.join(["python", "main.py", *self._words]),
             self._get(self.config_init, "titles").limit,
+            self._get(self.config_init, "rankings").limit,
             self._get(self.config_init, "samples"),
             best=checkpoints[0] if checkpoints else None,
         )

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from careergpt.compare.cases import Case
 from careergpt.compare.contenders import ROLES, Contender
-from careergpt.compare.titles import title_key
+from careergpt.data.names import title_key
 from careergpt.data.prompts import DEFAULT_PROMPTS, Prompt, Question, ready_prompts
 from careergpt.data.tasks import Piece
 from careergpt.generation.decoding import Generated, generate

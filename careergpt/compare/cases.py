@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from careergpt.compare.encoding import Alike, Reader, encode_alike
-from careergpt.compare.titles import TITLE, title_key
+from careergpt.compare.titles import TITLE
 from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.names import title_key
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST
 from careergpt.data.tasks import Fields, PromptCompletion, Task, prompt_completion, text_of

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from careergpt.compare.cases import draw_records, unseen
 from careergpt.compare.comparison import Comparison
-from careergpt.compare.contenders import Contender, same_tokens
+from careergpt.compare.contenders import Contender, facts_of, same_tokens
 from careergpt.compare.effort import Effort
 from careergpt.compare.facts import data_facts, notes
 from careergpt.compare.findings import findings
@@ -60,8 +60,8 @@ def compare(
     pairs = paired_scores(scored.cases, scored.scores)
     to_show = scored.titled or range(len(pairs))
     comparison = Comparison(
-        baseline=contenders[0].facts(),
-        finetuned=contenders[1].facts(),
+        baseline=facts_of(contenders[0]),
+        finetuned=facts_of(contenders[1]),
         data=facts,
         same_tokenizer=same,
         findings=found,

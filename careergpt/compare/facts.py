@@ -8,9 +8,9 @@ from careergpt.compare.comparison import DataFacts, Finding
 from careergpt.compare.findings import LEVEL
 from careergpt.compare.metrics import MRR, SKILLS_F1
 from careergpt.compare.scoring import ScoredCases
-from careergpt.compare.titles import title_key
 from careergpt.compare.writing import WrittenAnswers
 from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.names import title_key
 
 _FEW = 20
 """Titles under which a bootstrap interval is too narrow."""

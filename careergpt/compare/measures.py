@@ -32,8 +32,8 @@ from careergpt.compare.metrics import (
 from careergpt.compare.overlap import rouge_l, set_overlap
 from careergpt.compare.relevance import DescriptionIndex, relevance, relevance_bounds
 from careergpt.compare.skills import SkillFinder
-from careergpt.compare.titles import title_key
 from careergpt.compare.trigram import IntArray
+from careergpt.data.names import title_key
 from careergpt.data.tokens import encode_texts
 from careergpt.generation.decoding import Generated
 from careergpt.generation.repetition import distinct, repetition

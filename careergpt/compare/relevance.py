@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from careergpt.compare.comparison import Bounds
 from careergpt.compare.metrics import MRR, RECALL_5
-from careergpt.compare.titles import title_key
 from careergpt.compare.vectors import embeddings, tf_idf
+from careergpt.data.names import title_key
 
 Cosines = NDArray[np.floating[Any]]
 

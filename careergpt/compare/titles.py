@@ -12,7 +12,7 @@ from careergpt.compare.encoding import Reader, encode_alike
 from careergpt.compare.scores import completion_nats
 from careergpt.compare.statistics import Interval, ratio_interval
 from careergpt.compare.trigram import IntArray, Trigram
-from careergpt.data.duplicates import words_of
+from careergpt.data.names import title_key
 from careergpt.data.tasks import (
     Field,
     Fields,
@@ -62,11 +62,6 @@ class TitleEvidence(NamedTuple):
     perplexity_swapped: float
     gain: Interval
     perplexity_trigram: float
-
-
-def title_key(title: str) -> str:
-    """What titles are compared by: the words, or, of a title without any, its characters."""
-    return " ".join(words_of(title)) or title.casefold()
 
 
 def title_task(tasks: Mapping[str, Task]) -> tuple[str, Task] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,7 +121,7 @@ class CareerDataModule(LightningDataModule):
         self.source, self.splits = source, splits
         self._fractions = (val_fraction, test_fraction)
         self._shuffled = shuffled
-        self._min_count = min_count
+        self.min_count = min_count
         self._prompts, self._prompts_per_batch = prompts, prompts_per_batch
         self._seed, self._workers, self._processes = seed, workers, processes
         self._cache = writable(Path(cache), "data.cache")
@@ -193,7 +193,7 @@ class CareerDataModule(LightningDataModule):
         """Skills that training names often enough to know them; none without a training split."""
         if "skills" not in self.table.column_names:
             return []
-        return known_skills(self.table["skills"], self.split, self._min_count)
+        return known_skills(self.table["skills"], self.split, self.min_count)
 
     def drawn(self, split: int, field: str) -> Iterator[Fields]:
         """Records of a split that have the field, one of each group of near-duplicates.
@@ -206,13 +206,24 @@ class CareerDataModule(LightningDataModule):
         for place in places[first].tolist():
             yield fields_of_row(self.table.slice(place, 1).to_pylist()[0])
 
+    def fields(self, split: int, names: Iterable[str]) -> list[Fields]:
+        """These fields of a split's records, one record of each group of near-duplicates.
+
+        In the order of the hash that decides the split: as if drawn.
+        """
+        first = self.table["group"].to_numpy() == np.arange(len(self.table))
+        places = np.flatnonzero(self._is_member(split) & first)
+        order = places[np.argsort(self.table["unit"].to_numpy()[places], kind="stable")]
+        held = self.table.select([name for name in names if name in self.table.column_names])
+        return [fields_of_row(row) for row in held.take(order).to_pylist()]
+
     def report(self) -> DataReport:
         """What became of the rows; with token counts where a tokenizer is known."""
         records = self._records()
         self.table = read_arrow(records.path)
         store = TokenStore(self._tokens(records)) if self.tokenizer_source else None
         return data_report(
-            records.counts, self.table, self._split(), store, list(self.tasks), self._min_count
+            records.counts, self.table, self._split(), store, list(self.tasks), self.min_count
         )
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from careergpt.data.duplicates import words_of
+from careergpt.data.names import title_key
 from careergpt.data.splits import SPLITS, TRAIN
 from careergpt.data.store import TokenStore, items_of, write_json
 
@@ -171,7 +171,7 @@ def _value_counts(column: pa.ChunkedArray, split: np.ndarray, min_count: int) ->
     everywhere: set[str] = set()
     training: Counter[str] = Counter()
     for items, home in zip(items_of(column), split, strict=True):
-        names = {" ".join(words_of(item)) or item for item in items}
+        names = {title_key(item) for item in items}
         everywhere |= names
         if home == 0:
             training.update(names)

@@ -14,7 +14,16 @@ from careergpt.data.cells import Cell, as_cell, clean_name, first_places
 from careergpt.data.encodings import detect_encoding, reading
 from careergpt.errors import InputError
 
-__all__ = ["Cell", "RaggedRow", "RawRow", "Table", "content_digest", "open_tables"]
+__all__ = [
+    "Cell",
+    "RaggedRow",
+    "RawRow",
+    "Table",
+    "content_digest",
+    "delimited_table",
+    "is_table",
+    "open_tables",
+]
 
 HEADERLESS_SAMPLE = 1000
 """JSON Lines has no header: the keys of this many rows stand for one."""
@@ -107,7 +116,17 @@ def _open(place: str) -> Table:
     return READERS.get(_suffix(place), _hub_table)(place)
 
 
-def _delimited_table(path: str) -> Table:
+def is_table(path: str) -> bool:
+    """Whether the file's name is that of a table."""
+    return _suffix(path) in READERS
+
+
+def delimited_table(path: str) -> Table:
+    """The table of a text file whose first row is its header, whatever its name.
+
+    Raises:
+        InputError: It cannot be read, or has no row below its header.
+    """
     encoding = detect_encoding(path)
     delimiter = "\t" if _suffix(path) == ".tsv" else text_rows.find_delimiter(path, encoding)
     with closing(text_rows.read_delimited(path, encoding, delimiter)) as lines:
@@ -183,8 +202,8 @@ def _cells(values: dict[str, object]) -> dict[str, Cell]:
 
 
 READERS: dict[str, Callable[[str], Table]] = {
-    ".csv": _delimited_table,
-    ".tsv": _delimited_table,
+    ".csv": delimited_table,
+    ".tsv": delimited_table,
     ".jsonl": _json_table,
     ".ndjson": _json_table,
     ".parquet": _parquet_table,

@@ -216,6 +216,11 @@ def save_model(
         weights.chmod((folder / SETTINGS).stat().st_mode)
 
 
+def add_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Adds to the folder's careergpt.json; what it said under the same names is replaced."""
+    write_json(folder / SETTINGS, {**read_settings(str(folder)), **settings})
+
+
 def write_card(folder: Path, card: str) -> None:
     """Writes the model card, in Markdown, into the folder."""
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -37,6 +37,10 @@ class Calibration(NamedTuple):
     temperature: float = 1.0
 
 
+AS_SCORED = Calibration()
+"""Nothing is changed."""
+
+
 def calibrated(scores: Logs, neutral: Float64[np.ndarray, " C"], calibration: Calibration) -> Logs:
     """Log-probabilities, normalised over the candidates.
 

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import sparse
 
+from careergpt.data.names import key_words
 from careergpt.errors import InputError
-from careergpt.recommend.candidates import Candidates, key_words
+from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.tables import count_table, read_table, write_table
 
 WORDS, POSITIONS = "neighbours_words.npz", "neighbours_positions.npz"

@@ -20,11 +20,14 @@ from careergpt.compare.titles import (
     title_task,
 )
 from careergpt.data.record_file import fields_of_row
-from careergpt.data.splits import TEST, TRAIN
+from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.data.store import rows_of, write_json
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
-from careergpt.modeling.folder import save_model, write_card
+from careergpt.modeling.folder import add_settings, save_model, write_card
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.cases import names_in
+from careergpt.recommend.knowledge import Knowledge
 from careergpt.training.card import model_card
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.words import evidence_text
@@ -38,6 +41,7 @@ class FinishRun(Callback):
         folder: str,
         command: str,
         titles_limit: int,
+        rankings_limit: int,
         samples: SampleAnswers,
         best: ModelCheckpoint | None,
     ) -> None:
@@ -47,13 +51,17 @@ class FinishRun(Callback):
             folder: The run's folder.
             command: What the user typed, for the model card.
             titles_limit: Unseen records on which the title's worth is measured; 0: none.
+            rankings_limit: Validation records that choose each ranking's calibration and blend;
+                0: nothing is chosen.
             samples: The callback that answers prompts.
             best: The callback that keeps the best weights; None: the last ones count.
         """
-        if titles_limit < 0:
-            raise InputError(f"titles.limit must be 0 or more, found {titles_limit}")
+        for name, limit in {"titles": titles_limit, "rankings": rankings_limit}.items():
+            if limit < 0:
+                raise InputError(f"{name}.limit must be 0 or more, found {limit}")
         self._folder, self._command = Path(folder), command
-        self._limit, self._samples, self._best = titles_limit, samples, best
+        self._titles_limit, self._rankings_limit = titles_limit, rankings_limit
+        self._samples, self._best = samples, best
         self.told: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -75,7 +83,9 @@ class FinishRun(Callback):
         if not trainer.is_global_zero:
             return
         # First of all, so that whatever happens while it is measured, the model is there.
-        self._save(pl_module, trainer, self._folder / "model")
+        model = self._folder / "model"
+        self._save(pl_module, trainer, model)
+        self._add_rankings(trainer, pl_module, model)
         answers = self._samples.answer(trainer, pl_module)
         evidence = self._evidence(trainer, pl_module)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -116,11 +126,24 @@ class FinishRun(Callback):
             decoding=defaults | {"repetition_penalty": decoding.repetition_penalty},
         )
 
+    def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> None:
+        """Writes candidates and count models into the folder, and what validation chooses."""
+        data = trainer.datamodule
+        names = names_in(data.tasks)
+        knowledge = Knowledge.of(data.tasks, data.fields(TRAIN, names), data.min_count)
+        if self._rankings_limit:
+            model = LoadedModel(str(folder), module.model, module.tokenizer, module.context)
+            with trainer.precision_plugin.forward_context():
+                unseen = data.fields(VAL, names)
+                knowledge = knowledge.fit(model, unseen, self._rankings_limit)
+        knowledge.save_peers(folder)
+        add_settings(folder, knowledge.settings())
+
     def _evidence(self, trainer: Any, module: Any) -> TitleEvidence | None:
         """What the title is worth to the model; None where the data cannot show it."""
         data = trainer.datamodule
         found = title_task(data.tasks)
-        if found is None or not self._limit:
+        if found is None or not self._titles_limit:
             return None
         name, task = found
         chosen = data.split == TEST
@@ -130,7 +153,7 @@ class FinishRun(Callback):
             if wanted
         ]
         reader = Reader(module.tokenizer, data.max_length)
-        swaps = draw_swaps(records, task, limit=self._limit, seed=0)
+        swaps = draw_swaps(records, task, limit=self._titles_limit, seed=0)
         pairs = [found[0] for found in title_pairs(swaps, task, [reader]) if found]
         if len({pair.title.casefold() for pair in pairs}) < 2:
             return None

@@ -12,7 +12,9 @@ from careergpt.data.store import write_json, write_lines
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
 from careergpt.training.metrics import Quality
-from careergpt.training.words import quality_table
+from careergpt.training.rankings import MeasureRankings
+from careergpt.training.results import result_rows
+from careergpt.training.words import quality_table, rankings_table
 
 
 class CareerTrainer(Trainer):
@@ -41,20 +43,27 @@ class CareerTrainer(Trainer):
         datamodule: LightningDataModule,
         ckpt_path: str | None = None,
         json: str | None = None,
+        rankings: int | None = None,
     ) -> Any:
-        """Score a model on unseen records: loss, perplexity, accuracy, bits a byte, by task.
+        """Score a model on unseen records: loss by task, and its rankings beside count models.
 
         Args:
             model: The module.
             datamodule: The data.
             ckpt_path: Weights of a training checkpoint instead of the model's own.
             json: Write the table of results to this file.
+            rankings: Records that each ranking is measured on, at most; null: all, 0: none.
         """
         _check_writable(json)
+        ranked = MeasureRankings(getattr(model, "pretrained", None), rankings)
+        self.callbacks.append(ranked)  # type: ignore[attr-defined]
         results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
         self._print_quality(model, datamodule)
-        if json is not None and self.is_global_zero:
-            write_json(Path(json), [_row(*item) for item in quality_of(model).items()])
+        if self.is_global_zero:
+            if ranked.measured:
+                print("\n" + rankings_table(ranked.measured))
+            if json is not None:
+                write_json(Path(json), result_rows(quality_of(model), ranked.measured))
         return results
 
     def predict(  # type: ignore[override]
@@ -99,11 +108,6 @@ def quality_of(model: Any) -> dict[str, Quality]:
     """What the module's last evaluation found, by task; "" for all together."""
     found: dict[str, Quality] = model.last_quality
     return found
-
-
-def _row(task: str, quality: Quality) -> dict[str, Any]:
-    numbers = quality._asdict()
-    return {"task": task or "all", "row": "model", "n": numbers.pop("examples"), **numbers}
 
 
 def _plain(answer: Generated) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from careergpt.compare.comparison import Comparison
 from careergpt.compare.titles import TitleEvidence
+from careergpt.recommend.evaluation import Row
+from careergpt.recommend.metrics import RankingMetrics
 from careergpt.training.metrics import Quality
 
 
@@ -19,6 +21,29 @@ def quality_table(quality: Mapping[str, Quality]) -> str:
         f"{task or 'all':10}{q.examples:>10,}{q.tokens:>12,}{q.loss:>9.4f}{q.perplexity:>12.2f}"
         f"{q.accuracy:>10.3f}{q.bits_per_byte:>11.3f}"
         for task, q in quality.items()
+    ]
+    return "\n".join(lines)
+
+
+def rankings_table(rankings: Mapping[Row, RankingMetrics]) -> str:
+    """Where what was to be found came among the candidates, by each that ranked them."""
+    lines = [
+        f"{'ranking':14}{'by':12}{'queries':>8}{'MRR':>8}{'rec@1':>8}{'rec@5':>8}{'rec@10':>8}"
+        f"{'MAP':>8}{'perplexity':>12}{'cal. error':>12}"
+    ]
+    for row, found in rankings.items():
+        recalls = (found.recall_at_1, found.recall_at_5, found.recall_at_10)
+        lines.append(
+            f"{row.task:14}{row.ranker:12}{found.n:>8,}{found.mrr:>8.3f}"
+            + "".join(f"{recall:>8.3f}" for recall in recalls)
+            + f"{found.mean_average_precision:>8.3f}{found.perplexity:>12.1f}"
+            f"{found.calibration_error:>12.3f}"
+        )
+    lines += [
+        f"{row.task}: {found.outside:,} targets are outside the candidates, and {found.left_out:,} "
+        "queries, with no other target, are left out"
+        for row, found in rankings.items()
+        if row.ranker == "model"
     ]
     return "\n".join(lines)
 

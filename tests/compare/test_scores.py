@@ -7,10 +7,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from careergpt.compare.contenders import Contender, find_model
+from careergpt.compare.contenders import Contender
 from careergpt.compare.scores import completion_nats, token_nats
 from careergpt.data.tokens import Example
 from careergpt.errors import InputError
+from careergpt.modeling.loaded import find_model
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,12 @@ import torch
 
 from careergpt.compare.cases import Asked, Case, encode_cases
 from careergpt.compare.comparison import PairedScore
-from careergpt.compare.contenders import Contender, find_model
+from careergpt.compare.contenders import Contender
 from careergpt.compare.encoding import Reader
 from careergpt.compare.scores import completion_nats
 from careergpt.compare.surprise import END, show_records, words
 from careergpt.data.tasks import Piece, PromptCompletion, text_of
+from careergpt.modeling.loaded import find_model
 
 TEXTS = [
     "Care for patients: 日本語 wards,\n\n  naïve   notes … 🙂🙂 end.",

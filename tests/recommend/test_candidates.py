@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from careergpt.data.names import title_key
 from careergpt.errors import InputError
-from careergpt.recommend.candidates import Candidates, title_key
+from careergpt.recommend.candidates import Candidates
 
 HOSTILE = ["", "   ", "🚀", "🚀 🚀", "---", "\u200b", "\x00", "C++", "日本 語", "_", "a" * 10_000]
 names = st.sampled_from(["Nurse", "nurse", "NURSE.", "Welder", "welder!", "C#", "C++", "", "🚀"])

@@ -10,7 +10,7 @@ from careergpt.compare.comparison import Comparison, PairedScore, Verdict
 from careergpt.compare.report.plots import Mark, Scale, Tick, costs, linear_ticks, mark, scale_of
 from careergpt.compare.report.rows import deciding_metric
 from careergpt.compare.statistics import Interval
-from careergpt.compare.titles import title_key
+from careergpt.data.names import title_key
 
 MOST_TITLES = 20
 

@@ -1,0 +1,74 @@
+"""Are a model's first choices for unseen sample careers moves of the graph that made them?
+
+`python benchmarks/first_choices.py RUN/model` asks the model, the count models and chance for the
+title after each prefix of each unseen career of `data/careers.jsonl`, the current title left out.
+A first choice is right if `data/positions.yaml` has the edge.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.names import title_key
+from careergpt.data.splits import TEST
+from careergpt.data.tasks import Task
+from careergpt.modeling.folder import read_settings
+from careergpt.modeling.loaded import find_model
+from careergpt.recommend.cases import names_in
+from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.rankings import without
+
+ROOT = Path(__file__).parents[1]
+
+
+def moves() -> dict[str, set[str]]:
+    """The documented graph: title -> the titles that it leads to."""
+    fields = yaml.safe_load((ROOT / "data" / "positions.yaml").read_text(encoding="utf-8"))
+    return {
+        title_key(title): {title_key(after) for after in position["next"]}
+        for field in fields.values()
+        for title, position in field["positions"].items()
+    }
+
+
+def main() -> None:
+    """Print the shares."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="a model folder, fitted on the sample")
+    folder = parser.parse_args().model
+    settings = read_settings(folder)
+    tasks = {name: Task(**task) for name, task in settings["tasks"].items()}
+    knowledge = Knowledge.load(tasks, settings, Path(folder))
+    data = CareerDataModule(str(ROOT / "data"), tokenizer=folder, context=384)
+    data.prepare_data()
+    data.setup("test")
+    model = find_model(folder).load(torch.device("cpu"))
+    graph, ranking = moves(), knowledge.rankings["path"]
+    careers = [r["titles"] for r in data.fields(TEST, names_in(tasks)) if len(r.get("titles", ())) > 1]
+    # A career at its top has no edge left: nothing that could be chosen would be right.
+    asked = [
+        career[:end]
+        for career in careers
+        for end in range(1, len(career) + 1)
+        if graph.get(title_key(career[end - 1]))
+    ]
+    names = [title_key(name) for name in ranking.candidates.names]
+    print(f"{len(careers)} unseen careers, {len(asked)} times asked, {len(names)} candidates")
+    for name, rank in ranking.rankers(knowledge.reader("path", model)).items():
+        right = []
+        for logs, career in zip(rank([{"titles": c} for c in asked]), asked, strict=True):
+            rest = without(logs, [ranking.candidates.place(career[-1])])
+            right.append(names[int(rest.argmax())] in graph[title_key(career[-1])])
+        print(f"{name:12}{np.mean(right):7.1%}")
+    chance = [len(graph[title_key(career[-1])]) / (len(names) - 1) for career in asked]
+    print(f"{'chance':12}{np.mean(chance):7.1%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Next positions of people: what their careers and their skills say, as one distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import log_softmax
+
+from careergpt.data.names import title_key
+from careergpt.data.tasks import Fields
+from careergpt.errors import InputError
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.people import Person
+from careergpt.recommend.rankings import without
+
+
+class Read(NamedTuple):
+    """What the model reads of a person for one ranking, and how many items did not fit."""
+
+    known: Fields
+    left_out: int
+
+
+class Forecast:
+    """Distributions over the candidates, for people."""
+
+    def __init__(self, knowledge: Knowledge, model: LoadedModel) -> None:
+        """Over the candidates of the knowledge, which must rank titles.
+
+        Args:
+            knowledge: Candidates and calibrations.
+            model: The language model.
+        """
+        self._knowledge = knowledge
+        self._readers = {name: knowledge.reader(name, model) for name in knowledge.rankings}
+        self._rankers = {
+            name: ranking.ranker(self._readers[name])
+            for name, ranking in knowledge.rankings.items()
+        }
+
+    @property
+    def titles(self) -> Candidates:
+        """The positions that are ranked; none where no ranking is of titles."""
+        rankings = self._knowledge.rankings
+        found = rankings.get("path") or rankings.get("position")
+        return found.candidates if found else Candidates((), ())
+
+    @property
+    def skills(self) -> Candidates:
+        """The skills that are ranked."""
+        ranking = self._knowledge.rankings.get("skills")
+        return ranking.candidates if ranking else Candidates((), ())
+
+    def read(self, person: Person) -> dict[str, Read]:
+        """What of the person each ranking of titles goes by; empty where none can.
+
+        Raises:
+            InputError: Not even one title or skill leaves the model room for a candidate.
+        """
+        asked: dict[str, Fields] = {}
+        if career := career_of(person):
+            asked["path"] = {"titles": career}
+        if person.skills:
+            asked["position"] = {"skills": person.skills}
+        return {name: self._fitted(name, k) for name, k in asked.items() if name in self._readers}
+
+    def positions(self, people: Sequence[Person]) -> Float64[np.ndarray, "N C"]:
+        """Log-probabilities of each person's next position, the current one left out.
+
+        Where a career and skills are told, the product of what both say, to the power that
+        validation chose. People may differ in what they tell.
+
+        Raises:
+            InputError: Nothing that a person tells is what a ranking goes by.
+        """
+        reads = [self.read(person) for person in people]
+        sums = np.zeros((len(people), len(self.titles)))
+        for name in ("path", "position"):
+            places = [place for place, read in enumerate(reads) if name in read]
+            if places:
+                sums[places] += self._rankers[name]([reads[place][name].known for place in places])
+        powers = [self._knowledge.exponent if len(read) > 1 else 1.0 for read in reads]
+        joint = log_softmax(sums * np.array(powers)[:, None], axis=1)
+        careers = [career_of(person) for person in people]
+        return np.stack(
+            [
+                without(logs, [self.titles.place(title) for title in career[-1:]])
+                for logs, career in zip(joint, careers, strict=True)
+            ]
+        )
+
+    def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
+        """Log-probabilities of the skill that a posting of each title names next."""
+        known = [self._fitted("skills", {"position_title": title}).known for title in titles]
+        return self._rankers["skills"](known)
+
+    def _fitted(self, name: str, known: Fields) -> Read:
+        fitted = self._readers[name].fitted(known)
+        if fitted is None:
+            told = ", ".join(item for value in known.values() for item in _listed(value))
+            raise InputError(
+                f"{told[:60]!r} leaves the model no room for a candidate: shorten it, or list "
+                "shorter candidates"
+            )
+        sizes = [sum(len(_listed(value)) for value in some.values()) for some in (known, fitted)]
+        return Read(fitted, sizes[0] - sizes[1])
+
+
+def career_of(person: Person) -> tuple[str, ...]:
+    """The titles held, oldest first, the position last."""
+    held, position = person.history, person.position
+    if not position or (held and title_key(held[-1]) == title_key(position)):
+        return held
+    return (*held, position)
+
+
+def _listed(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else value

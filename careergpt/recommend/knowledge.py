@@ -1,0 +1,204 @@
+"""What a model folder knows beside the language model: candidates, count models, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from careergpt.data.tasks import Fields, Task
+from careergpt.errors import InputError
+from careergpt.modeling.folder import SETTINGS
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.calibration import AS_SCORED, Calibration, fit_temperature
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.cases import RankingCase, cases_of, ranked_tasks
+from careergpt.recommend.cloze import check_ranked
+from careergpt.recommend.language_model import LanguageModel
+from careergpt.recommend.peers import fit_peers, load_peers
+from careergpt.recommend.ranking import Blend, Ranking
+
+PEERS = "peers"
+
+EXPONENT = 0.5
+"""Of the product of two distributions: their geometric mean, where no record can choose better."""
+
+FEWEST = 20
+"""Validation records that name a career and skills, from which on they choose the exponent."""
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Rankings by task, and how two of them become one.
+
+    Args:
+        tasks: The tasks that are answered by a ranking.
+        rankings: What is known of each; those of titles have the same candidates.
+        exponent: Of the product of what the career and what the skills say.
+    """
+
+    tasks: Mapping[str, Task]
+    rankings: Mapping[str, Ranking]
+    exponent: float = EXPONENT
+
+    @classmethod
+    def of(cls, tasks: Mapping[str, Task], records: Sequence[Fields], min_count: int) -> Knowledge:
+        """Counts the training records; validation has not chosen anything yet.
+
+        Args:
+            tasks: All tasks.
+            records: Names of the training records: positions, skills, careers.
+            min_count: Records from which on a name is a candidate.
+        """
+        named = {
+            "titles": Candidates.of(map(_titles, records), min_count),
+            "skills": Candidates.of((_skills(record) for record in records), min_count),
+        }
+        ranked = ranked_tasks(tasks)
+        rankings = {}
+        for name, task in ranked.items():
+            check_ranked(name, task)
+            candidates = named[_list_of(name)]
+            if len(candidates):
+                skills = named["skills"] if len(named["skills"]) else None
+                peers = fit_peers(name, records, candidates, skills)
+                rankings[name] = Ranking(name, candidates, peers)
+        return cls(ranked, rankings)
+
+    def fit(self, model: LoadedModel, records: Sequence[Fields], limit: int) -> Knowledge:
+        """The same with what validation records choose.
+
+        Args:
+            model: The language model.
+            records: Names of validation records, as if drawn.
+            limit: Records that each choice is made on, at most.
+        """
+        readers = {name: self.reader(name, model) for name in self.rankings}
+        rankings = {
+            name: ranking.fit(
+                readers[name], list(islice(self.cases(name, records, readers[name]), limit))
+            )
+            for name, ranking in self.rankings.items()
+        }
+        fitted = replace(self, rankings=rankings)
+        return replace(fitted, exponent=fitted._fit_exponent(readers, records, limit))
+
+    def with_titles(self, candidates: Candidates) -> Knowledge:
+        """The same over a user's titles, for every task that ranks titles; without count models."""
+        others = {
+            name: Ranking(name, candidates, {}, self._calibration(name))
+            for name in self.tasks
+            if _list_of(name) == "titles"
+        }
+        return replace(self, rankings={**self.rankings, **others})
+
+    def _calibration(self, name: str) -> Calibration:
+        return self.rankings[name].calibration if name in self.rankings else AS_SCORED
+
+    def reader(self, name: str, model: LoadedModel) -> LanguageModel:
+        """The language model for one ranking."""
+        return LanguageModel(name, self.tasks[name], self.rankings[name].candidates, model)
+
+    def cases(
+        self, name: str, records: Iterable[Fields], *readers: LanguageModel
+    ) -> Iterator[RankingCase]:
+        """What the records ask of a ranking, cut to what all readers read, if anything is left."""
+        for case in cases_of(name, self.tasks[name], records):
+            known: Fields | None = case.known
+            for reader in readers:
+                known = reader.fitted(known) if known else None
+            if known:
+                yield case._replace(known=known)
+
+    def _fit_exponent(
+        self, readers: Mapping[str, LanguageModel], records: Sequence[Fields], limit: int
+    ) -> float:
+        """The exponent that costs the fewest nats where a record names a career and skills."""
+        if not {"path", "position"} <= self.rankings.keys():
+            return self.exponent
+        path, position = self.rankings["path"], self.rankings["position"]
+        both = [
+            (case, skilled)
+            for record in records
+            if _skills(record)
+            for case in self.cases("path", [record], readers["path"])
+            if path.candidates.place(case.targets[0]) is not None
+            for skilled in [readers["position"].fitted({"skills": _skills(record)})]
+            if skilled is not None
+        ][:limit]
+        if len(both) < FEWEST:
+            return self.exponent
+        careers = path.ranker(readers["path"])([case.known for case, _ in both])
+        skilled = position.ranker(readers["position"])([known for _, known in both])
+        # The exponent is what a temperature divides by, the other way round.
+        return 1 / fit_temperature(careers + skilled, path.targets([case for case, _ in both]))
+
+    def settings(self) -> dict[str, Any]:
+        """What careergpt.json says of it."""
+        lists = {_list_of(name): ranking.candidates for name, ranking in self.rankings.items()}
+        blends = {name: r.blend._asdict() for name, r in self.rankings.items() if r.blend}
+        return {
+            "candidates": {name: candidates.to_json() for name, candidates in lists.items()},
+            "calibration": {n: r.calibration._asdict() for n, r in self.rankings.items()},
+            "blend": blends,
+            "exponent": self.exponent,
+        }
+
+    def save_peers(self, folder: Path) -> None:
+        """Writes the count models' tables into the model folder."""
+        for name, ranking in self.rankings.items():
+            for peer in ranking.peers.values():
+                peer.save(folder / PEERS / name)
+
+    @classmethod
+    def load(
+        cls, tasks: Mapping[str, Task], settings: Mapping[str, Any], folder: Path
+    ) -> Knowledge:
+        """What a model folder says; nothing is known where it names no candidates.
+
+        Args:
+            tasks: All tasks.
+            settings: Of careergpt.json.
+            folder: The model folder.
+
+        Raises:
+            InputError: The folder's parts are missing, damaged or of another model.
+        """
+        try:
+            lists = {
+                name: Candidates.from_json(listed)
+                for name, listed in settings.get("candidates", {}).items()
+            }
+            calibrations = {n: Calibration(**c) for n, c in settings.get("calibration", {}).items()}
+            blends = {name: Blend(**blend) for name, blend in settings.get("blend", {}).items()}
+            exponent = float(settings.get("exponent", EXPONENT))
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{folder / SETTINGS}: its candidates, calibration or blend cannot be read "
+                f"({error!r}); save the model again"
+            ) from None
+        rankings = {}
+        for name in ranked_tasks(tasks):
+            if _list_of(name) in lists:
+                candidates, skills = lists[_list_of(name)], lists.get("skills")
+                peers = load_peers(name, folder / PEERS / name, candidates, skills)
+                calibration = calibrations.get(name, AS_SCORED)
+                rankings[name] = Ranking(name, candidates, peers, calibration, blends.get(name))
+        return cls(ranked_tasks(tasks), rankings, exponent)
+
+
+def _list_of(name: str) -> str:
+    """Which candidates a task ranks: careers and positions have one list of titles."""
+    return "skills" if name == "skills" else "titles"
+
+
+def _titles(record: Fields) -> tuple[str, ...]:
+    title, career = record.get("position_title", ""), record.get("titles", ())
+    return (*((title,) if isinstance(title, str) and title else ()), *career)
+
+
+def _skills(record: Fields) -> tuple[str, ...]:
+    skills = record.get("skills", ())
+    return (skills,) if isinstance(skills, str) else skills

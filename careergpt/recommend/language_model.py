@@ -1,0 +1,117 @@
+"""The language model as a ranking: log P of every candidate, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64
+
+from careergpt.data.tasks import Field, Fields, Task
+from careergpt.data.tokens import encode_prompts, encode_texts
+from careergpt.errors import InputError
+from careergpt.generation.candidates import score_candidates
+from careergpt.generation.trie import Trie
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.cloze import RANKED, Cloze, check_ranked, cloze, neutral_text
+
+_EXAMPLES: dict[str, Fields] = {
+    "path": {"titles": ("title",)},
+    "position": {"skills": ("skill",)},
+    "skills": {"position_title": "title"},
+}
+"""For each ranking something that may be known: what stands around a candidate is always alike."""
+
+
+class LanguageModel:
+    """Scores the candidates of one ranking by a model."""
+
+    def __init__(self, name: str, task: Task, candidates: Candidates, model: LoadedModel) -> None:
+        """Lays the candidates out as a trie of the model's tokens.
+
+        Args:
+            name: The task's name: path, position or skills.
+            task: Its templates.
+            candidates: What is ranked.
+            model: The model and its tokenizer.
+        """
+        check_ranked(name, task)
+        self._name, self._task, self._field = name, task, RANKED[name]
+        self._candidates, self._model = candidates, model
+
+    def scores(self, queries: Sequence[Fields]) -> Float64[np.ndarray, "N C"]:
+        """Nats: log P(candidate, then a separator or the end | the text before it).
+
+        Args:
+            queries: What is known of each; see `fitted`.
+
+        Raises:
+            InputError: A query leaves something open that the question asks for, or is too long.
+        """
+        prompts = [self._prompt_ids(self._asked(query)) for query in queries]
+        return score_candidates(self._model.model, prompts, self._trie)
+
+    @cached_property
+    def neutral(self) -> Float64[np.ndarray, " C"]:
+        """Nats of each candidate after the task's own words, with nothing known."""
+        ids = encode_prompts(self._model.tokenizer, [neutral_text(self._task)])
+        return np.asarray(score_candidates(self._model.model, ids, self._trie)[0])
+
+    def fitted(self, query: Fields) -> Fields | None:
+        """The query with as much of its lists as the model can read before a candidate.
+
+        Of the list that the candidate goes on with, a career, the latest items stay; of others the
+        first. None where not even one item, or the title, leaves room.
+        """
+        longest = max((len(_items(value)) for value in query.values()), default=0)
+        # An item has a token at least: no more of them than the model reads can fit.
+        low, high = 0, min(longest, self._model.context)
+        if high == longest and self._fits(query):
+            return query
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = self._fits(self._shortened(query, middle))
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return self._shortened(query, low) if low else None
+
+    def _fits(self, query: Fields) -> bool:
+        ids = self._prompt_ids(self._asked(query))
+        return len(ids) + int(self._trie.depths.max()) <= self._model.context
+
+    def _shortened(self, query: Fields, kept: int) -> Fields:
+        return {
+            name: value if isinstance(value, str) else _some(value, kept, name == self._field)
+            for name, value in query.items()
+        }
+
+    def _asked(self, query: Fields) -> Cloze:
+        asked = cloze(self._name, self._task, self._field, query)
+        if asked is None:
+            raise InputError(
+                f"task {self._name!r} asks {self._task.prompt!r}: more than is known, which is "
+                f"{', '.join(query) or 'nothing'}"
+            )
+        return asked
+
+    def _prompt_ids(self, asked: Cloze) -> list[int]:
+        return encode_prompts(self._model.tokenizer, [asked.before])[0]
+
+    @cached_property
+    def _trie(self) -> Trie:
+        tokenizer = self._model.tokenizer
+        shape = self._asked(_EXAMPLES[self._name])
+        ends = [encode_texts(tokenizer, [shape.rest])[0] + [tokenizer.eos_token_id]]
+        if shape.next_item is not None:
+            ends.append(encode_texts(tokenizer, [shape.next_item])[0])
+        names = [shape.lead + name for name in self._candidates.names]
+        return Trie(encode_texts(tokenizer, names), ends)
+
+
+def _items(value: Field) -> tuple[str, ...]:
+    return () if isinstance(value, str) else value
+
+
+def _some(items: tuple[str, ...], kept: int, latest: bool) -> tuple[str, ...]:
+    return items[-kept:] if latest and kept else items[:kept]

@@ -1,0 +1,112 @@
+"""One ranking: its candidates, the count models beside it, how its scores become probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from careergpt.data.tasks import Fields
+from careergpt.recommend.calibration import (
+    AS_SCORED,
+    Calibration,
+    blended,
+    calibrated,
+    fit_blend,
+    fit_calibration,
+    query_nats,
+)
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.cases import RankingCase
+from careergpt.recommend.language_model import LanguageModel
+from careergpt.recommend.peers import Peers, Ranker, ranker_of
+from careergpt.recommend.rankings import Targets
+
+
+class Blend(NamedTuple):
+    """weight * P(model) + (1 - weight) * P(peer)."""
+
+    peer: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What a model folder knows of one ranking beside the language model.
+
+    Args:
+        name: path, position or skills.
+        candidates: What is ranked.
+        peers: The count models, by name.
+        calibration: How the language model's scores become probabilities.
+        blend: The model with its strongest peer; None before validation chose one.
+    """
+
+    name: str
+    candidates: Candidates
+    peers: Peers
+    calibration: Calibration = AS_SCORED
+    blend: Blend | None = None
+
+    def rankers(self, model: LanguageModel) -> dict[str, Ranker]:
+        """All that rank: "model", "blend" where there is one, and the peers."""
+        rankers = {"model": self.ranker(model)}
+        if self.blend is not None:
+            rankers["blend"] = self._blended(rankers["model"], self.blend)
+        return rankers | {name: ranker_of(self.name, peer) for name, peer in self.peers.items()}
+
+    def ranker(self, model: LanguageModel) -> Ranker:
+        """The language model, calibrated."""
+        return _ranker(model, self.calibration)
+
+    def targets(self, cases: Sequence[RankingCase]) -> list[Targets]:
+        """The places of each case's targets."""
+        return [[self.candidates.place(target) for target in case.targets] for case in cases]
+
+    def fit(self, model: LanguageModel, cases: Sequence[RankingCase]) -> Ranking:
+        """The ranking with what validation chooses: the calibration, the peer and its weight.
+
+        The strongest peer is the one that costs the fewest nats. Without a case that has a target
+        among the candidates nothing can be chosen, and nothing is changed.
+        """
+        targets = self.targets(cases)
+        cases = [case for case, some in zip(cases, targets, strict=True) if any_inside(some)]
+        targets = [some for some in targets if any_inside(some)]
+        if not cases:
+            return self
+        queries = [case.known for case in cases]
+        scores = model.scores(queries)
+        calibration = fit_calibration(scores, model.neutral, targets)
+        own = calibrated(scores, model.neutral, calibration)
+        others = {name: ranker_of(self.name, p)(queries) for name, p in self.peers.items()}
+        peer = min(others, key=lambda name: float(query_nats(others[name], targets).mean()))
+        blend = Blend(peer, fit_blend(own, others[peer], targets))
+        return replace(self, calibration=calibration, blend=blend)
+
+    def _blended(self, model: Ranker, blend: Blend) -> Ranker:
+        peer = ranker_of(self.name, self.peers[blend.peer])
+
+        def rank(queries: Sequence[Fields]) -> Float64[np.ndarray, "N C"]:
+            return blended(model(queries), peer(queries), blend.weight)
+
+        return rank
+
+
+def untouched(model: LanguageModel) -> Ranker:
+    """A language model as it is, only normalised over the candidates."""
+    return _ranker(model, AS_SCORED)
+
+
+def _ranker(model: LanguageModel, calibration: Calibration) -> Ranker:
+    def rank(queries: Sequence[Fields]) -> Float64[np.ndarray, "N C"]:
+        return calibrated(model.scores(queries), model.neutral, calibration)
+
+    return rank
+
+
+def any_inside(targets: Targets) -> bool:
+    """Whether one of the targets is a candidate."""
+    return any(place is not None for place in targets)

@@ -1,0 +1,199 @@
+"""Recommendations for a person: where to go, what to learn, what is asked for, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+from jaxtyping import Float64
+
+from careergpt.data.names import title_key
+from careergpt.data.prompts import Question, ready_prompts
+from careergpt.data.tasks import Task, render_prompt
+from careergpt.errors import InputError
+from careergpt.generation.decoding import generate
+from careergpt.generation.sampling import Decoding
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.explanation import add_one_in, leave_one_out
+from careergpt.recommend.forecast import Forecast, career_of
+from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.people import Person
+from careergpt.recommend.qualifications import qualifications_in
+from careergpt.recommend.recommendation import (
+    NextPosition,
+    Qualifications,
+    Recommendation,
+    SkillToHave,
+)
+
+NEEDS = 10
+"""Skills that a position is said to need."""
+
+DESCRIBE = "describe"
+"""The task whose answer names qualifications."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How much is recommended.
+
+    Args:
+        top: Positions and skills that are listed.
+        explain: Positions, the first ones, that are explained: one more scoring of all candidates
+            for each of the person's skills, and for each lacking one.
+        decoding: How qualifications are written.
+    """
+
+    top: int = 10
+    explain: int = 3
+    decoding: Decoding = Decoding()
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a number out of its range."""
+        for name, least in {"top": 1, "explain": 0}.items():
+            if getattr(self, name) < least:
+                raise InputError(f"--{name} must be {least} or more, found {getattr(self, name)}")
+
+
+class Recommender:
+    """Answers people by one model folder."""
+
+    def __init__(
+        self, tasks: Mapping[str, Task], knowledge: Knowledge, model: LoadedModel, wish: Wish
+    ) -> None:
+        """Loads nothing.
+
+        Args:
+            tasks: All tasks of the folder.
+            knowledge: Its candidates and calibrations.
+            model: Its language model.
+            wish: How much to recommend.
+
+        Raises:
+            InputError: There are no candidates to rank.
+        """
+        if not knowledge.rankings:
+            raise InputError(
+                f"{model.source} names no candidates: fit writes them into its model folder; or "
+                "give a list with --candidates FILE"
+            )
+        self._tasks, self._model, self._wish = tasks, model, wish
+        self._forecast = Forecast(knowledge, model)
+
+    def recommend(self, person: Person) -> Recommendation:
+        """Positions, skills and qualifications for a person."""
+        person = self._spelled(person)
+        read = self._forecast.read(person)
+        positions = self._positions(person) if read else ()
+        subject = person.position or (positions[0].title if positions else "")
+        return Recommendation(
+            person=person,
+            positions=positions,
+            candidates=len(self._forecast.titles),
+            skills_for=subject,
+            skills=self._skills(subject, person),
+            qualifications=self._qualifications(subject),
+            notes=tuple(self._notes(person, {name: r.left_out for name, r in read.items()})),
+        )
+
+    def _positions(self, person: Person) -> tuple[NextPosition, ...]:
+        forecast, wish = self._forecast, self._wish
+        logs = forecast.positions([person])[0]
+        places = _first(logs, wish.top)
+        titles = [forecast.titles.names[place] for place in places]
+        own = {title_key(skill) for skill in person.skills}
+        found = [
+            NextPosition(
+                title,
+                float(np.exp(logs[place])),
+                has=tuple(skill for skill in needed if title_key(skill) in own),
+                lacks=tuple(skill for skill in needed if title_key(skill) not in own),
+            )
+            for title, place, needed in zip(titles, places, self._needs(titles), strict=True)
+        ]
+        explained, rest = found[: wish.explain], found[wish.explain :]
+        first = places[: wish.explain]
+        raised = leave_one_out(forecast, person, logs, first)
+        would = add_one_in(forecast, person, logs, first, [one.lacks for one in explained])
+        whys = zip(explained, raised, would, strict=True)
+        return (*(one._replace(raised_by=by, would_raise=more) for one, by, more in whys), *rest)
+
+    def _needs(self, titles: Sequence[str]) -> list[tuple[str, ...]]:
+        """The skills that postings of each title name most."""
+        names = self._forecast.skills.names
+        if not names or not titles:
+            return [()] * len(titles)
+        found = self._forecast.skills_of(titles)
+        return [tuple(names[place] for place in _first(logs, NEEDS)) for logs in found]
+
+    def _skills(self, title: str, person: Person) -> tuple[SkillToHave, ...]:
+        names = self._forecast.skills.names
+        if not names or not title:
+            return ()
+        logs = self._forecast.skills_of([title])[0]
+        own = {title_key(skill) for skill in person.skills}
+        return tuple(
+            SkillToHave(names[place], float(np.exp(logs[place])), title_key(names[place]) in own)
+            for place in _first(logs, self._wish.top)
+        )
+
+    def _qualifications(self, title: str) -> Qualifications | None:
+        task = self._tasks.get(DESCRIBE)
+        pieces = render_prompt(task, {"position_title": title}) if task and title else None
+        if pieces is None:
+            return None
+        prompts = ready_prompts([Question("", pieces)], self._model.tokenizer)
+        if len(prompts[0].token_ids) >= self._model.context:
+            return None
+        parts = self._model.model, self._model.tokenizer
+        written = generate(*parts, prompts, self._wish.decoding, self._model.context)[0].text
+        part = qualifications_in(written)
+        return Qualifications(title, part or written, part is None)
+
+    def _spelled(self, person: Person) -> Person:
+        """The person with titles and skills that training knows in its spelling."""
+        titles, skills = self._forecast.titles, self._forecast.skills
+        return Person(
+            _known(person.position, titles),
+            tuple(_known(skill, skills) for skill in person.skills),
+            tuple(_known(title, titles) for title in person.history),
+        )
+
+    def _notes(self, person: Person, left_out: Mapping[str, int]) -> list[str]:
+        notes = []
+        for ranking, listed in (("path", "titles, the oldest"), ("position", "skills, the last")):
+            if left_out.get(ranking):
+                notes.append(f"{left_out[ranking]:,} {listed} ones, do not fit into the model.")
+        titles = self._forecast.titles
+        for title in dict.fromkeys(career_of(person)):
+            if titles.place(title) is None:
+                notes.append(f"{title!r} is none of the candidates{_like(title, titles) or '.'}")
+        unknown = [s for s in person.skills if self._forecast.skills.place(s) is None]
+        if unknown and self._forecast.skills.names:
+            shown = ", ".join(map(repr, unknown[:5])) + (" …" if len(unknown) > 5 else "")
+            notes.append(f"None of the skills that training saw often: {shown}.")
+        return notes
+
+
+def _first(logs: Float64[np.ndarray, " C"], number: int) -> list[int]:
+    """Places of the likeliest, those of probability 0 left out; of equals the first."""
+    order = np.argsort(-logs, kind="stable")[:number].tolist()
+    return [place for place in order if np.isfinite(logs[place])]
+
+
+def _known(name: str, candidates: Candidates) -> str:
+    place = candidates.place(name)
+    return name if place is None else candidates.names[place]
+
+
+def _like(title: str, titles: Candidates) -> str:
+    """Known titles that it may be a misspelling or a part of."""
+    key = title_key(title)
+    found = get_close_matches(key, titles.places, n=1, cutoff=0.8)
+    words = set(key.split())
+    found = found or [other for other in titles.places if words <= set(other.split())][:3]
+    names = ", ".join(repr(titles.names[titles.places[other]]) for other in found)
+    return f"; known are {names}" if names else ""

@@ -1,0 +1,109 @@
+"""Rankings in a test: the model beside the count models and the untouched baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+from lightning import Callback, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+from tqdm import tqdm
+
+from careergpt.data.splits import TEST
+from careergpt.errors import InputError
+from careergpt.modeling.folder import read_settings
+from careergpt.modeling.loaded import LoadedModel, find_model
+from careergpt.recommend.cases import names_in
+from careergpt.recommend.evaluation import Ranked, Row, rank_cases
+from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.metrics import RankingMetrics, measure
+from careergpt.recommend.ranking import untouched
+from careergpt.training.results import answer_figures
+
+Measured = Mapping[Row, RankingMetrics]
+
+
+class MeasureRankings(Callback):
+    """Ranks what the test split's records ask, after their loss was measured."""
+
+    def __init__(self, folder: str | None, limit: int | None) -> None:
+        """Reads nothing yet.
+
+        Args:
+            folder: The model folder, which names the candidates; None: nothing is ranked.
+            limit: Records that each ranking is measured on, at most; None: all.
+        """
+        if limit is not None and limit < 0:
+            raise InputError(f"rankings must be 0 or more, found {limit}")
+        self._folder, self._limit = folder, limit
+        self.measured: Measured = {}
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Measures, and logs test/<task>/mrr and the like."""
+        if self._folder is None or self._limit == 0:
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        settings = read_settings(self._folder)
+        knowledge = Knowledge.load(data.tasks, settings, Path(self._folder))
+        if not knowledge.rankings:
+            rank_zero_only(print)(f"{self._folder} names no candidates: nothing is ranked")
+            return
+        parts = pl_module.model, pl_module.tokenizer, pl_module.context
+        models = {"model": LoadedModel(self._folder, *parts)}
+        if (baseline := _baseline(settings.get("started_from"), pl_module.device)) is not None:
+            models["baseline"] = baseline
+        found: Ranked = {}
+        with trainer.precision_plugin.forward_context():
+            for name in knowledge.rankings:
+                found |= self._rank(trainer, knowledge, name, models)
+        self.measured = {row: measure(cases) for row, cases in _gathered(trainer, found).items()}
+        for row, metrics in self.measured.items():
+            if row.ranker == "model":
+                pl_module.log_dict(_logged(row, metrics), rank_zero_only=True)
+
+    def _rank(
+        self, trainer: Any, knowledge: Knowledge, name: str, models: Mapping[str, LoadedModel]
+    ) -> Ranked:
+        """This rank's share of the records, ranked by all."""
+        ranking, data = knowledge.rankings[name], trainer.datamodule
+        readers = {role: knowledge.reader(name, model) for role, model in models.items()}
+        rankers = ranking.rankers(readers["model"])
+        if "baseline" in readers:
+            rankers["baseline"] = untouched(readers["baseline"])
+        records = data.fields(TEST, names_in(data.tasks))
+        cases = knowledge.cases(name, records, *readers.values())
+        own = islice(cases, trainer.global_rank, self._limit, trainer.world_size)
+        shown = tqdm(own, f"ranking {name}", disable=not trainer.is_global_zero, leave=False)
+        return rank_cases(name, ranking.candidates, rankers, shown)
+
+
+def _logged(row: Row, metrics: RankingMetrics) -> dict[str, float]:
+    """The figures as test/path/mrr; loss and perplexity of a task are those of its tokens."""
+    figures = answer_figures(metrics)
+    names = ("mrr", "recall@1", "recall@5", "recall@10", "map", "calibration_error")
+    found = {f"test/{row.task}/{name}": float(figures[name]) for name in names}
+    return found | {f"test/{row.task}/answer_perplexity": metrics.perplexity}
+
+
+def _baseline(source: str | None, device: torch.device) -> LoadedModel | None:
+    """The untouched model that this one started from, where it is still to be had."""
+    if source is None:
+        return None
+    try:
+        return find_model(source).load(device)
+    except InputError as error:
+        rank_zero_only(print)(f"no row for the untouched baseline: {error}")
+        return None
+
+
+def _gathered(trainer: Any, own: Ranked) -> Ranked:
+    """The cases of all ranks."""
+    if trainer.world_size == 1:
+        return own
+    parts: list[Ranked] = [{} for _ in range(trainer.world_size)]
+    torch.distributed.all_gather_object(parts, own)
+    rows = dict.fromkeys(row for part in parts for row in part)
+    return {row: [case for part in parts for case in part.get(row, [])] for row in rows}
