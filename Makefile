@@ -4,8 +4,11 @@ BIN := .venv/bin
 
 .PHONY: demo test check bench clean
 
+demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 demo: .venv/installed
-	HF_HUB_OFFLINE=1 $(BIN)/python main.py fit --config configs/demo.yaml
+	HF_HUB_OFFLINE=1 $(BIN)/python main.py fit --config configs/demo.yaml --trainer.default_root_dir $(RUN)
+	HF_HUB_OFFLINE=1 $(BIN)/python main.py recommend --model.pretrained $(RUN)/model --position "Registered nurse"
+	HF_HUB_OFFLINE=1 $(BIN)/python main.py recommend --model.pretrained $(RUN)/model --skills "sql, python"
 
 test: .venv/installed-dev
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2

@@ -50,7 +50,10 @@ def main() -> None:
     data.setup("test")
     model = find_model(folder).load(torch.device("cpu"))
     graph, ranking = moves(), knowledge.rankings["path"]
-    careers = [r["titles"] for r in data.fields(TEST, names_in(tasks)) if len(r.get("titles", ())) > 1]
+    reader = knowledge.reader("path", model)
+    careers = [
+        r["titles"] for r in data.fields(TEST, names_in(tasks)) if len(r.get("titles", ())) > 1
+    ]
     # A career at its top has no edge left: nothing that could be chosen would be right.
     asked = [
         career[:end]
@@ -60,9 +63,9 @@ def main() -> None:
     ]
     names = [title_key(name) for name in ranking.candidates.names]
     print(f"{len(careers)} unseen careers, {len(asked)} times asked, {len(names)} candidates")
-    for name, rank in ranking.rankers(knowledge.reader("path", model)).items():
+    for name, found in ranking.rank(reader, [{"titles": c} for c in asked]).items():
         right = []
-        for logs, career in zip(rank([{"titles": c} for c in asked]), asked, strict=True):
+        for logs, career in zip(found, asked, strict=True):
             rest = without(logs, [ranking.candidates.place(career[-1])])
             right.append(names[int(rest.argmax())] in graph[title_key(career[-1])])
         print(f"{name:12}{np.mean(right):7.1%}")

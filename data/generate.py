@@ -20,16 +20,6 @@ WORDS = range(80, 161)
 VARIANT_SHARE = 0.15
 NOISE = 0.1
 VOCABULARY = 2048
-END_OF_TEXT = "<|endoftext|>"
-# What transformers needs beside tokenizer.json, in the form that its versions 4 and 5 both read.
-TOKENIZER_CONFIG = {
-    "tokenizer_class": "PreTrainedTokenizerFast",
-    "bos_token": END_OF_TEXT,
-    "eos_token": END_OF_TEXT,
-    "unk_token": END_OF_TEXT,
-    "clean_up_tokenization_spaces": False,
-    "model_max_length": 1024,
-}
 PROMPTS = (
     "Tell me about the qualifications required for a {position_title}.",
     "Which position suits someone skilled in {skills}?",
@@ -131,23 +121,9 @@ def training_texts(folder: Path) -> Iterator[str]:
 
 def write_tokenizer(folder: Path) -> None:
     """Train a byte-level BPE tokenizer of GPT-2's kind on the sample in the folder."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from careergpt.data.vocabulary import train_tokenizer
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[END_OF_TEXT],
-        # All 256 bytes, seen or not, so that no text is unknown.
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(training_texts(folder), trainer)
-    (folder / "tokenizer").mkdir(exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer" / "tokenizer.json"))
-    config = json.dumps(TOKENIZER_CONFIG, indent=2) + "\n"
-    (folder / "tokenizer" / "tokenizer_config.json").write_text(config, encoding="utf-8")
+    train_tokenizer(training_texts(folder), VOCABULARY, folder / "tokenizer")
 
 
 def main() -> None:

@@ -50,3 +50,13 @@ def data_parser(verb: str, description: str, skip: set[str]) -> OneLineParser:
     parser.add_class_arguments(CareerDataModule, "data", skip=skip)
     set_data_defaults(parser)
     return parser
+
+
+def data_module(config: Any) -> CareerDataModule:
+    """The data module of a configuration's part, without what a model would give it."""
+    parser = OneLineParser()
+    parser.add_class_arguments(CareerDataModule, "data")
+    plain = {name: value for name, value in config.as_dict().items() if name != "tokenizer"}
+    made = parser.instantiate_classes(parser.parse_object({"data": plain}))
+    module: CareerDataModule = made.data
+    return module

@@ -96,11 +96,11 @@ def _people(config: Any) -> list[Person]:
 
 
 def _tasks(settings: dict[str, Any]) -> dict[str, Task]:
+    if "tasks" not in settings:
+        return dict(DEFAULT_TASKS)
     try:
         tasks = {name: Task(**task) for name, task in settings["tasks"].items()}
-    except KeyError:
-        tasks = dict(DEFAULT_TASKS)
+        check_tasks(tasks)
     except (TypeError, AttributeError) as error:
         raise InputError(f"careergpt.json: its tasks cannot be read ({error})") from None
-    check_tasks(tasks)
     return tasks

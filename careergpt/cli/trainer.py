@@ -15,10 +15,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 
-from careergpt.cli.parsing import OneLineParser, set_data_defaults
+from careergpt.cli.parsing import OneLineParser, data_module, set_data_defaults
 from careergpt.cli.runs import check_folder, find_checkpoint, is_run, run_folder
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.vocabulary import train_tokenizer
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
 from careergpt.training.finish import FinishRun
@@ -128,7 +129,7 @@ class CareerCLI(LightningCLI):
         parser.add_argument(
             "--rankings.limit",
             type=int,
-            default=500,
+            default=200,
             help="Validation records that choose each ranking's calibration and blend; 0: none.",
         )
 
@@ -161,6 +162,12 @@ class CareerCLI(LightningCLI):
             check_folder(folder, self._resuming)
             config.trainer.default_root_dir = str(folder)
             self.save_config_kwargs = {"overwrite": self._resuming}
+        scratch = config.model.scratch
+        if scratch.vocabulary is not None and config.model.pretrained is None:
+            scratch.tokenizer = str(Path(config.trainer.default_root_dir or "") / "tokenizer")
+            if self.config.subcommand == "fit" and not config.ckpt_path:
+                texts = data_module(config.data).training_texts()
+                train_tokenizer(texts, scratch.vocabulary, Path(scratch.tokenizer))
 
     def _take_settings(self, settings: dict[str, Any]) -> None:
         """What the folder says wins over the configuration, but for what was typed.

@@ -28,8 +28,8 @@ from careergpt.data.report import DataReport, data_report
 from careergpt.data.settings import batch_budget, check_positive, example_length, writable
 from careergpt.data.skills import known_skills
 from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL, check_fractions, split_by_hash
-from careergpt.data.store import TokenStore, read_arrow
-from careergpt.data.tasks import Fields, Task, check_tasks
+from careergpt.data.store import TokenStore, read_arrow, rows_of
+from careergpt.data.tasks import Fields, Task, check_tasks, prompt_completion, text_of
 from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
 
@@ -205,6 +205,15 @@ class CareerDataModule(LightningDataModule):
         _, first = np.unique(self.table["unit"].to_numpy()[places], return_index=True)
         for place in places[first].tolist():
             yield fields_of_row(self.table.slice(place, 1).to_pylist()[0])
+
+    def training_texts(self) -> Iterator[str]:
+        """Questions and answers of the training records, of the tasks that weigh something."""
+        self.table = read_arrow(self._records().path)
+        learned = {name: task for name, task in self.tasks.items() if task.weight > 0}
+        for row, split in zip(rows_of(self.table), self._split(), strict=True):
+            fields = fields_of_row(row) if split == TRAIN else {}
+            pairs = (prompt_completion(name, task, fields) for name, task in learned.items())
+            yield from (text_of((*p.prompt, *p.completion)) for p in pairs if p)
 
     def fields(self, split: int, names: Iterable[str]) -> list[Fields]:
         """These fields of a split's records, one record of each group of near-duplicates.

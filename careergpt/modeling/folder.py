@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SETTINGS = "careergpt.json"
 
+RANDOM = "random"
+"""What careergpt.json says of the weights of a model that was never trained."""
+
 # Rows of an embedding that its tokenizer does not use: models are padded to round numbers.
 _SPARE = 1024
 
@@ -32,6 +35,8 @@ class Scratch:
         n_embd: Width of the hidden states.
         n_positions: Longest input in tokens.
         tokenizer: Folder or hub name of the tokenizer.
+        vocabulary: Train a tokenizer of so many tokens on the training split instead; the run's
+            folder keeps it.
     """
 
     n_layer: int = 4
@@ -39,6 +44,7 @@ class Scratch:
     n_embd: int = 128
     n_positions: int = 256
     tokenizer: str = "data/tokenizer"
+    vocabulary: int | None = None
 
 
 def scratch_config(scratch: Scratch, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:

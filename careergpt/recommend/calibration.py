@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
+from careergpt.errors import InputError
 from careergpt.recommend.rankings import Targets, places_inside
 
 Logs = Float64[np.ndarray, "N C"]
@@ -35,6 +37,14 @@ class Calibration(NamedTuple):
 
     surface: float = 0.0
     temperature: float = 1.0
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Calibration:
+        """What `_asdict` gave, from a model folder."""
+        found = cls(float(content["surface"]), float(content["temperature"]))
+        if not (math.isfinite(found.surface) and 0 < found.temperature < math.inf):
+            raise InputError(f"no calibration has {found}")
+        return found
 
 
 AS_SCORED = Calibration()

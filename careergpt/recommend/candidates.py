@@ -85,4 +85,9 @@ class Candidates:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Candidates:
         """What `to_json` gave, from a model folder."""
-        return cls(tuple(content["names"]), tuple(content["counts"]))
+        names, counts = tuple(content["names"]), tuple(content["counts"])
+        if not all(isinstance(n, str) for n in names) or not all(
+            isinstance(n, int) for n in counts
+        ):
+            raise InputError("names of candidates must be texts, and counts whole numbers")
+        return cls(names, counts)

@@ -46,7 +46,8 @@ def cases_of(name: str, task: Task, records: Iterable[Fields]) -> Iterator[Ranki
     for record in records:
         value = record.get(field, ())
         targets = (value,) if isinstance(value, str) else value
-        if not targets or missing_from(task, record):
+        # Of one title alone there is no move, though a template may ask for no more.
+        if len(targets) < (2 if name == "path" else 1) or missing_from(task, record):
             continue
         known: dict[str, Field] = {f: record[f] for f in fields_of(task) if f != field}
         if name == "path":

@@ -12,6 +12,7 @@ from careergpt.data.tasks import (
     fields_of,
     parse_template,
     prompt_completion,
+    text_of,
 )
 from careergpt.errors import InputError
 
@@ -26,12 +27,14 @@ class Cloze(NamedTuple):
     """A text with a candidate missing.
 
     Attributes:
-        before: All that comes before the candidate.
+        prompt: The question.
+        before: What comes before the candidate in the answer.
         lead: What the candidate's own tokens begin with: the space before it.
         next_item: The text between the candidate and another item of its list; None: no list.
         rest: The text between the candidate and the end of text.
     """
 
+    prompt: tuple[Piece, ...]
     before: tuple[Piece, ...]
     lead: str
     next_item: str | None
@@ -49,7 +52,8 @@ def cloze(name: str, task: Task, field: str, known: Fields) -> Cloze | None:
         known: What is known, with one item at least of each list that the question shows.
 
     Returns:
-        None where the question asks for more than is known.
+        None where the question asks for more than is known, or the templates name the candidate
+        anywhere but once, in the answer.
     """
     items = known.get(field, ())
     if isinstance(items, str):
@@ -57,15 +61,16 @@ def cloze(name: str, task: Task, field: str, known: Fields) -> Cloze | None:
     listed = field in ("titles", "skills")
     value = (*items, _MARK) if listed else _MARK
     pair = prompt_completion(name, task, {**known, field: value})
-    if pair is None or not any(_MARK in piece.text for piece in pair.completion):
+    if pair is None or _MARK in text_of(pair.prompt) or text_of(pair.completion).count(_MARK) != 1:
         return None
     before, lead, rest = _parted(pair.completion)
     if not listed:
-        return Cloze((*pair.prompt, *before), lead, None, rest)
+        return Cloze(pair.prompt, before, lead, None, rest)
     more = prompt_completion(name, task, {**known, field: (*items, _MARK, _MARK)})
     assert more is not None
-    between = _parted(more.completion)[2].partition(_MARK)[0]
-    return Cloze((*pair.prompt, *before), lead, between.removesuffix(lead), rest)
+    between, another, _ = _parted(more.completion)[2].partition(_MARK)
+    next_item = between.removesuffix(lead) if another else None  # "{titles[-1]}" is no list.
+    return Cloze(pair.prompt, before, lead, next_item, rest)
 
 
 def neutral_text(task: Task) -> tuple[Piece, ...]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
+from careergpt.data.tasks import Fields
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.cases import RankingCase
-from careergpt.recommend.peers import Ranker
-from careergpt.recommend.rankings import RankedCase, ranked_case, without
+from careergpt.recommend.ranking import Logs
+from careergpt.recommend.rankings import (
+    RankedCase,
+    Targets,
+    not_found,
+    places_inside,
+    ranked_case,
+    without,
+)
 
 # Queries that are ranked at once: their (queries, candidates) tables stay in memory.
 _AT_ONCE = 256
-
-CHANGED = "changed"
 
 
 class Row(NamedTuple):
@@ -36,20 +42,40 @@ Ranked = dict[Row, list[RankedCase]]
 def rank_cases(
     name: str,
     candidates: Candidates,
-    rankers: Mapping[str, Ranker],
+    rank: Callable[[Sequence[Fields]], Mapping[str, Logs]],
     cases: Iterable[RankingCase],
 ) -> Ranked:
     """Where the targets come, by ranker, in all cases and in those that change the title."""
     found: Ranked = {}
+    unanswerable: list[tuple[RankingCase, Targets]] = []
     every = iter(cases)
     while some := list(islice(every, _AT_ONCE)):
-        known = [case.known for case in some]
-        for ranker, rank in rankers.items():
-            for case, logs in zip(some, rank(known), strict=True):
-                targets = [candidates.place(target) for target in case.targets]
-                found.setdefault(Row(name, ranker), []).append(ranked_case(logs, targets))
-                if case.current is not None and case.changes:
-                    rest = without(logs, [candidates.place(case.current)])
-                    row = Row(f"{name}/{CHANGED}", ranker)
-                    found.setdefault(row, []).append(ranked_case(rest, targets))
+        placed = [(case, places_of(candidates, case)) for case in some]
+        # No ranking can find what is no candidate: nobody is asked.
+        unanswerable += [one for one in placed if not places_inside(one[1])]
+        asked = [one for one in placed if places_inside(one[1])]
+        ranked = rank([case.known for case, _ in asked]) if asked else {}
+        for ranker, logs in ranked.items():
+            for (case, targets), own in zip(asked, logs, strict=True):
+                _add(found, Row(name, ranker), ranked_case(own, targets))
+                if case.changes:
+                    rest = without(own, [candidates.place(str(case.current))])
+                    _add(found, Row(_changed(name), ranker), ranked_case(rest, targets))
+    for ranker in dict.fromkeys(row.ranker for row in found) or ["model"]:
+        for case, targets in unanswerable:
+            for task in (name, _changed(name)) if case.changes else (name,):
+                _add(found, Row(task, ranker), not_found(targets))
     return found
+
+
+def places_of(candidates: Candidates, case: RankingCase) -> Targets:
+    """The places of the case's targets."""
+    return [candidates.place(target) for target in case.targets]
+
+
+def _add(found: Ranked, row: Row, case: RankedCase) -> None:
+    found.setdefault(row, []).append(case)
+
+
+def _changed(name: str) -> str:
+    return f"{name}/changed"

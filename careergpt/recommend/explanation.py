@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.special import logsumexp
 
-from careergpt.recommend.forecast import Forecast, career_of
+from careergpt.recommend.forecast import Forecast
 from careergpt.recommend.people import Person
 from careergpt.recommend.recommendation import Effect
 
@@ -28,9 +29,9 @@ def leave_one_out(
         logs: The person's own distribution.
         places: The positions.
     """
-    read = forecast.read(person).get("position")
-    skills = read.known["skills"] if read else ()
-    alone = len(skills) == 1 and not career_of(person)
+    read = forecast.read(person)
+    skills = read["position"].known["skills"] if "position" in read else ()
+    alone = len(skills) == 1 and len(read) == 1
     if not places or not skills or alone:
         return [()] * len(places)
     others = [person._replace(skills=tuple(s for s in skills if s != skill)) for skill in skills]
@@ -77,7 +78,14 @@ def add_one_in(
 def _log_odds(
     logs: Float64[np.ndarray, "N C"], places: Sequence[int]
 ) -> Float64[np.ndarray, "N P"]:
-    """Log P / (1 - P) of the places."""
-    some = logs[:, list(places)]
-    with np.errstate(divide="ignore"):  # What is certain has infinite odds.
-        return np.asarray(some - np.log1p(-np.exp(np.minimum(some, 0.0))))
+    """Log P / (1 - P) of the places; 0 where no other candidate is left, for nothing changes that.
+
+    The odds are against the sum of the others: 1 - P would be 0 for what is all but certain.
+    """
+    odds = np.zeros((len(logs), len(places)))
+    for column, place in enumerate(places):
+        others = logs.copy()
+        others[:, place] = -np.inf
+        if np.isfinite(others).any():
+            odds[:, column] = logs[:, place] - logsumexp(others, axis=1)
+    return odds

@@ -79,6 +79,8 @@ class Forecast:
             InputError: Nothing that a person tells is what a ranking goes by.
         """
         reads = [self.read(person) for person in people]
+        if not all(reads):
+            raise InputError("no ranking goes by what is told: give a position, skills or a history")
         sums = np.zeros((len(people), len(self.titles)))
         for name in ("path", "position"):
             places = [place for place, read in enumerate(reads) if name in read]

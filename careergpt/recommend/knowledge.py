@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from careergpt.data.tasks import Fields, Task
 from careergpt.errors import InputError
@@ -17,8 +18,10 @@ from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.cases import RankingCase, cases_of, ranked_tasks
 from careergpt.recommend.cloze import check_ranked
 from careergpt.recommend.language_model import LanguageModel
-from careergpt.recommend.peers import fit_peers, load_peers
+from careergpt.recommend.peers import RANKS, Names, fit_peers, load_peers
 from careergpt.recommend.ranking import Blend, Ranking
+
+T = TypeVar("T")
 
 PEERS = "peers"
 
@@ -35,11 +38,13 @@ class Knowledge:
 
     Args:
         tasks: The tasks that are answered by a ranking.
+        names: The candidates.
         rankings: What is known of each; those of titles have the same candidates.
         exponent: Of the product of what the career and what the skills say.
     """
 
     tasks: Mapping[str, Task]
+    names: Names
     rankings: Mapping[str, Ranking]
     exponent: float = EXPONENT
 
@@ -52,20 +57,18 @@ class Knowledge:
             records: Names of the training records: positions, skills, careers.
             min_count: Records from which on a name is a candidate.
         """
-        named = {
-            "titles": Candidates.of(map(_titles, records), min_count),
-            "skills": Candidates.of((_skills(record) for record in records), min_count),
-        }
+        names = Names(
+            Candidates.of(map(_titles, records), min_count),
+            Candidates.of(map(_skills, records), min_count),
+        )
         ranked = ranked_tasks(tasks)
         rankings = {}
         for name, task in ranked.items():
             check_ranked(name, task)
-            candidates = named[_list_of(name)]
+            candidates = names.of(name)
             if len(candidates):
-                skills = named["skills"] if len(named["skills"]) else None
-                peers = fit_peers(name, records, candidates, skills)
-                rankings[name] = Ranking(name, candidates, peers)
-        return cls(ranked, rankings)
+                rankings[name] = Ranking(name, candidates, fit_peers(name, records, names))
+        return cls(ranked, names, rankings)
 
     def fit(self, model: LoadedModel, records: Sequence[Fields], limit: int) -> Knowledge:
         """The same with what validation records choose.
@@ -76,12 +79,11 @@ class Knowledge:
             limit: Records that each choice is made on, at most.
         """
         readers = {name: self.reader(name, model) for name in self.rankings}
-        rankings = {
-            name: ranking.fit(
-                readers[name], list(islice(self.cases(name, records, readers[name]), limit))
-            )
-            for name, ranking in self.rankings.items()
-        }
+        rankings = {}
+        for name, ranking in self.rankings.items():
+            cases = self.cases(name, records, readers[name])
+            found = (case for case in cases if ranking.can_answer(case))
+            rankings[name] = ranking.fit(readers[name], list(islice(found, limit)))
         fitted = replace(self, rankings=rankings)
         return replace(fitted, exponent=fitted._fit_exponent(readers, records, limit))
 
@@ -90,9 +92,10 @@ class Knowledge:
         others = {
             name: Ranking(name, candidates, {}, self._calibration(name))
             for name in self.tasks
-            if _list_of(name) == "titles"
+            if RANKS[name] == "titles"
         }
-        return replace(self, rankings={**self.rankings, **others})
+        names = self.names._replace(titles=candidates)
+        return replace(self, names=names, rankings={**self.rankings, **others})
 
     def _calibration(self, name: str) -> Calibration:
         return self.rankings[name].calibration if name in self.rankings else AS_SCORED
@@ -137,10 +140,9 @@ class Knowledge:
 
     def settings(self) -> dict[str, Any]:
         """What careergpt.json says of it."""
-        lists = {_list_of(name): ranking.candidates for name, ranking in self.rankings.items()}
         blends = {name: r.blend._asdict() for name, r in self.rankings.items() if r.blend}
         return {
-            "candidates": {name: candidates.to_json() for name, candidates in lists.items()},
+            "candidates": {kind: some.to_json() for kind, some in self.names._asdict().items()},
             "calibration": {n: r.calibration._asdict() for n, r in self.rankings.items()},
             "blend": blends,
             "exponent": self.exponent,
@@ -167,13 +169,13 @@ class Knowledge:
             InputError: The folder's parts are missing, damaged or of another model.
         """
         try:
-            lists = {
-                name: Candidates.from_json(listed)
-                for name, listed in settings.get("candidates", {}).items()
-            }
-            calibrations = {n: Calibration(**c) for n, c in settings.get("calibration", {}).items()}
-            blends = {name: Blend(**blend) for name, blend in settings.get("blend", {}).items()}
+            lists = settings.get("candidates", {})
+            names = Names(*(_read(lists, name) for name in Names._fields))
+            calibrations = _each(Calibration.from_json, settings.get("calibration", {}))
+            blends = _each(Blend.from_json, settings.get("blend", {}))
             exponent = float(settings.get("exponent", EXPONENT))
+            if not 0 < exponent < math.inf:
+                raise InputError(f"no exponent is {exponent}")
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{folder / SETTINGS}: its candidates, calibration or blend cannot be read "
@@ -181,17 +183,25 @@ class Knowledge:
             ) from None
         rankings = {}
         for name in ranked_tasks(tasks):
-            if _list_of(name) in lists:
-                candidates, skills = lists[_list_of(name)], lists.get("skills")
-                peers = load_peers(name, folder / PEERS / name, candidates, skills)
-                calibration = calibrations.get(name, AS_SCORED)
-                rankings[name] = Ranking(name, candidates, peers, calibration, blends.get(name))
-        return cls(ranked_tasks(tasks), rankings, exponent)
+            candidates = names.of(name)
+            if len(candidates):
+                peers = load_peers(name, folder / PEERS / name, names)
+                calibration, blend = calibrations.get(name, AS_SCORED), blends.get(name)
+                if blend is not None and blend.peer not in peers:
+                    raise InputError(
+                        f"{folder / SETTINGS} blends {name} with {blend.peer!r}, which is none of "
+                        f"{', '.join(peers)}; save the model again"
+                    )
+                rankings[name] = Ranking(name, candidates, peers, calibration, blend)
+        return cls(ranked_tasks(tasks), names, rankings, exponent)
 
 
-def _list_of(name: str) -> str:
-    """Which candidates a task ranks: careers and positions have one list of titles."""
-    return "skills" if name == "skills" else "titles"
+def _read(lists: Mapping[str, Any], name: str) -> Candidates:
+    return Candidates.from_json(lists[name]) if name in lists else Candidates((), ())
+
+
+def _each(read: Callable[[Mapping[str, Any]], T], told: Mapping[str, Any]) -> dict[str, T]:
+    return {name: read(some) for name, some in told.items()}
 
 
 def _titles(record: Fields) -> tuple[str, ...]:

@@ -50,8 +50,10 @@ class LanguageModel:
         Raises:
             InputError: A query leaves something open that the question asks for, or is too long.
         """
-        prompts = [self._prompt_ids(self._asked(query)) for query in queries]
-        return score_candidates(self._model.model, prompts, self._trie)
+        prompts = [tuple(self._prompt_ids(self._asked(query))) for query in queries]
+        places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+        scores = score_candidates(self._model.model, list(places), self._trie)
+        return scores[[places[prompt] for prompt in prompts]]  # Equal questions are asked once.
 
     @cached_property
     def neutral(self) -> Float64[np.ndarray, " C"]:
@@ -96,7 +98,11 @@ class LanguageModel:
         return asked
 
     def _prompt_ids(self, asked: Cloze) -> list[int]:
-        return encode_prompts(self._model.tokenizer, [asked.before])[0]
+        tokenizer = self._model.tokenizer
+        # A question without words is the end-of-text token, whatever its answer begins with.
+        asked_ids = encode_prompts(tokenizer, [asked.prompt])[0]
+        started = encode_texts(tokenizer, [piece.text for piece in asked.before])
+        return [*asked_ids, *(id for ids in started for id in ids)]
 
     @cached_property
     def _trie(self) -> Trie:
@@ -106,7 +112,12 @@ class LanguageModel:
         if shape.next_item is not None:
             ends.append(encode_texts(tokenizer, [shape.next_item])[0])
         names = [shape.lead + name for name in self._candidates.names]
-        return Trie(encode_texts(tokenizer, names), ends)
+        return Trie(encode_texts(tokenizer, names), _least(ends))
+
+
+def _least(ends: Sequence[list[int]]) -> list[list[int]]:
+    """The ends without those that another begins: where one stands, the other does too."""
+    return [end for end in ends if not any(o != end and o == end[: len(o)] for o in ends)]
 
 
 def _items(value: Field) -> tuple[str, ...]:

@@ -13,23 +13,19 @@ from scipy import sparse
 
 from careergpt.errors import InputError
 from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.kneser_ney import KneserNey
 from careergpt.recommend.tables import count_table, read_table, write_table
 
 MARKOV = "markov.npz"
 
-FALLBACK_DISCOUNT = 0.5
-"""For samples in which no move, or every move, is seen once: too small to estimate from."""
-
 
 @dataclass(frozen=True, eq=False)
 class MarkovChain:
-    """Interpolated Kneser-Ney bigrams over candidate titles (Kneser & Ney, 1995).
+    """Interpolated Kneser-Ney over candidate titles.
 
-    One discount, n1 / (n1 + 2 n2) of the moves seen once and twice (Ney, Essen & Kneser, 1994),
-    is taken from each count and handed to the order below, in which a title counts the distinct
-    titles that led to it, and one more. The title before is the latest that is a candidate:
-    others stand in no table; careers without one share a row of their own. On real careers the
-    last two titles foretold no more than the last alone, and plain popularity below foretold less.
+    The title before is the latest that is a candidate: others stand in no table; careers without
+    one share a row of their own. On real careers the last two titles foretold no more than the last
+    alone, and plain popularity below foretold less.
 
     Args:
         candidates: The titles.
@@ -56,24 +52,11 @@ class MarkovChain:
         """
         places = (self.candidates.place(title) for title in reversed(history))
         before = next((place for place in places if place is not None), len(self.candidates))
-        row = slice(*self.moves.indptr[before : before + 2])
-        after, counts = self.moves.indices[row], self.moves.data[row]
-        if not len(counts):
-            return np.asarray(np.log(self._lower), dtype=np.float64)
-        probabilities = self._discount * len(counts) * self._lower
-        probabilities[after] += counts - self._discount
-        return np.asarray(np.log(probabilities / counts.sum()), dtype=np.float64)
+        return self._pairs.log_probabilities(before)
 
     @cached_property
-    def _discount(self) -> float:
-        once, twice = (int((self.moves.data == n).sum()) for n in (1, 2))
-        return once / (once + 2 * twice) if once and twice else FALLBACK_DISCOUNT
-
-    @cached_property
-    def _lower(self) -> Float64[np.ndarray, " C"]:
-        """Probability of each candidate where nothing is known of the title before."""
-        led_from = np.bincount(self.moves.indices, minlength=len(self.candidates)) + 1.0
-        return np.asarray(led_from / led_from.sum(), dtype=np.float64)
+    def _pairs(self) -> KneserNey:
+        return KneserNey(self.moves)
 
     def save(self, folder: Path) -> None:
         """Writes the counts into the folder."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
 
 from careergpt.data.tasks import Fields
+from careergpt.recommend.by_title import SkillsByTitle
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.markov import MarkovChain
 from careergpt.recommend.neighbours import SkillNeighbours
@@ -22,6 +23,11 @@ ASKED_BY = {"path": "titles", "position": "skills", "skills": "position_title"}
 """For each ranking the field that a count model goes by."""
 
 
+RANKS = {"path": "titles", "position": "titles", "skills": "skills"}
+"""For each ranking the kind of its candidates: careers and positions have one list of titles."""
+
+
+@runtime_checkable
 class Peer(Protocol):
     """A count model of one ranking."""
 
@@ -35,43 +41,50 @@ class Peer(Protocol):
 Peers = Mapping[str, Peer]
 
 
-def fit_peers(
-    name: str, records: Iterable[Fields], candidates: Candidates, skills: Candidates | None
-) -> Peers:
-    """Counts the training records; peers are called popularity, markov and neighbours.
+class Names(NamedTuple):
+    """The candidates of all rankings; those of a kind that no record names are none."""
+
+    titles: Candidates
+    skills: Candidates
+
+    def of(self, name: str) -> Candidates:
+        """What a task ranks."""
+        found: Candidates = getattr(self, RANKS[name])
+        return found
+
+
+def fit_peers(name: str, records: Iterable[Fields], names: Names) -> Peers:
+    """Counts the training records: popularity, and what there is beside it for the ranking.
 
     Args:
         name: The ranking.
         records: Fields of the training records.
-        candidates: What is ranked.
-        skills: The skills that neighbours are found by; None: no record names any.
+        names: The candidates.
     """
-    records = list(records)
     if name == "path":
         careers = [_listed(record, "titles") for record in records]
         moved = (title for career in careers for title in career[1:])
-        markov = MarkovChain.fit(careers, candidates)
-        return {"popularity": Popularity.fit(moved, candidates), "markov": markov}
-    if name == "skills":
-        named = (skill for record in _postings(records) for skill in record[0])
-        return {"popularity": Popularity.fit(named, candidates)}
+        markov = MarkovChain.fit(careers, names.titles)
+        return {"popularity": Popularity.fit(moved, names.titles), "markov": markov}
     postings = list(_postings(records))
-    peers: dict[str, Peer] = {
-        "popularity": Popularity.fit((title for _, title in postings), candidates)
-    }
-    if skills is not None:
-        peers["neighbours"] = SkillNeighbours.fit(postings, skills, candidates)
-    return peers
+    if name == "skills":
+        named = (skill for skills, _ in postings for skill in skills)
+        by_title = SkillsByTitle.fit(postings, names.titles, names.skills)
+        return {"popularity": Popularity.fit(named, names.skills), "by_title": by_title}
+    popularity = Popularity.fit((title for _, title in postings), names.titles)
+    neighbours = SkillNeighbours.fit(postings, names.skills, names.titles)
+    return {"popularity": popularity, "neighbours": neighbours}
 
 
-def load_peers(name: str, folder: Path, candidates: Candidates, skills: Candidates | None) -> Peers:
+def load_peers(name: str, folder: Path, names: Names) -> Peers:
     """What the peers saved into the folder."""
-    peers: dict[str, Peer] = {"popularity": Popularity.load(folder, candidates)}
+    titles, skills = names
+    popularity = Popularity.load(folder, names.of(name))
     if name == "path":
-        peers["markov"] = MarkovChain.load(folder, candidates)
-    if name == "position" and skills is not None:
-        peers["neighbours"] = SkillNeighbours.load(folder, skills, candidates)
-    return peers
+        return {"popularity": popularity, "markov": MarkovChain.load(folder, titles)}
+    if name == "skills":
+        return {"popularity": popularity, "by_title": SkillsByTitle.load(folder, titles, skills)}
+    return {"popularity": popularity, "neighbours": SkillNeighbours.load(folder, skills, titles)}
 
 
 def ranker_of(name: str, peer: Peer) -> Ranker:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
 from careergpt.data.tasks import Fields
+from careergpt.errors import InputError
 from careergpt.recommend.calibration import (
     AS_SCORED,
     Calibration,
@@ -25,12 +26,22 @@ from careergpt.recommend.language_model import LanguageModel
 from careergpt.recommend.peers import Peers, Ranker, ranker_of
 from careergpt.recommend.rankings import Targets
 
+Logs = Float64[np.ndarray, "N C"]
+
 
 class Blend(NamedTuple):
     """weight * P(model) + (1 - weight) * P(peer)."""
 
     peer: str
     weight: float
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Blend:
+        """What `_asdict` gave, from a model folder."""
+        found = cls(str(content["peer"]), float(content["weight"]))
+        if not 0 <= found.weight <= 1:
+            raise InputError(f"no blend has a weight of {found.weight}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -51,16 +62,21 @@ class Ranking:
     calibration: Calibration = AS_SCORED
     blend: Blend | None = None
 
-    def rankers(self, model: LanguageModel) -> dict[str, Ranker]:
-        """All that rank: "model", "blend" where there is one, and the peers."""
-        rankers = {"model": self.ranker(model)}
+    def rank(self, model: LanguageModel, queries: Sequence[Fields]) -> dict[str, Logs]:
+        """Log-probabilities by all that rank: model, blend where there is one, and the peers."""
+        own = {"model": self.ranker(model)(queries)}
+        others = {name: ranker_of(self.name, p)(queries) for name, p in self.peers.items()}
         if self.blend is not None:
-            rankers["blend"] = self._blended(rankers["model"], self.blend)
-        return rankers | {name: ranker_of(self.name, peer) for name, peer in self.peers.items()}
+            own["blend"] = blended(own["model"], others[self.blend.peer], self.blend.weight)
+        return own | others
 
     def ranker(self, model: LanguageModel) -> Ranker:
         """The language model, calibrated."""
         return _ranker(model, self.calibration)
+
+    def can_answer(self, case: RankingCase) -> bool:
+        """Whether a target is among the candidates."""
+        return any(self.candidates.place(target) is not None for target in case.targets)
 
     def targets(self, cases: Sequence[RankingCase]) -> list[Targets]:
         """The places of each case's targets."""
@@ -72,12 +88,10 @@ class Ranking:
         The strongest peer is the one that costs the fewest nats. Without a case that has a target
         among the candidates nothing can be chosen, and nothing is changed.
         """
-        targets = self.targets(cases)
-        cases = [case for case, some in zip(cases, targets, strict=True) if any_inside(some)]
-        targets = [some for some in targets if any_inside(some)]
+        cases = [case for case in cases if self.can_answer(case)]
         if not cases:
             return self
-        queries = [case.known for case in cases]
+        targets, queries = self.targets(cases), [case.known for case in cases]
         scores = model.scores(queries)
         calibration = fit_calibration(scores, model.neutral, targets)
         own = calibrated(scores, model.neutral, calibration)
@@ -86,14 +100,6 @@ class Ranking:
         blend = Blend(peer, fit_blend(own, others[peer], targets))
         return replace(self, calibration=calibration, blend=blend)
 
-    def _blended(self, model: Ranker, blend: Blend) -> Ranker:
-        peer = ranker_of(self.name, self.peers[blend.peer])
-
-        def rank(queries: Sequence[Fields]) -> Float64[np.ndarray, "N C"]:
-            return blended(model(queries), peer(queries), blend.weight)
-
-        return rank
-
 
 def untouched(model: LanguageModel) -> Ranker:
     """A language model as it is, only normalised over the candidates."""
@@ -101,12 +107,7 @@ def untouched(model: LanguageModel) -> Ranker:
 
 
 def _ranker(model: LanguageModel, calibration: Calibration) -> Ranker:
-    def rank(queries: Sequence[Fields]) -> Float64[np.ndarray, "N C"]:
+    def rank(queries: Sequence[Fields]) -> Logs:
         return calibrated(model.scores(queries), model.neutral, calibration)
 
     return rank
-
-
-def any_inside(targets: Targets) -> bool:
-    """Whether one of the targets is a candidate."""
-    return any(place is not None for place in targets)

@@ -65,11 +65,17 @@ def places_inside(targets: Targets) -> list[int]:
     return sorted({place for place in targets if place is not None})
 
 
+def not_found(targets: Targets) -> RankedCase:
+    """A query of which no target is a candidate."""
+    nothing = (0.0,) * len(CUTOFFS)
+    return RankedCase(0, _outside(targets), math.inf, nothing, 0.0, math.inf, 0.0, 0.0)
+
+
 def ranked_case(log_probabilities: LogProbabilities, targets: Targets) -> RankedCase:
     """Where a query's targets came; the candidates' probabilities must sum to 1."""
-    inside, outside = places_inside(targets), sum(place is None for place in targets)
+    inside = places_inside(targets)
     if not inside:
-        return RankedCase(0, outside, math.inf, (0.0,) * len(CUTOFFS), 0.0, math.inf, 0.0, 0.0)
+        return not_found(targets)
     # A NaN would rank first: it is neither above nor below.
     if not abs(logsumexp(log_probabilities)) < 1e-6:
         raise ValueError("the candidates' probabilities do not sum to 1: normalise them first")
@@ -80,7 +86,7 @@ def ranked_case(log_probabilities: LogProbabilities, targets: Targets) -> Ranked
     top = log_probabilities.max()
     return RankedCase(
         inside=len(inside),
-        outside=outside,
+        outside=_outside(targets),
         rank=_first_rank(above, tied),
         recall=tuple(float((ranks <= cutoff).mean()) for cutoff in CUTOFFS),
         average_precision=float(np.mean((own >= own[:, None]).sum(axis=1) / (above + tied))),
@@ -88,6 +94,10 @@ def ranked_case(log_probabilities: LogProbabilities, targets: Targets) -> Ranked
         confidence=math.exp(top),
         correct=float((own == top).mean() / (log_probabilities == top).sum()),
     )
+
+
+def _outside(targets: Targets) -> int:
+    return sum(place is None for place in targets)
 
 
 def _first_rank(above: np.ndarray, tied: np.ndarray) -> float:

@@ -24,7 +24,7 @@ from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.data.store import rows_of, write_json
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
-from careergpt.modeling.folder import add_settings, save_model, write_card
+from careergpt.modeling.folder import RANDOM, add_settings, save_model, write_card
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.cases import names_in
 from careergpt.recommend.knowledge import Knowledge
@@ -68,6 +68,7 @@ class FinishRun(Callback):
         """Keeps a starting model that is random: no name leads back to it."""
         if trainer.is_global_zero and pl_module.pretrained is None and trainer.global_step == 0:
             self._save(pl_module, trainer, self._folder / "baseline")
+            add_settings(self._folder / "baseline", {"weights": RANDOM})
             card = "# The starting model\n\nRandom weights: what the fine-tuned model came from.\n"
             write_card(self._folder / "baseline", card)
 
@@ -181,6 +182,7 @@ class FinishRun(Callback):
         return [
             *lines,
             f"\nThe model is in {model} (the run: {self._folder}). Next:",
+            f"{verb} recommend --model.pretrained {model} --position 'Registered nurse'",
             f"{verb} predict --model.pretrained {model} --data.prompts data/prompts.txt",
             f"{verb} test --config {config} --model.pretrained {model}",
             f"{verb} compare --config {config} --baseline {shlex.quote(start)} --finetuned {model}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from lightning.pytorch.utilities import rank_zero_only
 from tqdm import tqdm
 
 from careergpt.data.splits import TEST
+from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
-from careergpt.modeling.folder import read_settings
+from careergpt.modeling.folder import RANDOM, read_settings
 from careergpt.modeling.loaded import LoadedModel, find_model
 from careergpt.recommend.cases import names_in
 from careergpt.recommend.evaluation import Ranked, Row, rank_cases
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.metrics import RankingMetrics, measure
-from careergpt.recommend.ranking import untouched
+from careergpt.recommend.ranking import Logs, untouched
 from careergpt.training.results import answer_figures
 
 Measured = Mapping[Row, RankingMetrics]
@@ -70,14 +71,19 @@ class MeasureRankings(Callback):
         """This rank's share of the records, ranked by all."""
         ranking, data = knowledge.rankings[name], trainer.datamodule
         readers = {role: knowledge.reader(name, model) for role, model in models.items()}
-        rankers = ranking.rankers(readers["model"])
-        if "baseline" in readers:
-            rankers["baseline"] = untouched(readers["baseline"])
+
+        def rank(queries: Sequence[Fields]) -> dict[str, Logs]:
+            found = ranking.rank(readers["model"], queries)
+            if "baseline" in readers:
+                found["baseline"] = untouched(readers["baseline"])(queries)
+            return found
+
         records = data.fields(TEST, names_in(data.tasks))
         cases = knowledge.cases(name, records, *readers.values())
         own = islice(cases, trainer.global_rank, self._limit, trainer.world_size)
-        shown = tqdm(own, f"ranking {name}", disable=not trainer.is_global_zero, leave=False)
-        return rank_cases(name, ranking.candidates, rankers, shown)
+        hidden = not trainer.is_global_zero or trainer.progress_bar_callback is None
+        shown = tqdm(own, f"ranking {name}", disable=hidden, leave=False)
+        return rank_cases(name, ranking.candidates, rank, iter(shown))
 
 
 def _logged(row: Row, metrics: RankingMetrics) -> dict[str, float]:
@@ -89,10 +95,15 @@ def _logged(row: Row, metrics: RankingMetrics) -> dict[str, float]:
 
 
 def _baseline(source: str | None, device: torch.device) -> LoadedModel | None:
-    """The untouched model that this one started from, where it is still to be had."""
+    """The untouched model that this one started from, where it is still to be had.
+
+    Random weights rank by chance, and are as long about it: they are no baseline.
+    """
     if source is None:
         return None
     try:
+        if read_settings(source).get("weights") == RANDOM:
+            return None
         return find_model(source).load(device)
     except InputError as error:
         rank_zero_only(print)(f"no row for the untouched baseline: {error}")

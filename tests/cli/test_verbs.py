@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,13 @@ from careergpt.cli import VERBS, main
 from careergpt.data.tokens import load_tokenizer
 
 FIELDS = ["id", "prompt", "text", "finish_reason", "log_probability", "n_tokens"]
-NUMBERS = {"task", "row", "n", "loss", "perplexity", "accuracy", "bits_per_byte", "tokens"}
+OF_TOKENS = {"accuracy", "bits_per_byte", "tokens"}
+NUMBERS = {"task", "row", "n", "loss", "perplexity"} | OF_TOKENS
+RANKED = {"position", "skills", "path"}
+OF_RANKS = {
+    "task", "row", "n", "loss", "perplexity", "mrr", "recall@1", "recall@5", "recall@10", "map",
+    "calibration_error", "left_out", "outside",
+}  # fmt: skip
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -26,17 +33,23 @@ def table(words: list[str], out: Path) -> list[dict[str, Any]]:
 def test_test_writes_a_row_for_each_task(
     model: str, quiet: list[str], sample: list[str], tmp_path: Path, elsewhere: Path
 ) -> None:
-    found = table([model, *quiet, *sample], tmp_path / "t.json")
-    assert [row["task"] for row in found] == ["all", "describe", "position", "skills", "path"]
-    whole, *parts = found
-    for row in found:
-        assert set(row) == NUMBERS
-        assert row["row"] == "model"
+    rows = table([model, *quiet, *sample], tmp_path / "t.json")
+    found = {row["task"]: row for row in rows if row["row"] == "model"}
+    assert list(found) == ["all", "describe", "path", "path/changed", "position", "skills"]
+    tokens = {"examples", "token_loss", "token_perplexity"} | OF_TOKENS
+    for row in rows:
+        ranked = row["task"] not in ("all", "describe")
+        of_tokens = row["task"] in RANKED and row["row"] == "model"
+        assert set(row) == (OF_RANKS | (tokens if of_tokens else set()) if ranked else NUMBERS)
         assert row["perplexity"] == pytest.approx(math.exp(row["loss"]))
-        assert 0 <= row["accuracy"] <= 1
-    assert whole["n"] == sum(row["n"] for row in parts)
+        if of_tokens:
+            assert row["token_perplexity"] == pytest.approx(math.exp(row["token_loss"]))
+            assert row["token_loss"] != row["loss"]
+    whole, parts = found["all"], [found[task] for task in ("describe", *RANKED)]
+    assert all(0 <= row["accuracy"] <= 1 for row in parts)
+    assert whole["n"] == sum(row.get("examples", row["n"]) for row in parts)
     assert whole["tokens"] == sum(row["tokens"] for row in parts)
-    nats = sum(row["loss"] * row["tokens"] for row in parts)
+    nats = sum(row.get("token_loss", row["loss"]) * row["tokens"] for row in parts)
     assert whole["loss"] == pytest.approx(nats / whole["tokens"])
     assert not list(elsewhere.iterdir())
 
@@ -56,9 +69,9 @@ def test_the_figures_do_not_depend_on_the_batches(
     )
     for found in others:
         for row, other in zip(expected, found, strict=True):
-            assert other["task"] == row["task"]
-            for name in NUMBERS - {"task", "row"}:
-                assert other[name] == pytest.approx(row[name], rel=1e-5), name
+            assert (other.pop("task"), other.pop("row")) == (row["task"], row["row"])
+            assert other == pytest.approx({name: row[name] for name in other}, rel=1e-5)
+            assert set(row) == {"task", "row", *other}
 
 
 def test_every_record_is_unseen_where_asked(
@@ -141,9 +154,7 @@ def test_what_the_folder_says_wins_unless_typed(
     run: Path, quiet: list[str], sample: list[str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
-    folder.mkdir()
-    for path in (run / "model").iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(run / "model", folder)
     settings = json.loads((folder / "careergpt.json").read_text())
     settings["tasks"] = {"job": {"prompt": "A {position_title}:", "completion": "{skills}"}}
     settings["decoding"]["max_new_tokens"] = 2
@@ -198,7 +209,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])
     assert caught.value.code in (0, None)
-    assert "--data.source" in capsys.readouterr().out
+    assert ("--history" if verb == "recommend" else "--data.source") in capsys.readouterr().out
 
 
 def test_the_tokenizer_in_the_folder_is_the_one_that_trained(run: Path, scratch: list[str]) -> None:

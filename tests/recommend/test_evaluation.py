@@ -1,0 +1,141 @@
+"""Laws of the questions that unseen records ask, and of where the answers come."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.tasks import Fields, Task
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.cases import RankingCase, cases_of, names_in, ranked_tasks
+from careergpt.recommend.evaluation import Row, rank_cases
+from careergpt.recommend.rankings import ranked_case, without
+
+TITLES = Candidates(("A", "B", "C", "D"), (4, 3, 2, 1))
+FIRST = {"A": [0.4, 0.3, 0.2, 0.1], "B": [0.1, 0.6, 0.2, 0.1], "odd": [0.25, 0.1, 0.05, 0.6]}
+spellings = st.sampled_from(["A", "a!", "B", " b", "C", "odd", "ODD.", "other"])
+careers = st.lists(spellings, max_size=4).map(lambda titles: {"titles": tuple(titles)})
+
+
+def by_last(queries: Sequence[Fields]) -> NDArray[np.float64]:
+    """A ranking by the career's last title."""
+    lasts = (query["titles"][-1].strip(" !.").upper() for query in queries)
+    return np.log([FIRST.get(last, FIRST["odd"]) for last in lasts])
+
+
+def backwards(queries: Sequence[Fields]) -> NDArray[np.float64]:
+    return by_last(queries)[:, ::-1]
+
+
+def move(*career: str) -> RankingCase:
+    (case,) = cases_of("path", DEFAULT_TASKS["path"], [{"titles": career}])
+    return case
+
+
+@given(st.lists(careers, max_size=6))
+def test_a_career_asks_for_its_last_move_and_shows_all_before(
+    records: list[dict[str, Any]],
+) -> None:
+    found = list(cases_of("path", DEFAULT_TASKS["path"], records))
+    told = [record["titles"] for record in records if len(record["titles"]) > 1]
+    assert [(*case.known["titles"], *case.targets) for case in found] == told
+    assert [case.current for case in found] == [career[-2] for career in told]
+
+
+def test_a_career_of_one_title_moves_nowhere_whatever_the_template_asks() -> None:
+    task = Task("Career:", "{titles: > }")
+    records = [{"titles": ("A",)}, {"titles": ()}, {}, {"titles": ("A", "B")}]
+    assert list(cases_of("path", task, records)) == [RankingCase({"titles": ("A",)}, ("B",), "A")]
+
+
+def test_postings_ask_for_their_position_and_for_all_their_skills() -> None:
+    posting = {"position_title": "A", "skills": ("x", "y"), "titles": ("B", "C")}
+    records = [posting, {"position_title": "A"}, {"skills": ("x",)}, {**posting, "skills": ()}]
+    assert list(cases_of("position", DEFAULT_TASKS["position"], records)) == [
+        RankingCase({"skills": ("x", "y")}, ("A",), None)
+    ]
+    assert list(cases_of("skills", DEFAULT_TASKS["skills"], records)) == [
+        RankingCase({"position_title": "A"}, ("x", "y"), None)
+    ]
+
+
+def test_only_tasks_that_weigh_something_are_ranked_and_no_description_is_read() -> None:
+    assert list(ranked_tasks(DEFAULT_TASKS)) == ["path", "position", "skills"]
+    assert set(names_in(DEFAULT_TASKS)) == {"titles", "position_title", "skills"}
+    idle = {**DEFAULT_TASKS, "path": Task("Career: {titles[0]}", "{titles[1:]}", weight=0)}
+    assert list(ranked_tasks(idle)) == ["position", "skills"]
+    asks = {"skills": Task("{position_title} at {company_name}?", "{skills}")}
+    assert set(names_in(asks)) == {"titles", "position_title", "skills", "company_name"}
+
+
+@pytest.mark.parametrize(
+    ("career", "changes"),
+    [(("A", "B"), True), (("A", "a!"), False), (("B", "A", "A"), False), (("A", "B", "A"), True)],
+)
+def test_a_title_spelled_otherwise_is_no_change(career: tuple[str, ...], changes: bool) -> None:
+    assert move(*career).changes is changes
+
+
+def test_where_there_is_no_career_nothing_changes() -> None:
+    assert not RankingCase({"skills": ("x",)}, ("A",), None).changes
+
+
+@given(st.lists(careers, max_size=8))
+def test_each_ranker_answers_each_case_in_order(records: list[dict[str, Any]]) -> None:
+    cases = list(cases_of("path", DEFAULT_TASKS["path"], records))
+    rankers = {"one": by_last, "other": backwards}
+    found = rank_cases("path", TITLES, rankers, cases)
+    expected: dict[Row, list[Any]] = {}
+    for case in cases:
+        targets = [TITLES.place(target) for target in case.targets]
+        for name, rank in rankers.items():
+            logs = rank([case.known])[0]
+            expected.setdefault(Row("path", name), []).append(ranked_case(logs, targets))
+            if case.changes:
+                rest = without(logs, [TITLES.place(case.current or "")])
+                row = Row("path/changed", name)
+                expected.setdefault(row, []).append(ranked_case(rest, targets))
+    assert found == expected
+
+
+def test_the_current_title_is_no_candidate_among_moves_that_change_it() -> None:
+    found = rank_cases("path", TITLES, {"m": by_last}, [move("x", "A", "C"), move("B", "b")])
+    assert [case.rank for case in found[Row("path", "m")]] == [3, 1]
+    (changed,) = found[Row("path/changed", "m")]
+    assert changed.rank == 2
+    assert changed.nats == pytest.approx(-math.log(0.2 / 0.6))
+
+
+def test_a_current_title_that_is_no_candidate_is_excluded_from_nothing() -> None:
+    found = rank_cases("path", TITLES, {"m": by_last}, [move("A", "odd", "B")])
+    assert found[Row("path/changed", "m")] == found[Row("path", "m")]
+
+
+def test_cases_without_a_career_have_no_changes() -> None:
+    cases = [RankingCase({"titles": ("A",)}, ("B", "C"), None)]
+    assert list(rank_cases("skills", TITLES, {"m": by_last}, cases)) == [Row("skills", "m")]
+
+
+def test_many_cases_are_ranked_a_few_at_a_time_and_none_twice() -> None:
+    asked: list[int] = []
+
+    def counting(queries: Sequence[Fields]) -> NDArray[np.float64]:
+        asked.append(len(queries))
+        return by_last(queries)
+
+    cases = [move("A", "ABCD"[n % 4]) for n in range(1000)]
+    found = rank_cases("path", TITLES, {"m": counting}, iter(cases))
+    assert [case.rank for case in found[Row("path", "m")]] == [1, 2, 3, 4] * 250
+    assert len(found[Row("path/changed", "m")]) == 750
+    assert sum(asked) == 1000
+    assert 1 < len(asked) < 1000
+
+
+def test_without_cases_there_are_no_rows() -> None:
+    assert rank_cases("path", TITLES, {"m": by_last}, []) == {}

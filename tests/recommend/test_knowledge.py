@@ -1,0 +1,293 @@
+"""Laws of what a model folder knows: counted on training, chosen on validation, saved."""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.tasks import Task
+from careergpt.errors import InputError
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.calibration import AS_SCORED, query_nats
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.knowledge import EXPONENT, FEWEST, Knowledge
+from careergpt.recommend.peers import Names
+
+Records = list[dict[str, Any]]
+ASKED = {
+    "path": [{"titles": ("Welder",)}, {"titles": ("Data clerk", "nobody's")}],
+    "position": [{"skills": ("SQL", "unheard of")}, {"skills": ("triage",)}],
+    "skills": [{"position_title": "Welder"}, {"position_title": "nobody's"}],
+}
+SOME = {
+    "all": (dict(DEFAULT_TASKS), lambda record: True),
+    "no task of skills": (
+        {name: DEFAULT_TASKS[name] for name in ("path", "position")}, lambda record: True,
+    ),
+    "careers alone": (dict(DEFAULT_TASKS), lambda record: "titles" in record),
+    "postings alone": (dict(DEFAULT_TASKS), lambda record: "titles" not in record),
+}  # fmt: skip
+
+
+def saved(knowledge: Knowledge, folder: Path) -> dict[str, Any]:
+    """The settings as careergpt.json gives them back, the count models in the folder."""
+    knowledge.save_peers(folder)
+    told: dict[str, Any] = json.loads(json.dumps(knowledge.settings(), allow_nan=False))
+    return told
+
+
+@pytest.mark.parametrize("case", SOME)
+def test_what_is_saved_ranks_alike_when_loaded(
+    case: str, tiny: LoadedModel, training: Records, unseen: Records, tmp_path: Path
+) -> None:
+    tasks, wanted = SOME[case]
+    first = Knowledge.of(tasks, list(filter(wanted, training)), 2)
+    first = replace(first.fit(tiny, list(filter(wanted, unseen)), 30), exponent=0.8)
+    again = Knowledge.load(tasks, saved(first, tmp_path), tmp_path)
+    assert again.settings() == first.settings()
+    assert (again.names, again.exponent) == (first.names, 0.8)
+    assert list(again.rankings) == list(first.rankings)
+    for name, ranking in first.rankings.items():
+        reader = first.reader(name, tiny)
+        expected = {by: rank(ASKED[name]) for by, rank in ranking.rankers(reader).items()}
+        found = again.rankings[name].rankers(again.reader(name, tiny))
+        assert list(found) == list(expected)
+        for by, rank in found.items():
+            assert (rank(ASKED[name]) == expected[by]).all(), by
+
+
+def test_only_what_records_name_is_ranked(training: Records) -> None:
+    careers = [record for record in training if "titles" in record]
+    assert set(Knowledge.of(DEFAULT_TASKS, careers, 2).rankings) == {"path", "position"}
+    assert Knowledge.of(DEFAULT_TASKS, training, 1000).rankings == {}
+    assert Knowledge.of(DEFAULT_TASKS, [], 1).rankings == {}
+
+
+def test_positions_and_careers_have_one_list_of_titles(training: Records) -> None:
+    counted = Knowledge.of(DEFAULT_TASKS, training, 3)
+    titles = [
+        {*record.get("titles", ()), *filter(None, [record.get("position_title")])}
+        for record in training
+    ]
+    counts = dict(zip(counted.names.titles.names, counted.names.titles.counts, strict=True))
+    every = {title for some in titles for title in some}
+    having = {title: sum(title in some for some in titles) for title in every}
+    assert counts == {title: n for title, n in having.items() if n >= 3}
+    assert counted.rankings["path"].candidates == counted.rankings["position"].candidates
+    # The one that both kinds of table name is counted in both.
+    assert counts["Welder"] > sum(r.get("position_title") == "Welder" for r in training)
+
+
+def test_a_folder_that_names_no_candidates_knows_nothing(tmp_path: Path) -> None:
+    assert Knowledge.load(DEFAULT_TASKS, {}, tmp_path).rankings == {}
+
+
+def test_before_validation_nothing_is_chosen(counted: Knowledge) -> None:
+    assert counted.exponent == EXPONENT == 0.5
+    for ranking in counted.rankings.values():
+        assert (ranking.calibration, ranking.blend) == (AS_SCORED, None)
+
+
+def at(*keys: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Puts a value there."""
+
+    def damage(settings: dict[str, Any]) -> None:
+        for key in keys[:-1]:
+            settings = settings[key]
+        settings[keys[-1]] = value
+
+    return damage
+
+
+DAMAGED = {
+    "candidates of nothing": at("candidates", value=None),
+    "a list of candidates": at("candidates", value=["Nurse"]),
+    "a list of titles": at("candidates", "titles", value=["Nurse"]),
+    "titles that are numbers": at("candidates", "titles", "names", value=list(range(12))),
+    "titles in another place": at("candidates", "titles", value={"titles": ["Nurse"]}),
+    "one count for all titles": at("candidates", "titles", "counts", value=[5]),
+    "counts that are texts": at("candidates", "skills", "counts", value=["5"] * 13),
+    "two titles that are one": at(
+        "candidates", "titles", value={"names": ["C#", "c#"], "counts": [5, 5]}
+    ),
+    "fewer titles than were counted": at(
+        "candidates", "titles", value={"names": ["Welder"], "counts": [5]}
+    ),
+    "a calibration of numbers": at("calibration", value=[1, 2]),
+    "a calibration without a temperature": at("calibration", "path", value={"surface": 0}),
+    "a temperature of words": at("calibration", "path", "temperature", value="warm"),
+    "a temperature of 0": at("calibration", "path", "temperature", value=0),
+    "a surface that is no number": at("calibration", "skills", "surface", value=float("nan")),
+    "a blend with nobody": at("blend", "path", "peer", value="nobody"),
+    "a blend with another ranking's peer": at("blend", "path", "peer", value="neighbours"),
+    "a weight of words": at("blend", "path", "weight", value="most"),
+    "a weight above 1": at("blend", "position", "weight", value=1.5),
+    "a blend that is a list": at("blend", "path", value=["markov", 0.5]),
+    "an exponent of words": at("exponent", value="half"),
+    "an exponent of nothing": at("exponent", value=None),
+    "an exponent of 0": at("exponent", value=0),
+    "an exponent that is no number": at("exponent", value=float("nan")),
+}
+
+
+@pytest.fixture(scope="module")
+def kept(knowledge: Knowledge, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder's count models and its settings as text."""
+    folder = tmp_path_factory.mktemp("kept")
+    return folder, json.dumps(saved(knowledge, folder))
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damaged_settings_are_said_in_one_line(case: str, kept: tuple[Path, str]) -> None:
+    folder, text = kept
+    settings = json.loads(text)
+    Knowledge.load(DEFAULT_TASKS, settings, folder)
+    DAMAGED[case](settings)
+    with pytest.raises(InputError) as caught:
+        Knowledge.load(DEFAULT_TASKS, settings, folder)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(folder) in str(caught.value)
+    assert "again" in str(caught.value) or "one model" in str(caught.value)
+
+
+TABLES = ["path/popularity.npz", "path/markov.npz", "position/neighbours_words.npz",
+          "position/neighbours_positions.npz", "skills/by_title.npz"]  # fmt: skip
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("how", ["missing", "empty", "cut", "another's"])
+def test_damaged_tables_are_named_in_one_line(
+    table: str, how: str, kept: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(kept[0], folder)
+    path = folder / "peers" / table
+    content = path.read_bytes()
+    path.unlink()
+    other = folder / "peers" / ("skills/popularity.npz" if "skills" not in table else TABLES[2])
+    left = {"empty": b"", "cut": content[: len(content) // 2], "another's": other.read_bytes()}
+    if how in left:
+        path.write_bytes(left[how])
+    with pytest.raises(InputError) as caught:
+        Knowledge.load(DEFAULT_TASKS, json.loads(kept[1]), folder)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(path.parent) in str(caught.value)
+
+
+def test_a_choice_is_made_on_the_first_records_alone(
+    counted: Knowledge, tiny: LoadedModel, unseen: Records
+) -> None:
+    few = counted.fit(tiny, unseen, 7)
+    for name, ranking in counted.rankings.items():
+        reader = counted.reader(name, tiny)
+        first = ranking.fit(reader, list(counted.cases(name, unseen, reader))[:7])
+        every = ranking.fit(reader, list(counted.cases(name, unseen, reader)))
+        found = few.rankings[name]
+        assert (found.calibration, found.blend) == (first.calibration, first.blend)
+        assert (found.calibration, found.blend) != (every.calibration, every.blend)
+
+
+def test_validation_adds_no_candidate(counted: Knowledge, tiny: LoadedModel) -> None:
+    new = [{"titles": ("Welder", "Lion tamer")}, {"titles": ("Lion tamer", "Welder")}] * 9
+    assert counted.fit(tiny, new, 500).names == counted.names
+
+
+def costs(
+    knowledge: Knowledge, tiny: LoadedModel, records: Records, exponents: list[float]
+) -> list[float]:
+    """Nats of the careers' last titles under the product of what careers and skills say."""
+    path, position = (
+        knowledge.rankings[name].ranker(knowledge.reader(name, tiny))
+        for name in ("path", "position")
+    )
+    joint = path([{"titles": r["titles"][:-1]} for r in records]) + position(
+        [{"skills": r["skills"]} for r in records]
+    )
+    targets = [[knowledge.names.titles.place(r["titles"][-1])] for r in records]
+    return [float(query_nats(log_softmax(e * joint, axis=1), targets).mean()) for e in exponents]
+
+
+def test_enough_records_that_name_both_choose_the_exponent(
+    counted: Knowledge, tiny: LoadedModel, both: Records
+) -> None:
+    chosen = counted.fit(tiny, both, 500)
+    assert chosen.exponent != EXPONENT
+    tried = [chosen.exponent, EXPONENT, *np.exp(np.linspace(-3, 3, 61))]
+    own, default, *grid = costs(chosen, tiny, both, tried)
+    assert own <= min(grid) + 1e-5
+    assert own < default - 1e-3
+
+
+def test_fewer_records_choose_no_exponent(
+    counted: Knowledge, tiny: LoadedModel, both: Records
+) -> None:
+    assert counted.fit(tiny, both[:FEWEST], 500).exponent != EXPONENT
+    # One less, whatever else is there: no skills, no career, a title that is no candidate.
+    strange = {**both[0], "titles": (*both[0]["titles"], "Lion tamer")}
+    others = [{"titles": both[0]["titles"]}, {"skills": ("SQL",)}, {**both[0], "skills": ()}]
+    records = [*both[: FEWEST - 1], *others, strange]
+    assert FEWEST == 20
+    assert counted.fit(tiny, records, 500).exponent == EXPONENT
+    assert counted.fit(tiny, both, FEWEST - 1).exponent == EXPONENT
+
+
+def test_without_a_ranking_by_careers_there_is_no_exponent_to_choose(
+    tiny: LoadedModel, training: Records, both: Records
+) -> None:
+    tasks = {name: DEFAULT_TASKS[name] for name in ("position", "skills")}
+    assert Knowledge.of(tasks, training, 2).fit(tiny, both, 500).exponent == EXPONENT
+
+
+def test_a_user_s_titles_take_the_place_of_all_titles(
+    knowledge: Knowledge, tiny: LoadedModel
+) -> None:
+    listed = Candidates.listed(["Lion tamer", "Welder", "Diver"])
+    found = knowledge.with_titles(listed)
+    assert found.names == Names(listed, knowledge.names.skills)
+    for name in ("path", "position"):
+        ranking, before = found.rankings[name], knowledge.rankings[name]
+        assert (ranking.candidates, ranking.calibration) == (listed, before.calibration)
+        logs = ranking.rankers(found.reader(name, tiny))["model"](ASKED[name])
+        assert np.exp(logs).sum(axis=1) == pytest.approx(1)
+        assert set(ranking.rankers(found.reader(name, tiny))) == {"model"}
+    assert found.rankings["skills"] is knowledge.rankings["skills"]
+    assert found.exponent == knowledge.exponent
+
+
+def test_a_user_s_titles_can_be_ranked_where_nothing_else_is_known(tiny: LoadedModel) -> None:
+    found = Knowledge.load(DEFAULT_TASKS, {}, Path()).with_titles(Candidates.listed(["a", "b"]))
+    assert set(found.rankings) == {"path", "position"}
+    logs = found.rankings["path"].ranker(found.reader("path", tiny))([{"titles": ("a",)}])
+    assert np.exp(logs).sum() == pytest.approx(1)
+
+
+def test_cases_are_cut_to_what_every_reader_reads(knowledge: Knowledge, tiny: LoadedModel) -> None:
+    chance = random.Random(0)
+    long = tuple(chance.choice(knowledge.names.titles.names) for _ in range(90))
+    narrow = tiny._replace(context=48)
+    readers = [knowledge.reader("path", model) for model in (tiny, narrow)]
+    records = [{"titles": long}, {"titles": ("🚀" * 200, "Welder")}, {"titles": ("a", "Welder")}]
+    (wide,) = knowledge.cases("path", records[:1], readers[0])
+    both, other = knowledge.cases("path", records, *readers)
+    assert other.known == {"titles": ("a",)}
+    assert [both, other] == list(knowledge.cases("path", records, *readers[::-1]))
+    assert len(both.known["titles"]) < len(wide.known["titles"]) < 89
+    assert long[:-1][-len(both.known["titles"]) :] == both.known["titles"]
+    assert both.targets == wide.targets == long[-1:]
+
+
+@pytest.mark.parametrize("name", ["path", "position", "skills"])
+def test_a_task_of_a_ranking_s_name_must_answer_with_candidates(
+    name: str, training: Records
+) -> None:
+    tasks = {**DEFAULT_TASKS, name: Task("Write:", "{job_description}")}
+    with pytest.raises(InputError, match=f"task '{name}' ranks"):
+        Knowledge.of(tasks, training, 2)

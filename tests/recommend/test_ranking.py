@@ -1,0 +1,177 @@
+"""Laws of one ranking: what is chosen on validation, and how it is applied."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.calibration import AS_SCORED, Calibration, blended, query_nats
+from careergpt.recommend.cases import RankingCase
+from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.peers import ranker_of
+from careergpt.recommend.ranking import Blend, untouched
+
+NAMES = ["path", "position", "skills"]
+PEERS = {
+    "path": ["popularity", "markov"],
+    "position": ["popularity", "neighbours"],
+    "skills": ["popularity", "by_title"],
+}
+ASKED = {
+    "path": [{"titles": ("Welder",)}, {"titles": ("Data clerk", "Data analyst")}],
+    "position": [{"skills": ("SQL", "unheard of")}, {"skills": ("triage",)}],
+    "skills": [{"position_title": "Welder"}, {"position_title": "Nobody's title"}],
+}
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def cases_in(knowledge: Knowledge, name: str, records: list[dict[str, Any]]) -> list[RankingCase]:
+    return list(knowledge.cases(name, records))
+
+
+def test_the_model_is_calibrated_as_defined(
+    knowledge: Knowledge, tiny: LoadedModel, name: str
+) -> None:
+    ranking, reader = knowledge.rankings[name], knowledge.reader(name, tiny)
+    surface, temperature = ranking.calibration
+    powers = np.exp((reader.scores(ASKED[name]) - surface * reader.neutral) / temperature)
+    found = ranking.rankers(reader)["model"](ASKED[name])
+    assert np.exp(found) == pytest.approx(powers / powers.sum(axis=1, keepdims=True))
+    assert found != pytest.approx(untouched(reader)(ASKED[name]), abs=0.1)
+
+
+def test_the_untouched_model_is_only_normalised(
+    knowledge: Knowledge, tiny: LoadedModel, name: str
+) -> None:
+    reader = knowledge.reader(name, tiny)
+    shares = np.exp(reader.scores(ASKED[name]))
+    found = np.exp(untouched(reader)(ASKED[name]))
+    assert found == pytest.approx(shares / shares.sum(axis=1, keepdims=True))
+
+
+def test_the_blend_is_the_weighted_sum_of_model_and_peer(
+    knowledge: Knowledge, tiny: LoadedModel, name: str
+) -> None:
+    ranking = knowledge.rankings[name]
+    assert ranking.blend is not None
+    peer, weight = ranking.blend
+    rankers = ranking.rankers(knowledge.reader(name, tiny))
+    found = {ranker: np.exp(rank(ASKED[name])) for ranker, rank in rankers.items()}
+    expected = weight * found["model"] + (1 - weight) * found[peer]
+    assert found["blend"] == pytest.approx(expected)
+    assert found["blend"] != pytest.approx(found["model"], abs=1e-3)
+
+
+def test_all_that_rank_are_named_and_a_blend_only_where_one_was_chosen(
+    knowledge: Knowledge, tiny: LoadedModel, name: str
+) -> None:
+    ranking, reader = knowledge.rankings[name], knowledge.reader(name, tiny)
+    assert list(ranking.rankers(reader)) == ["model", "blend", *PEERS[name]]
+    assert list(replace(ranking, blend=None).rankers(reader)) == ["model", *PEERS[name]]
+
+
+def test_every_ranker_s_probabilities_sum_to_one(
+    knowledge: Knowledge, tiny: LoadedModel, name: str
+) -> None:
+    for rank in knowledge.rankings[name].rankers(knowledge.reader(name, tiny)).values():
+        found = np.exp(rank(ASKED[name]))
+        assert found.shape == (2, len(knowledge.rankings[name].candidates))
+        assert found.sum(axis=1) == pytest.approx(1)
+
+
+@settings(max_examples=12, deadline=None)
+@given(name=st.sampled_from(NAMES), data=st.data())
+def test_what_validation_chooses_is_never_worse_on_its_own_cases(
+    counted: Knowledge,
+    tiny: LoadedModel,
+    unseen: list[dict[str, Any]],
+    name: str,
+    data: st.DataObject,
+) -> None:
+    ranking, reader = counted.rankings[name], counted.reader(name, tiny)
+    every = cases_in(counted, name, unseen)
+    cases = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=12))
+    chosen, queries = ranking.fit(reader, cases), [case.known for case in cases]
+    nats = {
+        ranker: query_nats(rank(queries), ranking.targets(cases)).mean()
+        for ranker, rank in {
+            "as scored": untouched(reader), **chosen.rankers(reader)
+        }.items()
+    }  # fmt: skip
+    assert nats["model"] <= nats["as scored"] + 1e-5
+    assert nats["blend"] <= min(nats["model"], *(nats[peer] for peer in PEERS[name])) + 1e-5
+
+
+def test_the_peer_blended_with_is_the_one_of_the_fewest_nats(
+    fitted: Knowledge, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
+) -> None:
+    ranking, cases = fitted.rankings[name], cases_in(fitted, name, unseen)
+    targets, queries = ranking.targets(cases), [case.known for case in cases]
+    nats = {
+        peer: query_nats(ranker_of(name, counts)(queries), targets).mean()
+        for peer, counts in ranking.peers.items()
+    }
+    assert ranking.blend is not None
+    assert ranking.blend.peer == min(nats, key=lambda peer: float(nats[peer]))
+    assert len(set(nats.values())) == 2
+
+
+def test_the_weight_is_the_best_of_a_grid(
+    fitted: Knowledge, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
+) -> None:
+    ranking, cases = fitted.rankings[name], cases_in(fitted, name, unseen)
+    targets, queries = ranking.targets(cases), [case.known for case in cases]
+    rankers = ranking.rankers(fitted.reader(name, tiny))
+    assert ranking.blend is not None
+    model, peer = rankers["model"](queries), rankers[ranking.blend.peer](queries)
+    grid = [query_nats(blended(model, peer, w), targets).mean() for w in np.linspace(0, 1, 21)]
+    assert query_nats(rankers["blend"](queries), targets).mean() <= min(grid) + 1e-5
+
+
+def test_where_no_target_is_a_candidate_nothing_is_chosen(
+    counted: Knowledge, tiny: LoadedModel, name: str
+) -> None:
+    ranking, reader = counted.rankings[name], counted.reader(name, tiny)
+    case = RankingCase(ASKED[name][0], ("nobody's",), None)
+    for cases in ([], [case]):
+        assert ranking.fit(reader, cases) is ranking
+    assert ranking.calibration == AS_SCORED
+    assert ranking.blend is None
+
+
+def test_cases_whose_targets_are_no_candidates_choose_nothing(
+    counted: Knowledge, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
+) -> None:
+    ranking, reader = counted.rankings[name], counted.reader(name, tiny)
+    cases = cases_in(counted, name, unseen)[:6]
+    lost = [case._replace(targets=("nobody's",)) for case in cases]
+    alone, among = ranking.fit(reader, cases), ranking.fit(reader, [*lost, *cases, *lost])
+    assert (among.calibration, among.blend) == (alone.calibration, alone.blend)
+
+
+def test_targets_are_found_by_any_spelling(knowledge: Knowledge) -> None:
+    ranking = knowledge.rankings["skills"]
+    cases = [RankingCase({}, (" sql ", "Arc-Welding", "C", "c++"), None)]
+    places = [ranking.candidates.names.index(name) for name in ("SQL", "arc welding", "C++")]
+    assert ranking.targets(cases) == [[places[0], places[1], None, places[2]]]
+
+
+@pytest.mark.parametrize("told", [{"peer": "x", "weight": 1.5}, {"peer": "x", "weight": "nan"}])
+def test_a_blend_beyond_its_range_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no blend has a weight"):
+        Blend.from_json(told)
+    assert Blend.from_json({"peer": "x", "weight": 1}) == Blend("x", 1.0)
+
+
+@pytest.mark.parametrize(("surface", "temperature"), [(0, 0), (0, -1), ("inf", 1), (0, "nan")])
+def test_a_calibration_beyond_its_range_is_refused(surface: Any, temperature: Any) -> None:
+    with pytest.raises(ValueError, match="no calibration has"):
+        Calibration.from_json({"surface": surface, "temperature": temperature})

@@ -1,0 +1,254 @@
+"""Laws of an answer: the same for the same person, spelled anyhow, and honest about what it is."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.names import title_key
+from careergpt.data.tasks import Task
+from careergpt.errors import InputError
+from careergpt.generation.decoding import Generated
+from careergpt.generation.sampling import Decoding
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend import recommender as module
+from careergpt.recommend.answer import as_json, as_text
+from careergpt.recommend.forecast import Forecast
+from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.people import Person
+from careergpt.recommend.recommendation import Recommendation, SkillToHave
+from careergpt.recommend.recommender import NEEDS, Recommender, Wish
+
+PERSON = Person("Data analyst", ("SQL", "triage", "lion taming"), ("Data clerk",))
+SHORT = Decoding(max_new_tokens=8)
+Answer = Callable[..., Recommendation]
+
+
+@pytest.fixture
+def answer(knowledge: Knowledge, tiny: LoadedModel) -> Answer:
+    """A person's answer; other keywords are the wish's."""
+
+    def answered(
+        person: Person,
+        tasks: dict[str, Task] = DEFAULT_TASKS,
+        known: Knowledge = knowledge,
+        **wish: Any,
+    ) -> Recommendation:
+        return Recommender(tasks, known, tiny, Wish(decoding=SHORT, **wish)).recommend(person)
+
+    return answered
+
+
+def test_the_same_person_gets_the_same_answer(answer: Answer) -> None:
+    assert answer(PERSON) == answer(PERSON)
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        Person("DATA ANALYST", ("sql", "Triage", "lion taming"), ("data clerk",)),
+        Person(" Data-Analyst. ", ("SQL!", " triage ", "lion taming"), ("Data\u00a0Clerk;",)),
+    ],
+)
+def test_case_white_space_and_punctuation_change_no_answer(answer: Answer, spelled: Person) -> None:
+    assert answer(spelled) == answer(PERSON)
+
+
+def test_positions_are_the_likeliest_and_never_the_current_one(
+    answer: Answer, knowledge: Knowledge, tiny: LoadedModel
+) -> None:
+    found = answer(PERSON, top=4)
+    shares = np.exp(Forecast(knowledge, tiny).positions([PERSON])[0])
+    by_name = dict(zip(knowledge.names.titles.names, shares.tolist(), strict=True))
+    assert found.candidates == len(by_name)
+    listed = {one.title: one.probability for one in found.positions}
+    assert list(listed) == sorted(by_name, key=lambda name: -by_name[name])[:4]
+    assert listed == pytest.approx({name: by_name[name] for name in listed})
+    assert len(answer(PERSON, top=99).positions) == len(by_name) - 1
+    assert "Data analyst" not in {one.title for one in answer(PERSON, top=99).positions}
+
+
+def test_skills_of_a_position_are_those_that_one_has_and_those_that_one_lacks(
+    answer: Answer, knowledge: Knowledge, tiny: LoadedModel
+) -> None:
+    names = knowledge.names.skills.names
+    for one in answer(PERSON).positions:
+        logs = Forecast(knowledge, tiny).skills_of([one.title])[0]
+        needed = [names[place] for place in np.argsort(-logs)[:NEEDS]]
+        assert one.has == tuple(name for name in needed if name in PERSON.skills)
+        assert one.lacks == tuple(name for name in needed if name not in PERSON.skills)
+    assert {one.has for one in answer(PERSON).positions} != {()}
+
+
+@pytest.mark.parametrize("position", ["Data analyst", "Lion tamer", ""])
+def test_skills_to_have_are_for_the_position_given_or_the_best_next_one(
+    answer: Answer, knowledge: Knowledge, tiny: LoadedModel, position: str
+) -> None:
+    found = answer(PERSON._replace(position=position), top=5)
+    assert found.skills_for == (position or found.positions[0].title)
+    shares = np.exp(Forecast(knowledge, tiny).skills_of([found.skills_for])[0])
+    order = np.argsort(-shares)[:5].tolist()
+    names = knowledge.names.skills.names
+    assert [skill.skill for skill in found.skills] == [names[place] for place in order]
+    for skill, place in zip(found.skills, order, strict=True):
+        has = skill.skill in PERSON.skills
+        assert skill == SkillToHave(names[place], pytest.approx(shares[place]), has)
+    assert found.qualifications is not None
+    assert found.qualifications.position == found.skills_for
+
+
+def test_as_many_positions_are_explained_as_asked(answer: Answer) -> None:
+    for number in (0, 1, 4):
+        found = answer(PERSON, top=4, explain=number).positions
+        assert [bool(one.raised_by) for one in found] == [at < number for at in range(4)]
+        assert not any(one.would_raise for one in found[number:])
+    plain = answer(PERSON, top=4, explain=0).positions
+    assert [(one.title, one.probability) for one in plain] == [
+        (one.title, one.probability) for one in found
+    ]
+    assert {effect.skill for effect in found[0].raised_by} == set(PERSON.skills)
+    assert all(one.would_raise is None or one.would_raise.skill in one.lacks for one in found)
+
+
+def said(notes: tuple[str, ...], start: str) -> str:
+    (note,) = [note for note in notes if note.startswith(start)]
+    return note
+
+
+def test_unknown_titles_are_said_once_each(answer: Answer) -> None:
+    found = answer(Person("Lion tamer", (), ("Lion tamer", "Qq", "Welder", "Qq")))
+    assert said(found.notes, "'Lion tamer'") == "'Lion tamer' is none of the candidates."
+    assert said(found.notes, "'Qq'") == "'Qq' is none of the candidates."
+    assert len(found.notes) == 2
+    assert answer(Person("Welder", (), ("data clerk",))).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("title", "known"),
+    [
+        ("Registred nurse", "'Registered nurse'"),
+        ("Data anaylst", "'Data analyst'"),
+        ("welders", "'Welder'"),
+        ("Inspector", "'Welding inspector'"),
+    ],
+)
+def test_what_may_be_misspelled_or_a_part_is_suggested(
+    answer: Answer, title: str, known: str
+) -> None:
+    assert answer(Person(title, (), ())).notes == (
+        f"{title!r} is none of the candidates; known are {known}",
+    )
+
+
+def test_unknown_skills_are_said_together(answer: Answer) -> None:
+    found = answer(PERSON._replace(skills=("SQL", *"abcdefg")))
+    assert found.notes == (
+        "None of the skills that training saw often: 'a', 'b', 'c', 'd', 'e' ….",
+    )
+    assert answer(PERSON._replace(skills=("sql!",))).notes == ()
+
+
+def test_what_was_not_read_is_said(answer: Answer) -> None:
+    many = tuple(f"made-up skill {n}" for n in range(200))
+    notes = answer(Person("Welder", many, ("Data clerk",) * 99), explain=0).notes
+    assert " titles, the oldest ones, do not fit into the model." in notes[0]
+    assert " skills, the last ones, do not fit into the model." in notes[1]
+
+
+WRITTEN = "We are a team.\n\nRequirements:\n- a degree\n- two years in care\n\nBenefits:\n- tea\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "whole"),
+    [
+        (WRITTEN, "Requirements:\n- a degree\n- two years in care", False),
+        ("We sell tea.", "We sell tea.", True),
+        ("", "", True),
+    ],
+)
+def test_qualifications_are_cut_to_the_part_that_names_them(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch, written: str, text: str, whole: bool
+) -> None:
+    asked = []
+
+    def write(model: Any, tokenizer: Any, prompts: Any, decoding: Any, context: int) -> Any:
+        asked.extend(prompts)
+        return [Generated(0, "", prompts[0].text, written, "end", -1.0, 2, (1, 2))]
+
+    monkeypatch.setattr(module, "generate", write)
+    found = answer(PERSON).qualifications
+    assert found == ("Data analyst", text, whole)
+    assert asked[0].text == "Tell me about the qualifications required for a Data analyst."
+    shown = as_text(answer(PERSON))
+    assert "(written by the model, " in shown
+    assert ("all of its text" in shown) is whole
+    assert as_json(answer(PERSON))["qualifications"]["written_by"] == "model"
+
+
+def test_a_folder_that_was_not_taught_to_describe_writes_none(answer: Answer) -> None:
+    tasks = {name: DEFAULT_TASKS[name] for name in ("path", "position", "skills")}
+    found = answer(PERSON, tasks=tasks)
+    assert found.qualifications is None
+    assert found.positions == answer(PERSON).positions
+    assert "Qualifications" not in as_text(found)
+
+
+def test_where_skills_are_not_ranked_none_are_listed(answer: Answer, knowledge: Knowledge) -> None:
+    some = {name: knowledge.rankings[name] for name in ("path", "position")}
+    found = answer(PERSON, known=replace(knowledge, rankings=some))
+    assert found.skills == ()
+    assert [(one.has, one.lacks) for one in found.positions] == [((), ())] * 10
+    assert [one.title for one in found.positions] == [one.title for one in answer(PERSON).positions]
+
+
+def test_without_candidates_there_is_nothing_to_recommend(
+    knowledge: Knowledge, tiny: LoadedModel
+) -> None:
+    with pytest.raises(InputError, match="names no candidates: .*--candidates FILE"):
+        Recommender(DEFAULT_TASKS, replace(knowledge, rankings={}), tiny, Wish())
+
+
+@pytest.mark.parametrize(("name", "value"), [("top", 0), ("top", -1), ("explain", -1)])
+def test_a_wish_out_of_range_is_refused(name: str, value: int) -> None:
+    with pytest.raises(InputError, match=f"--{name} must be . or more, found {value}"):
+        Wish(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "person",
+    [
+        PERSON,
+        Person("<|endoftext|>", ("<|endoftext|>",), ("<|endoftext|>",)),
+        Person("", ("SQL",), ()),
+        Person("", (), ("Welder",)),
+        Person("مهندس برمجيات", ("日本語", "🚀🚀"), ("\u202eWelder",)),
+        Person("", tuple(f"skill {n}" for n in range(200)), ()),
+    ],
+    ids=repr,
+)
+def test_an_answer_is_text_and_json_that_say_the_same(answer: Answer, person: Person) -> None:
+    found = answer(person, top=3, explain=1)
+    told = json.loads(json.dumps(as_json(found), ensure_ascii=False, allow_nan=False))
+    shown = as_text(found)
+    assert [one["title"] for one in told["positions"]] == [one.title for one in found.positions]
+    assert len(told["positions"]) == 3
+    assert told["skills_for"] == found.skills_for
+    for number, one in enumerate(told["positions"], 1):
+        assert 0 < one["probability"] <= 1
+        assert f"{number:3}. {one['title']}" in shown
+        assert f"{one['probability']:6.1%}" in shown
+    for skill in told["skills"]:
+        assert skill["skill"] in shown
+    assert all(note in shown for note in told["notes"])
+    own = {title_key(skill) for skill in person.skills}
+    assert all((title_key(skill["skill"]) in own) is skill["has"] for skill in told["skills"])
+
+
+def test_the_end_of_text_in_a_name_ends_nothing(answer: Answer) -> None:
+    found = answer(Person("Welder<|endoftext|>", (), ()))
+    assert found.positions != answer(Person("Welder", (), ())).positions
+    assert found.notes[0].startswith("'Welder<|endoftext|>' is none of the candidates")
