@@ -60,20 +60,22 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--model.pretrained", type=str, required=True, help="A fine-tuned model's folder."
     )
-    parser.add_argument("--position", type=str | None, help="The title that the person has.")
-    parser.add_argument("--skills", type=str | None, help="What they can do: 'sql, excel'.")
+    parser.add_argument("--position", type=str, default=None, help="The title that the person has.")
+    parser.add_argument("--skills", type=str, default=None, help="What they can do: 'sql, excel'.")
     parser.add_argument(
-        "--history", type=str | None, help="Titles held, oldest first: 'Intern; Analyst'."
+        "--history", type=str, default=None, help="Titles held, oldest first: 'Intern; Analyst'."
     )
     parser.add_argument(
         "--input",
-        type=str | None,
+        type=str,
+        default=None,
         help="People from a JSON Lines file, each with position, skills or history; - is standard "
         "input.",
     )
     parser.add_argument(
         "--candidates",
-        type=str | None,
+        type=str,
+        default=None,
         help="Titles to rank instead of the folder's: one a line, or a table's column of titles.",
     )
     parser.add_class_arguments(Wish)

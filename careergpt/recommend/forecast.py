@@ -80,7 +80,7 @@ class Forecast:
         """
         reads = [self.read(person) for person in people]
         if not all(reads):
-            raise InputError("no ranking goes by what is told: give a position, skills or a history")
+            raise InputError("no ranking goes by what is told: give a career or skills")
         sums = np.zeros((len(people), len(self.titles)))
         for name in ("path", "position"):
             places = [place for place, read in enumerate(reads) if name in read]

@@ -18,7 +18,7 @@ from careergpt.generation.sampling import Decoding
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.explanation import add_one_in, leave_one_out
-from careergpt.recommend.forecast import Forecast, career_of
+from careergpt.recommend.forecast import Forecast, Read, career_of
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.people import Person
 from careergpt.recommend.qualifications import qualifications_in
@@ -96,7 +96,7 @@ class Recommender:
             skills_for=subject,
             skills=self._skills(subject, person),
             qualifications=self._qualifications(subject),
-            notes=tuple(self._notes(person, {name: r.left_out for name, r in read.items()})),
+            notes=tuple(self._notes(person, read)),
         )
 
     def _positions(self, person: Person) -> tuple[NextPosition, ...]:
@@ -162,11 +162,16 @@ class Recommender:
             tuple(_known(title, titles) for title in person.history),
         )
 
-    def _notes(self, person: Person, left_out: Mapping[str, int]) -> list[str]:
+    def _notes(self, person: Person, read: Mapping[str, Read]) -> list[str]:
         notes = []
+        if not read:
+            told = "careers" if career_of(person) else "skills"
+            notes.append(f"No positions: the model was not taught to rank them by {told} alone.")
         for ranking, listed in (("path", "titles, the oldest"), ("position", "skills, the last")):
-            if left_out.get(ranking):
-                notes.append(f"{left_out[ranking]:,} {listed} ones, do not fit into the model.")
+            if ranking in read and read[ranking].left_out:
+                notes.append(
+                    f"{read[ranking].left_out:,} {listed} ones, do not fit into the model."
+                )
         titles = self._forecast.titles
         for title in dict.fromkeys(career_of(person)):
             if titles.place(title) is None:

@@ -147,7 +147,7 @@ def test_what_does_not_fit_is_counted(forecast: Forecast) -> None:
 
 @pytest.mark.parametrize("person", [Person("🚀" * 200, (), ()), Person("", ("🚀" * 200,), ())])
 def test_what_leaves_no_room_is_said(forecast: Forecast, person: Person) -> None:
-    with pytest.raises(InputError, match="'🚀{60}' leaves the model no room for a candidate"):
+    with pytest.raises(InputError, match=r"'🚀{60}' leaves the model no room for a candidate"):
         forecast.positions([person])
 
 

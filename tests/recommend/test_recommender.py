@@ -205,10 +205,29 @@ def test_where_skills_are_not_ranked_none_are_listed(answer: Answer, knowledge: 
     assert [one.title for one in found.positions] == [one.title for one in answer(PERSON).positions]
 
 
+@pytest.mark.parametrize(
+    ("kept", "person", "told"),
+    [
+        ("path", Person("", ("SQL",), ()), "skills"),
+        ("position", Person("Welder", (), ()), "careers"),
+    ],
+)
+def test_where_no_ranking_goes_by_what_is_told_that_is_said(
+    answer: Answer, knowledge: Knowledge, kept: str, person: Person, told: str
+) -> None:
+    some = {name: knowledge.rankings[name] for name in (kept, "skills")}
+    found = answer(person, known=replace(knowledge, rankings=some))
+    assert found.positions == ()
+    note = f"No positions: the model was not taught to rank them by {told} alone."
+    assert note in found.notes
+    assert note in as_text(found)
+    assert len(found.skills) == (10 if person.position else 0)
+
+
 def test_without_candidates_there_is_nothing_to_recommend(
     knowledge: Knowledge, tiny: LoadedModel
 ) -> None:
-    with pytest.raises(InputError, match="names no candidates: .*--candidates FILE"):
+    with pytest.raises(InputError, match=r"names no candidates: .*--candidates FILE"):
         Recommender(DEFAULT_TASKS, replace(knowledge, rankings={}), tiny, Wish())
 
 
