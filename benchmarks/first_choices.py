@@ -44,11 +44,13 @@ def main() -> None:
     folder = parser.parse_args().model
     settings = read_settings(folder)
     tasks = {name: Task(**task) for name, task in settings["tasks"].items()}
-    knowledge = Knowledge.load(tasks, settings, Path(folder))
-    data = CareerDataModule(str(ROOT / "data"), tokenizer=folder, context=384)
+    knowledge = Knowledge.load(tasks, settings, Path(folder), peers=True)
+    model = find_model(folder).load(torch.device("cpu"))
+    data = CareerDataModule(
+        str(ROOT / "data"), tasks=tasks, tokenizer=folder, context=model.context
+    )
     data.prepare_data()
     data.setup("test")
-    model = find_model(folder).load(torch.device("cpu"))
     graph, ranking = moves(), knowledge.rankings["path"]
     reader = knowledge.reader("path", model)
     careers = [

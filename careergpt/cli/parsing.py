@@ -10,7 +10,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
 
-_NOT_OF_DATA = ("trainer", "model", "samples", "titles", "rankings")
+_NOT_OF_DATA = (
+    "trainer", "model", "samples", "titles", "rankings", "seed_everything", "ckpt_path"
+)  # fmt: skip
 
 
 def set_data_defaults(parser: LightningArgumentParser) -> None:
@@ -37,15 +39,7 @@ def data_parser(verb: str, description: str, skip: set[str]) -> OneLineParser:
     """A parser of --data, which takes a fit's configuration and passes its other parts over."""
     parser = OneLineParser(prog=f"main.py {verb}", description=description)
     parser.add_argument("-c", "--config", action="config", help="A configuration of fit's.")
-    for other in (
-        "trainer",
-        "model",
-        "samples",
-        "titles",
-        "rankings",
-        "seed_everything",
-        "ckpt_path",
-    ):
+    for other in _NOT_OF_DATA:
         parser.add_argument(f"--{other}", type=Any, default=None, help="Fit's; not used.")
     parser.add_class_arguments(CareerDataModule, "data", skip=skip)
     set_data_defaults(parser)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,22 +34,37 @@ def run_recommend(args: Sequence[str]) -> None:
     source = find_model(config.model.pretrained)
     settings = read_settings(config.model.pretrained)
     if "decoding" in settings:
+        if not isinstance(settings["decoding"], dict):
+            raise InputError("careergpt.json: its decoding is no object; save the model again")
         typed = typed_options(args).get("decoding", {})
         told = unless_typed(settings["decoding"], config.as_dict()["decoding"], typed)
         config = parser.parse_object({"decoding": told}, config)
     made = parser.instantiate_classes(config)
     wish = Wish(**{field.name: made[field.name] for field in fields(Wish)})
     tasks = _tasks(settings)
-    knowledge = Knowledge.load(tasks, settings, Path(config.model.pretrained))
+    knowledge = Knowledge.load(tasks, settings, Path(config.model.pretrained), peers=False)
     if config.candidates is not None:
         knowledge = knowledge.with_titles(read_candidates(config.candidates))
     device = device_named(config.device)
     if device.type == "cpu":
         keep_freed_memory()
     recommender = Recommender(tasks, knowledge, source.load(device), wish)
+    for person in people:
+        recommender.check(person)
+    # What a terminal's encoding lacks is shown by its number.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        _answer(recommender, people, config.format)
+    except BrokenPipeError:
+        # Who reads wants no more, as in `| head`; nor may the interpreter's last flush complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _answer(recommender: Recommender, people: Sequence[Person], form: str) -> None:
     for number, person in enumerate(people):
         found = recommender.recommend(person)
-        if config.format == "json":
+        if form == "json":
             print(json.dumps(as_json(found), ensure_ascii=False), flush=True)
         else:
             print(("\n\n" if number else "") + as_text(found), flush=True)

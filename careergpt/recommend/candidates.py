@@ -11,6 +11,9 @@ from typing import Any
 from careergpt.data.names import title_key
 from careergpt.errors import InputError
 
+LONGEST = 100
+"""Characters; what is longer is a sentence, and would leave the model no room for the question."""
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -57,7 +60,11 @@ class Candidates:
         for record in records:
             for key, name in {title_key(name): name for name in record}.items():
                 spellings[key][name] += 1
-        known = {key: some for key, some in spellings.items() if key and some.total() >= min_count}
+        known = {
+            key: some
+            for key, some in spellings.items()
+            if 0 < len(key) <= LONGEST and some.total() >= min_count
+        }
         # Of two as frequent, the same one is first whatever the records' order.
         keys = sorted(known, key=lambda key: (-known[key].total(), key))
         names = (max(known[key], key=lambda name: (known[key][name], name)) for key in keys)

@@ -19,6 +19,9 @@ from careergpt.errors import InputError
 # No cleaned text holds it: it stands for the candidate while the template is filled.
 _MARK = "\x00"
 
+LISTS = ("titles", "skills")
+"""Fields that hold lists."""
+
 RANKED = {"path": "titles", "position": "position_title", "skills": "skills"}
 """Tasks that are answered by a ranking, and the field that their candidates fill."""
 
@@ -58,7 +61,7 @@ def cloze(name: str, task: Task, field: str, known: Fields) -> Cloze | None:
     items = known.get(field, ())
     if isinstance(items, str):
         raise ValueError(f"{field} is what is asked for: it cannot be known")
-    listed = field in ("titles", "skills")
+    listed = field in LISTS
     value = (*items, _MARK) if listed else _MARK
     pair = prompt_completion(name, task, {**known, field: value})
     if pair is None or _MARK in text_of(pair.prompt) or text_of(pair.completion).count(_MARK) != 1:

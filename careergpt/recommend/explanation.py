@@ -21,7 +21,8 @@ def leave_one_out(
     """For each position what each of the person's skills does to it, the most helpful first.
 
     The effect is the position's log-odds less its log-odds for the person without the skill. Skills
-    that the model has no room to read have none; neither has the only thing that is known.
+    that the model has no room to read have none; neither has an only skill, without which it would
+    be another question.
 
     Args:
         forecast: The distributions.
@@ -31,8 +32,7 @@ def leave_one_out(
     """
     read = forecast.read(person)
     skills = read["position"].known["skills"] if "position" in read else ()
-    alone = len(skills) == 1 and len(read) == 1
-    if not places or not skills or alone:
+    if not places or len(skills) < 2:
         return [()] * len(places)
     others = [person._replace(skills=tuple(s for s in skills if s != skill)) for skill in skills]
     without = _log_odds(forecast.positions(others), places)

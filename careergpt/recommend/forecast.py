@@ -30,7 +30,7 @@ class Forecast:
     """Distributions over the candidates, for people."""
 
     def __init__(self, knowledge: Knowledge, model: LoadedModel) -> None:
-        """Over the candidates of the knowledge, which must rank titles.
+        """Reads nothing yet.
 
         Args:
             knowledge: Candidates and calibrations.
@@ -38,6 +38,7 @@ class Forecast:
         """
         self._knowledge = knowledge
         self._readers = {name: knowledge.reader(name, model) for name in knowledge.rankings}
+        self._skills_of: dict[str, Float64[np.ndarray, " S"]] = {}
         self._rankers = {
             name: ranking.ranker(self._readers[name])
             for name, ranking in knowledge.rankings.items()
@@ -52,12 +53,13 @@ class Forecast:
 
     @property
     def skills(self) -> Candidates:
-        """The skills that are ranked."""
-        ranking = self._knowledge.rankings.get("skills")
-        return ranking.candidates if ranking else Candidates((), ())
+        """The skills that are ranked; none where the question needs more than a title."""
+        reader = self._readers.get("skills")
+        asked = reader is not None and reader.can_ask({"position_title": "title"})
+        return self._knowledge.names.skills if asked else Candidates((), ())
 
     def read(self, person: Person) -> dict[str, Read]:
-        """What of the person each ranking of titles goes by; empty where none can.
+        """What of the person each ranking of titles goes by; without those that ask for more.
 
         Raises:
             InputError: Not even one title or skill leaves the model room for a candidate.
@@ -67,7 +69,17 @@ class Forecast:
             asked["path"] = {"titles": career}
         if person.skills:
             asked["position"] = {"skills": person.skills}
-        return {name: self._fitted(name, k) for name, k in asked.items() if name in self._readers}
+        return {
+            name: self._fitted(name, known)
+            for name, known in asked.items()
+            if name in self._readers and self._readers[name].can_ask(known)
+        }
+
+    def check(self, person: Person) -> None:
+        """Raises InputError where what is told leaves the model no room for a candidate."""
+        self.read(person)
+        if person.position and len(self.skills):
+            self._fitted("skills", {"position_title": person.position})
 
     def positions(self, people: Sequence[Person]) -> Float64[np.ndarray, "N C"]:
         """Log-probabilities of each person's next position, the current one left out.
@@ -97,9 +109,14 @@ class Forecast:
         )
 
     def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
-        """Log-probabilities of the skill that a posting of each title names next."""
-        known = [self._fitted("skills", {"position_title": title}).known for title in titles]
-        return self._rankers["skills"](known)
+        """Log-probabilities of the skill that a posting of each title names next.
+
+        They depend on the title alone, and are kept for who asks next.
+        """
+        if new := [title for title in dict.fromkeys(titles) if title not in self._skills_of]:
+            known = [self._fitted("skills", {"position_title": title}).known for title in new]
+            self._skills_of |= dict(zip(new, self._rankers["skills"](known), strict=True))
+        return np.stack([self._skills_of[title] for title in titles])
 
     def _fitted(self, name: str, known: Fields) -> Read:
         fitted = self._readers[name].fitted(known)

@@ -66,7 +66,8 @@ class Knowledge:
         for name, task in ranked.items():
             check_ranked(name, task)
             candidates = names.of(name)
-            if len(candidates):
+            # What no record teaches cannot be ranked.
+            if len(candidates) and any(True for _ in cases_of(name, task, records)):
                 rankings[name] = Ranking(name, candidates, fit_peers(name, records, names))
         return cls(ranked, names, rankings)
 
@@ -91,7 +92,7 @@ class Knowledge:
         """The same over a user's titles, for every task that ranks titles; without count models."""
         others = {
             name: Ranking(name, candidates, {}, self._calibration(name))
-            for name in self.tasks
+            for name in self.rankings or self.tasks
             if RANKS[name] == "titles"
         }
         names = self.names._replace(titles=candidates)
@@ -122,21 +123,24 @@ class Knowledge:
         if not {"path", "position"} <= self.rankings.keys():
             return self.exponent
         path, position = self.rankings["path"], self.rankings["position"]
-        both = [
-            (case, skilled)
-            for record in records
-            if _skills(record)
-            for case in self.cases("path", [record], readers["path"])
-            if path.candidates.place(case.targets[0]) is not None
-            for skilled in [readers["position"].fitted({"skills": _skills(record)})]
-            if skilled is not None
-        ][:limit]
+        both = list(islice(self._careers_with_skills(readers, records), limit))
         if len(both) < FEWEST:
             return self.exponent
         careers = path.ranker(readers["path"])([case.known for case, _ in both])
         skilled = position.ranker(readers["position"])([known for _, known in both])
         # The exponent is what a temperature divides by, the other way round.
         return 1 / fit_temperature(careers + skilled, path.targets([case for case, _ in both]))
+
+    def _careers_with_skills(
+        self, readers: Mapping[str, LanguageModel], records: Iterable[Fields]
+    ) -> Iterator[tuple[RankingCase, Fields]]:
+        """Last moves to a candidate, of records that also name skills, and those skills."""
+        for record in records:
+            if skills := _skills(record):
+                skilled = readers["position"].fitted({"skills": skills})
+                for case in self.cases("path", [record], readers["path"]):
+                    if skilled and self.rankings["path"].can_answer(case):
+                        yield case, skilled
 
     def settings(self) -> dict[str, Any]:
         """What careergpt.json says of it."""
@@ -156,7 +160,7 @@ class Knowledge:
 
     @classmethod
     def load(
-        cls, tasks: Mapping[str, Task], settings: Mapping[str, Any], folder: Path
+        cls, tasks: Mapping[str, Task], settings: Mapping[str, Any], folder: Path, *, peers: bool
     ) -> Knowledge:
         """What a model folder says; nothing is known where it names no candidates.
 
@@ -164,6 +168,7 @@ class Knowledge:
             tasks: All tasks.
             settings: Of careergpt.json.
             folder: The model folder.
+            peers: Whether count models are wanted, too.
 
         Raises:
             InputError: The folder's parts are missing, damaged or of another model.
@@ -184,15 +189,15 @@ class Knowledge:
         rankings = {}
         for name in ranked_tasks(tasks):
             candidates = names.of(name)
-            if len(candidates):
-                peers = load_peers(name, folder / PEERS / name, names)
-                calibration, blend = calibrations.get(name, AS_SCORED), blends.get(name)
-                if blend is not None and blend.peer not in peers:
+            if len(candidates) and name in calibrations:
+                of_name = load_peers(name, folder / PEERS / name, names) if peers else {}
+                blend = blends.get(name) if peers else None
+                if blend is not None and blend.peer not in of_name:
                     raise InputError(
                         f"{folder / SETTINGS} blends {name} with {blend.peer!r}, which is none of "
-                        f"{', '.join(peers)}; save the model again"
+                        f"{', '.join(of_name)}; save the model again"
                     )
-                rankings[name] = Ranking(name, candidates, peers, calibration, blend)
+                rankings[name] = Ranking(name, candidates, of_name, calibrations[name], blend)
         return cls(ranked_tasks(tasks), names, rankings, exponent)
 
 

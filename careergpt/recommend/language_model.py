@@ -8,21 +8,17 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float64
 
-from careergpt.data.tasks import Field, Fields, Task
+from careergpt.data.tasks import Field, Fields, Task, fields_of
 from careergpt.data.tokens import encode_prompts, encode_texts
 from careergpt.errors import InputError
 from careergpt.generation.candidates import score_candidates
 from careergpt.generation.trie import Trie
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.cloze import RANKED, Cloze, check_ranked, cloze, neutral_text
+from careergpt.recommend.cloze import LISTS, RANKED, Cloze, check_ranked, cloze, neutral_text
 
-_EXAMPLES: dict[str, Fields] = {
-    "path": {"titles": ("title",)},
-    "position": {"skills": ("skill",)},
-    "skills": {"position_title": "title"},
-}
-"""For each ranking something that may be known: what stands around a candidate is always alike."""
+_ITEMS = ("item",) * 9
+"""A list long enough for any template that picks an item."""
 
 
 class LanguageModel:
@@ -65,7 +61,8 @@ class LanguageModel:
         """The query with as much of its lists as the model can read before a candidate.
 
         Of the list that the candidate goes on with, a career, the latest items stay; of others the
-        first. None where not even one item, or the title, leaves room.
+        first. None where not even one item, or the title, leaves room, or where the question asks
+        for more than is known.
         """
         longest = max((len(_items(value)) for value in query.values()), default=0)
         # An item has a token at least: no more of them than the model reads can fit.
@@ -78,7 +75,13 @@ class LanguageModel:
             low, high = (middle, high) if fits else (low, middle - 1)
         return self._shortened(query, low) if low else None
 
+    def can_ask(self, query: Fields) -> bool:
+        """Whether all that the question asks for is known."""
+        return cloze(self._name, self._task, self._field, query) is not None
+
     def _fits(self, query: Fields) -> bool:
+        if not self.can_ask(query):
+            return False
         ids = self._prompt_ids(self._asked(query))
         return len(ids) + int(self._trie.depths.max()) <= self._model.context
 
@@ -107,7 +110,8 @@ class LanguageModel:
     @cached_property
     def _trie(self) -> Trie:
         tokenizer = self._model.tokenizer
-        shape = self._asked(_EXAMPLES[self._name])
+        # What stands around a candidate is the same, whatever is known.
+        shape = self._asked(_example(self._name, self._task))
         ends = [encode_texts(tokenizer, [shape.rest])[0] + [tokenizer.eos_token_id]]
         if shape.next_item is not None:
             ends.append(encode_texts(tokenizer, [shape.next_item])[0])
@@ -118,6 +122,12 @@ class LanguageModel:
 def _least(ends: Sequence[list[int]]) -> list[list[int]]:
     """The ends without those that another begins: where one stands, the other does too."""
     return [end for end in ends if not any(o != end and o == end[: len(o)] for o in ends)]
+
+
+def _example(name: str, task: Task) -> Fields:
+    asked = [field for field in fields_of(task) if field != RANKED[name]]
+    known: dict[str, Field] = {f: _ITEMS if f in LISTS else "text" for f in asked}
+    return known | ({RANKED[name]: _ITEMS} if name == "path" else {})
 
 
 def _items(value: Field) -> tuple[str, ...]:

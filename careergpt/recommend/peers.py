@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from careergpt.data.tasks import Fields
 from careergpt.recommend.by_title import SkillsByTitle
 from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.cloze import LISTS
 from careergpt.recommend.markov import MarkovChain
 from careergpt.recommend.neighbours import SkillNeighbours
 from careergpt.recommend.popularity import Popularity
@@ -92,7 +93,8 @@ def ranker_of(name: str, peer: Peer) -> Ranker:
 
     def rank(queries: Sequence[Fields]) -> Float64[np.ndarray, "N C"]:
         field = ASKED_BY[name]
-        return np.stack([peer.log_probabilities(query.get(field, ())) for query in queries])
+        nothing = () if field in LISTS else ""
+        return np.stack([peer.log_probabilities(query.get(field, nothing)) for query in queries])
 
     return rank
 

@@ -30,7 +30,7 @@ class Person(NamedTuple):
     """What someone tells of themselves; empty where they do not.
 
     Attributes:
-        position: The title that they have, or would like.
+        position: The title that they have.
         skills: What they can do, each once.
         history: The titles that they have held, oldest first.
     """

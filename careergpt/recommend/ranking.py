@@ -108,6 +108,8 @@ def untouched(model: LanguageModel) -> Ranker:
 
 def _ranker(model: LanguageModel, calibration: Calibration) -> Ranker:
     def rank(queries: Sequence[Fields]) -> Logs:
-        return calibrated(model.scores(queries), model.neutral, calibration)
+        scores = model.scores(queries)
+        neutral = model.neutral if calibration.surface else np.zeros(scores.shape[1])
+        return calibrated(scores, neutral, calibration)
 
     return rank

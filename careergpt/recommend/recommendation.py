@@ -61,7 +61,7 @@ class Recommendation(NamedTuple):
     """The answer to one person.
 
     Attributes:
-        person: Who asked, titles and skills spelled as training does.
+        person: Who asked, titles and skills spelled as the candidates are.
         positions: Next positions, the likeliest first.
         candidates: How many titles were ranked.
         skills_for: The position that the skills and qualifications are of; "" where there is none.

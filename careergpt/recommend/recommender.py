@@ -32,6 +32,9 @@ from careergpt.recommend.recommendation import (
 NEEDS = 10
 """Skills that a position is said to need."""
 
+SHOWN = 5
+"""Titles and skills that notes name, at most."""
+
 DESCRIBE = "describe"
 """The task whose answer names qualifications."""
 
@@ -75,13 +78,23 @@ class Recommender:
         Raises:
             InputError: There are no candidates to rank.
         """
-        if not knowledge.rankings:
+        if not (len(knowledge.names.titles) or len(knowledge.names.skills)):
             raise InputError(
                 f"{model.source} names no candidates: fit writes them into its model folder; or "
                 "give a list with --candidates FILE"
             )
+        if not knowledge.rankings:
+            raise InputError(
+                f"{model.source} was taught none of the tasks path, position and skills, by which "
+                f"candidates are ranked; it knows {', '.join(tasks)}"
+            )
+        self._written: dict[str, Qualifications | None] = {}
         self._tasks, self._model, self._wish = tasks, model, wish
         self._forecast = Forecast(knowledge, model)
+
+    def check(self, person: Person) -> None:
+        """Raises InputError for a person who leaves the model no room for a candidate."""
+        self._forecast.check(self._spelled(person))
 
     def recommend(self, person: Person) -> Recommendation:
         """Positions, skills and qualifications for a person."""
@@ -141,8 +154,16 @@ class Recommender:
         )
 
     def _qualifications(self, title: str) -> Qualifications | None:
+        """They depend on the title alone, and are kept for who asks next."""
+        if title not in self._written:
+            self._written[title] = self._write(title)
+        return self._written[title]
+
+    def _write(self, title: str) -> Qualifications | None:
         task = self._tasks.get(DESCRIBE)
-        pieces = render_prompt(task, {"position_title": title}) if task and title else None
+        if task is None or not task.weight or not title:
+            return None
+        pieces = render_prompt(task, {"position_title": title})
         if pieces is None:
             return None
         prompts = ready_prompts([Question("", pieces)], self._model.tokenizer)
@@ -168,17 +189,15 @@ class Recommender:
             told = "careers" if career_of(person) else "skills"
             notes.append(f"No positions: the model was not taught to rank them by {told} alone.")
         for ranking, listed in (("path", "titles, the oldest"), ("position", "skills, the last")):
-            if ranking in read and read[ranking].left_out:
-                notes.append(
-                    f"{read[ranking].left_out:,} {listed} ones, do not fit into the model."
-                )
+            if (some := read.get(ranking)) and some.left_out:
+                notes.append(f"{some.left_out:,} {listed} ones, do not fit into the model.")
         titles = self._forecast.titles
-        for title in dict.fromkeys(career_of(person)):
-            if titles.place(title) is None:
-                notes.append(f"{title!r} is none of the candidates{_like(title, titles) or '.'}")
+        others = [t for t in dict.fromkeys(career_of(person)) if titles.place(t) is None]
+        for title in others[-SHOWN:]:
+            notes.append(f"{title!r} is none of the candidates{_like(title, titles) or '.'}")
         unknown = [s for s in person.skills if self._forecast.skills.place(s) is None]
         if unknown and self._forecast.skills.names:
-            shown = ", ".join(map(repr, unknown[:5])) + (" …" if len(unknown) > 5 else "")
+            shown = ", ".join(map(repr, unknown[:SHOWN])) + (" …" if unknown[SHOWN:] else "")
             notes.append(f"None of the skills that training saw often: {shown}.")
         return notes
 

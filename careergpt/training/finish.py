@@ -26,7 +26,8 @@ from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
 from careergpt.modeling.folder import RANDOM, add_settings, save_model, write_card
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.cases import names_in
+from careergpt.recommend.cases import names_in, ranked_tasks
+from careergpt.recommend.cloze import check_ranked
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.training.card import model_card
 from careergpt.training.samples import SampleAnswers
@@ -72,8 +73,15 @@ class FinishRun(Callback):
             card = "# The starting model\n\nRandom weights: what the fine-tuned model came from.\n"
             write_card(self._folder / "baseline", card)
 
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Refuses tasks that could not be ranked at the end."""
+        for name, task in ranked_tasks(trainer.datamodule.tasks).items():  # type: ignore[attr-defined]
+            check_ranked(name, task)
+
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Loads the best weights, writes the model, measures it, and notes what to tell."""
+        # Lightning has taken the model off its device.
+        pl_module.to(trainer.strategy.root_device)
         loss = None
         if self._best is not None and self._best.best_model_path:
             path = self._best.best_model_path
@@ -83,7 +91,7 @@ class FinishRun(Callback):
             loss = float(self._best.best_model_score)
         if not trainer.is_global_zero:
             return
-        # First of all, so that whatever happens while it is measured, the model is there.
+        # First of all, so that whatever happens while it is measured, the weights are there.
         model = self._folder / "model"
         self._save(pl_module, trainer, model)
         self._add_rankings(trainer, pl_module, model)
@@ -108,7 +116,8 @@ class FinishRun(Callback):
             "separators": dict(data.separators),
             "decoding": asdict(module.decoding),
             "trained_on": data.trained_on(),
-            "started_from": self._start(module),
+            # Whole, for from elsewhere a relative path could be a hub name.
+            "started_from": module.pretrained or str((self._folder / "baseline").absolute()),
         }
         decoding = module.decoding
         defaults: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens}
@@ -134,9 +143,7 @@ class FinishRun(Callback):
         knowledge = Knowledge.of(data.tasks, data.fields(TRAIN, names), data.min_count)
         if self._rankings_limit:
             model = LoadedModel(str(folder), module.model, module.tokenizer, module.context)
-            with trainer.precision_plugin.forward_context():
-                unseen = data.fields(VAL, names)
-                knowledge = knowledge.fit(model, unseen, self._rankings_limit)
+            knowledge = knowledge.fit(model, data.fields(VAL, names), self._rankings_limit)
         knowledge.save_peers(folder)
         add_settings(folder, knowledge.settings())
 

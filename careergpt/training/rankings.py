@@ -30,36 +30,49 @@ Measured = Mapping[Row, RankingMetrics]
 class MeasureRankings(Callback):
     """Ranks what the test split's records ask, after their loss was measured."""
 
-    def __init__(self, folder: str | None, limit: int | None) -> None:
+    def __init__(self, folder: str | None, queries: int | None) -> None:
         """Reads nothing yet.
 
         Args:
             folder: The model folder, which names the candidates; None: nothing is ranked.
-            limit: Records that each ranking is measured on, at most; None: all.
+            queries: What each ranking is asked, at most; None: all.
         """
-        if limit is not None and limit < 0:
-            raise InputError(f"rankings must be 0 or more, found {limit}")
-        self._folder, self._limit = folder, limit
+        if queries is not None and queries < 0:
+            raise InputError(f"--queries must be 0 or more, found {queries}")
+        self._folder, self._limit = folder, queries
         self.measured: Measured = {}
+        self.candidates: dict[str, int] = {}
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Measures, and logs test/<task>/mrr and the like."""
-        if self._folder is None or self._limit == 0:
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Reads what the folder knows, so that a damaged one shows before the work."""
+        if self._limit == 0:
             return
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        settings = read_settings(self._folder)
-        knowledge = Knowledge.load(data.tasks, settings, Path(self._folder))
+        if self._folder is None:
+            rank_zero_only(print)(
+                "nothing is ranked: candidates are in a model folder, --model.pretrained RUN/model, "
+                "and belong to its weights alone"
+            )
+            return
+        self._settings = read_settings(self._folder)
+        tasks = trainer.datamodule.tasks  # type: ignore[attr-defined]
+        knowledge = Knowledge.load(tasks, self._settings, Path(self._folder), peers=True)
         if not knowledge.rankings:
             rank_zero_only(print)(f"{self._folder} names no candidates: nothing is ranked")
+        self._knowledge = knowledge
+        self.candidates = {name: len(r.candidates) for name, r in knowledge.rankings.items()}
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Measures, and logs test/<task>/mrr and the like; in fp32, as `recommend` ranks."""
+        if not self.candidates or self._folder is None:
             return
         parts = pl_module.model, pl_module.tokenizer, pl_module.context
         models = {"model": LoadedModel(self._folder, *parts)}
-        if (baseline := _baseline(settings.get("started_from"), pl_module.device)) is not None:
+        source = self._settings.get("started_from")
+        if (baseline := _baseline(source, pl_module.device)) is not None:
             models["baseline"] = baseline
         found: Ranked = {}
-        with trainer.precision_plugin.forward_context():
-            for name in knowledge.rankings:
-                found |= self._rank(trainer, knowledge, name, models)
+        for name in self._knowledge.rankings:
+            found |= self._rank(trainer, self._knowledge, name, models)
         self.measured = {row: measure(cases) for row, cases in _gathered(trainer, found).items()}
         for row, metrics in self.measured.items():
             if row.ranker == "model":

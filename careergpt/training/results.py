@@ -11,17 +11,20 @@ from careergpt.training.metrics import Quality
 
 
 def result_rows(
-    quality: Mapping[str, Quality], rankings: Mapping[Row, RankingMetrics]
+    quality: Mapping[str, Quality],
+    rankings: Mapping[Row, RankingMetrics],
+    candidates: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """The rows, tasks in their order; "all" is every example together.
 
+    `candidates` are how many a ranking has.
     `loss` and `perplexity` are of an answer among the candidates where answers are ranked (nats a
-    title or skill), and nats a completion token elsewhere; a ranked task has the latter as
-    `token_loss` and `token_perplexity` in its row "model".
+    title or skill), and nats a completion token elsewhere; a ranked task has what is counted by
+    tokens as `token_loss` and the like in its row "model".
     """
     ranked = {row.task for row in rankings}
     rows = [_by_tokens(task or "all", q) for task, q in quality.items() if task not in ranked]
-    return [*rows, *_by_answers(quality, rankings)]
+    return [_known(row) for row in (*rows, *_by_answers(quality, rankings, candidates))]
 
 
 def _by_tokens(task: str, quality: Quality) -> dict[str, Any]:
@@ -30,16 +33,24 @@ def _by_tokens(task: str, quality: Quality) -> dict[str, Any]:
 
 
 def _by_answers(
-    quality: Mapping[str, Quality], rankings: Mapping[Row, RankingMetrics]
+    quality: Mapping[str, Quality],
+    rankings: Mapping[Row, RankingMetrics],
+    candidates: Mapping[str, int],
 ) -> Iterator[dict[str, Any]]:
     for (task, ranker), found in rankings.items():
         row = {"task": task, "row": ranker, "n": found.n, **answer_figures(found)}
+        row["candidates"] = candidates[task.partition("/")[0]]
         if ranker == "model" and task in quality:
             of_tokens = _by_tokens(task, quality[task])
-            row["examples"] = of_tokens["n"]
-            row |= {f"token_{name}": of_tokens[name] for name in ("loss", "perplexity")}
-            row |= {name: of_tokens[name] for name in ("accuracy", "bits_per_byte", "tokens")}
+            named = ("loss", "perplexity", "accuracy", "bits_per_byte")
+            row |= {"examples": of_tokens["n"], "tokens": of_tokens["tokens"]}
+            row |= {f"token_{name}": of_tokens[name] for name in named}
         yield row
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON knows no NaN: what nothing was asked for is null."""
+    return {name: None if number != number else number for name, number in row.items()}
 
 
 def answer_figures(found: RankingMetrics) -> dict[str, Any]:

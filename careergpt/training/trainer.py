@@ -43,7 +43,7 @@ class CareerTrainer(Trainer):
         datamodule: LightningDataModule,
         ckpt_path: str | None = None,
         json: str | None = None,
-        rankings: int | None = None,
+        queries: int | None = 2000,
     ) -> Any:
         """Score a model on unseen records: loss by task, and its rankings beside count models.
 
@@ -52,18 +52,20 @@ class CareerTrainer(Trainer):
             datamodule: The data.
             ckpt_path: Weights of a training checkpoint instead of the model's own.
             json: Write the table of results to this file.
-            rankings: Records that each ranking is measured on, at most; null: all, 0: none.
+            queries: What each ranking is asked, at most, drawn by the split's hash; null: all that
+                unseen records ask, 0: nothing.
         """
         _check_writable(json)
-        ranked = MeasureRankings(getattr(model, "pretrained", None), rankings)
+        ranked = MeasureRankings(_folder_of(model, ckpt_path), queries)
         self.callbacks.append(ranked)  # type: ignore[attr-defined]
         results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
         self._print_quality(model, datamodule)
         if self.is_global_zero:
             if ranked.measured:
-                print("\n" + rankings_table(ranked.measured))
+                print("\n" + rankings_table(ranked.measured, ranked.candidates))
             if json is not None:
-                write_json(Path(json), result_rows(quality_of(model), ranked.measured))
+                rows = result_rows(quality_of(model), ranked.measured, ranked.candidates)
+                write_json(Path(json), rows)
         return results
 
     def predict(  # type: ignore[override]
@@ -108,6 +110,11 @@ def quality_of(model: Any) -> dict[str, Quality]:
     """What the module's last evaluation found, by task; "" for all together."""
     found: dict[str, Quality] = model.last_quality
     return found
+
+
+def _folder_of(model: Any, ckpt_path: str | None) -> str | None:
+    """The model folder whose candidates and calibration belong to the weights that are tested."""
+    return None if ckpt_path else getattr(model, "pretrained", None)
 
 
 def _plain(answer: Generated) -> dict[str, Any]:

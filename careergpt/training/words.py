@@ -25,7 +25,7 @@ def quality_table(quality: Mapping[str, Quality]) -> str:
     return "\n".join(lines)
 
 
-def rankings_table(rankings: Mapping[Row, RankingMetrics]) -> str:
+def rankings_table(rankings: Mapping[Row, RankingMetrics], candidates: Mapping[str, int]) -> str:
     """Where what was to be found came among the candidates, by each that ranked them."""
     lines = [
         f"{'ranking':14}{'by':12}{'queries':>8}{'MRR':>8}{'rec@1':>8}{'rec@5':>8}{'rec@10':>8}"
@@ -40,8 +40,9 @@ def rankings_table(rankings: Mapping[Row, RankingMetrics]) -> str:
             f"{found.calibration_error:>12.3f}"
         )
     lines += [
-        f"{row.task}: {found.outside:,} targets are outside the candidates, and {found.left_out:,} "
-        "queries, with no other target, are left out"
+        f"{row.task}: {found.outside:,} targets are outside the "
+        f"{candidates[row.task.partition('/')[0]]:,} candidates, and {found.left_out:,} queries, with "
+        "no other target, are left out"
         for row, found in rankings.items()
         if row.ranker == "model"
     ]

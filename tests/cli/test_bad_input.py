@@ -119,6 +119,7 @@ OPTIONS = {
     "no such tokenizer": ("--model.scratch.tokenizer=./none", "no tokenizer can be loaded"),
     "no such configuration": ("--config=none.yaml", "none.yaml"),
     "no limit at all": ("--titles.limit=-1", "titles.limit must be 0 or more, found -1"),
+    "no choices at all": ("--rankings.limit=-1", "rankings.limit must be 0 or more, found -1"),
     "samples of nothing": ("--samples.max_new_tokens=0", "max_new_tokens must be 1 or more"),
     "averages that forget nothing": ("--model.betas=[2,0.9]", "model.betas[0] must be 0 or more"),
     "dropout of all": ("--model.attention_dropout=1", "attention_dropout must be 0 or more"),

@@ -27,7 +27,9 @@ def test_the_run_keeps_its_tokenizer_and_goes_on_with_it(own: list[str], tmp_pat
         assert tokenizer.get_vocab() == load_tokenizer(str(run / "tokenizer")).get_vocab()
     # Resuming trains no other: the weights belong to this one, whatever the table holds by now.
     (run / "tokenizer" / "marked").touch()
-    main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last", "--trainer.max_epochs=2"])
+    main(
+        ["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last", "--trainer.max_epochs=2"]
+    )
     assert (run / "tokenizer" / "marked").exists()
     assert (run / "tokenizer" / "tokenizer.json").read_bytes() == kept
     epochs = [json.loads(line).get("epoch", 0) for line in (run / "metrics.jsonl").open()]

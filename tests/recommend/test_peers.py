@@ -18,8 +18,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from careergpt.errors import InputError
 from careergpt.recommend import neighbours
+from careergpt.recommend.by_title import SkillsByTitle
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.markov import FALLBACK_DISCOUNT, MARKOV, MarkovChain
+from careergpt.recommend.kneser_ney import FALLBACK_DISCOUNT
+from careergpt.recommend.markov import MARKOV, MarkovChain
 from careergpt.recommend.neighbours import POSITIONS, SkillNeighbours
 from careergpt.recommend.popularity import POPULARITY, Popularity
 
@@ -53,18 +55,25 @@ def slow_markov(careers: list[list[str]], history: list[str]) -> list[float]:
             place = TITLES.place(career[number])
             if place is not None:
                 moves[latest(career[:number]), place] += 1
-    once, twice = (sum(n == many for n in moves.values()) for many in (1, 2))
+    return slow_kneser_ney(moves, latest(history), len(TITLES))
+
+
+def slow_kneser_ney(
+    pairs: Counter[tuple[int | None, int]], before: int | None, size: int
+) -> list[float]:
+    """P(after | before) from a dictionary of counts."""
+    once, twice = (sum(n == many for n in pairs.values()) for many in (1, 2))
     discount = once / (once + 2 * twice) if once and twice else FALLBACK_DISCOUNT
-    led_from = [1 + sum(after == place for _, after in moves) for place in range(len(TITLES))]
+    led_from = [1 + sum(after == place for _, after in pairs) for place in range(size)]
     lower = [count / sum(led_from) for count in led_from]
-    own = {after: n for (before, after), n in moves.items() if before == latest(history)}
+    own = {after: n for (first, after), n in pairs.items() if first == before}
     total = sum(own.values())
     if not total:
         return lower
     handed_down = discount * len(own) / total
     return [
         max(own.get(place, 0) - discount, 0) / total + handed_down * lower[place]
-        for place in range(len(TITLES))
+        for place in range(size)
     ]
 
 
@@ -72,6 +81,22 @@ def slow_markov(careers: list[list[str]], history: list[str]) -> list[float]:
 def test_the_chain_is_kneser_and_neys(careers: list[list[str]], history: list[str]) -> None:
     found = next_titles(MarkovChain.fit(careers, TITLES), *history)
     assert found == pytest.approx(slow_markov(careers, history))
+
+
+@given(postings, titles)
+def test_skills_by_title_are_kneser_and_neys_over_postings(
+    postings: list[tuple[list[str], str]], title: str
+) -> None:
+    pairs: Counter[tuple[int | None, int]] = Counter()
+    for names, position in postings:
+        pairs.update((TITLES.place(position), place) for place in placed(names))
+    found = np.exp(SkillsByTitle.fit(postings, TITLES, SKILLS).log_probabilities(title))
+    assert found == pytest.approx(slow_kneser_ney(pairs, TITLES.place(title), len(SKILLS)))
+
+
+def placed(names: list[str]) -> set[int]:
+    """The candidates that a posting names, each once."""
+    return {place for place in map(SKILLS.place, names) if place is not None}
 
 
 @given(careers, postings, st.lists(titles, max_size=4), skills)
@@ -85,6 +110,7 @@ def test_every_peers_probabilities_are_positive_and_sum_to_one(
         Popularity.fit([t for career in careers for t in career], TITLES).log_probabilities(),
         MarkovChain.fit(careers, TITLES).log_probabilities(history),
         SkillNeighbours.fit(postings, SKILLS, TITLES).log_probabilities(query),
+        SkillsByTitle.fit(postings, TITLES, SKILLS).log_probabilities("".join(history[:1])),
     ):
         assert np.isfinite(logs).all()
         assert np.exp(logs).sum() == pytest.approx(1)
@@ -97,6 +123,8 @@ def test_no_name_breaks_a_peer(hostile: str) -> None:
         chain = MarkovChain.fit([["A", hostile], [hostile, "A"], [hostile]], names)
         near = SkillNeighbours.fit([([hostile], "A"), (["C"], hostile)], names, names)
         popular = Popularity.fit([hostile, "A"], names)
+        asked = SkillsByTitle.fit([([hostile], "A"), (["C"], hostile)], names, names)
+        assert np.exp(asked.log_probabilities(hostile)).sum() == pytest.approx(1)
         for peer in (chain, near, popular):
             assert np.exp(peer.log_probabilities([hostile])).sum() == pytest.approx(1)
 
@@ -229,6 +257,11 @@ def test_a_loaded_peer_is_equal(
             lambda: SkillNeighbours.load(folder, SKILLS, TITLES),
             query,
         ),
+        (
+            SkillsByTitle.fit(postings, TITLES, SKILLS),
+            lambda: SkillsByTitle.load(folder, TITLES, SKILLS),
+            "".join(history[:1]),
+        ),
     ]
     for peer, load, asked in cases:
         peer.save(folder)
@@ -289,11 +322,15 @@ def test_tables_of_another_model_are_refused(tmp_path: Path) -> None:
     Popularity.fit(["A"], TITLES).save(tmp_path)
     MarkovChain.fit([["A", "B"]], TITLES).save(tmp_path)
     SkillNeighbours.fit([(["sql"], "A")], SKILLS, TITLES).save(tmp_path)
+    SkillsByTitle.fit([(["sql"], "A")], TITLES, SKILLS).save(tmp_path)
+    with pytest.raises(InputError, match="is of other titles"):
+        SkillsByTitle.load(tmp_path, fewer, SKILLS)
     for load in (
         lambda: Popularity.load(tmp_path, fewer),
         lambda: MarkovChain.load(tmp_path, fewer),
         lambda: SkillNeighbours.load(tmp_path, SKILLS, fewer),
         lambda: SkillNeighbours.load(tmp_path, TITLES, TITLES),
+        lambda: SkillsByTitle.load(tmp_path, TITLES, TITLES),
     ):
         with pytest.raises(InputError, match="take all files from one model"):
             load()

@@ -43,7 +43,8 @@ def test_the_model_is_calibrated_as_defined(
     ranking, reader = knowledge.rankings[name], knowledge.reader(name, tiny)
     surface, temperature = ranking.calibration
     powers = np.exp((reader.scores(ASKED[name]) - surface * reader.neutral) / temperature)
-    found = ranking.rankers(reader)["model"](ASKED[name])
+    found = ranking.rank(reader, ASKED[name])["model"]
+    assert (ranking.ranker(reader)(ASKED[name]) == found).all()
     assert np.exp(found) == pytest.approx(powers / powers.sum(axis=1, keepdims=True))
     assert found != pytest.approx(untouched(reader)(ASKED[name]), abs=0.1)
 
@@ -63,8 +64,8 @@ def test_the_blend_is_the_weighted_sum_of_model_and_peer(
     ranking = knowledge.rankings[name]
     assert ranking.blend is not None
     peer, weight = ranking.blend
-    rankers = ranking.rankers(knowledge.reader(name, tiny))
-    found = {ranker: np.exp(rank(ASKED[name])) for ranker, rank in rankers.items()}
+    ranked = ranking.rank(knowledge.reader(name, tiny), ASKED[name])
+    found = {ranker: np.exp(logs) for ranker, logs in ranked.items()}
     expected = weight * found["model"] + (1 - weight) * found[peer]
     assert found["blend"] == pytest.approx(expected)
     assert found["blend"] != pytest.approx(found["model"], abs=1e-3)
@@ -74,17 +75,18 @@ def test_all_that_rank_are_named_and_a_blend_only_where_one_was_chosen(
     knowledge: Knowledge, tiny: LoadedModel, name: str
 ) -> None:
     ranking, reader = knowledge.rankings[name], knowledge.reader(name, tiny)
-    assert list(ranking.rankers(reader)) == ["model", "blend", *PEERS[name]]
-    assert list(replace(ranking, blend=None).rankers(reader)) == ["model", *PEERS[name]]
+    assert list(ranking.rank(reader, ASKED[name])) == ["model", "blend", *PEERS[name]]
+    plain = replace(ranking, blend=None).rank(reader, ASKED[name])
+    assert list(plain) == ["model", *PEERS[name]]
 
 
 def test_every_ranker_s_probabilities_sum_to_one(
     knowledge: Knowledge, tiny: LoadedModel, name: str
 ) -> None:
-    for rank in knowledge.rankings[name].rankers(knowledge.reader(name, tiny)).values():
-        found = np.exp(rank(ASKED[name]))
-        assert found.shape == (2, len(knowledge.rankings[name].candidates))
-        assert found.sum(axis=1) == pytest.approx(1)
+    ranked = knowledge.rankings[name].rank(knowledge.reader(name, tiny), ASKED[name])
+    for logs in ranked.values():
+        assert logs.shape == (2, len(knowledge.rankings[name].candidates))
+        assert np.exp(logs).sum(axis=1) == pytest.approx(1)
 
 
 @settings(max_examples=12, deadline=None)
@@ -100,12 +102,10 @@ def test_what_validation_chooses_is_never_worse_on_its_own_cases(
     every = cases_in(counted, name, unseen)
     cases = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=12))
     chosen, queries = ranking.fit(reader, cases), [case.known for case in cases]
+    ranked = {"as scored": untouched(reader)(queries), **chosen.rank(reader, queries)}
     nats = {
-        ranker: query_nats(rank(queries), ranking.targets(cases)).mean()
-        for ranker, rank in {
-            "as scored": untouched(reader), **chosen.rankers(reader)
-        }.items()
-    }  # fmt: skip
+        ranker: query_nats(logs, ranking.targets(cases)).mean() for ranker, logs in ranked.items()
+    }
     assert nats["model"] <= nats["as scored"] + 1e-5
     assert nats["blend"] <= min(nats["model"], *(nats[peer] for peer in PEERS[name])) + 1e-5
 
@@ -129,11 +129,11 @@ def test_the_weight_is_the_best_of_a_grid(
 ) -> None:
     ranking, cases = fitted.rankings[name], cases_in(fitted, name, unseen)
     targets, queries = ranking.targets(cases), [case.known for case in cases]
-    rankers = ranking.rankers(fitted.reader(name, tiny))
+    ranked = ranking.rank(fitted.reader(name, tiny), queries)
     assert ranking.blend is not None
-    model, peer = rankers["model"](queries), rankers[ranking.blend.peer](queries)
+    model, peer = ranked["model"], ranked[ranking.blend.peer]
     grid = [query_nats(blended(model, peer, w), targets).mean() for w in np.linspace(0, 1, 21)]
-    assert query_nats(rankers["blend"](queries), targets).mean() <= min(grid) + 1e-5
+    assert query_nats(ranked["blend"], targets).mean() <= min(grid) + 1e-5
 
 
 def test_where_no_target_is_a_candidate_nothing_is_chosen(
@@ -162,6 +162,9 @@ def test_targets_are_found_by_any_spelling(knowledge: Knowledge) -> None:
     cases = [RankingCase({}, (" sql ", "Arc-Welding", "C", "c++"), None)]
     places = [ranking.candidates.names.index(name) for name in ("SQL", "arc welding", "C++")]
     assert ranking.targets(cases) == [[places[0], places[1], None, places[2]]]
+    assert ranking.can_answer(cases[0])
+    assert ranking.can_answer(cases[0]._replace(targets=("C", "sql")))
+    assert not ranking.can_answer(cases[0]._replace(targets=("C",)))
 
 
 @pytest.mark.parametrize("told", [{"peer": "x", "weight": 1.5}, {"peer": "x", "weight": "nan"}])
