@@ -207,13 +207,17 @@ class CareerDataModule(LightningDataModule):
             yield fields_of_row(self.table.slice(place, 1).to_pylist()[0])
 
     def training_texts(self) -> Iterator[str]:
-        """Questions and answers of the training records, of the tasks that weigh something."""
+        """Questions and answers of the training records, of each task the share that it weighs."""
         self.table = read_arrow(self._records().path)
-        learned = {name: task for name, task in self.tasks.items() if task.weight > 0}
+        shares = dict.fromkeys(self.tasks, 0.0)
         for row, split in zip(rows_of(self.table), self._split(), strict=True):
             fields = fields_of_row(row) if split == TRAIN else {}
-            pairs = (prompt_completion(name, task, fields) for name, task in learned.items())
-            yield from (text_of((*p.prompt, *p.completion)) for p in pairs if p)
+            for name, task in self.tasks.items():
+                if pair := prompt_completion(name, task, fields):
+                    shares[name] += min(task.weight, 1.0)
+                    if shares[name] >= 1:
+                        shares[name] -= 1
+                        yield text_of((*pair.prompt, *pair.completion))
 
     def fields(self, split: int, names: Iterable[str]) -> list[Fields]:
         """These fields of a split's records, one record of each group of near-duplicates.

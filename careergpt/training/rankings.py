@@ -49,8 +49,8 @@ class MeasureRankings(Callback):
             return
         if self._folder is None:
             rank_zero_only(print)(
-                "nothing is ranked: candidates are in a model folder, --model.pretrained RUN/model, "
-                "and belong to its weights alone"
+                "nothing is ranked: candidates are in a model folder and belong to its weights; "
+                "name it by --model.pretrained RUN/model"
             )
             return
         self._settings = read_settings(self._folder)

@@ -40,9 +40,8 @@ def rankings_table(rankings: Mapping[Row, RankingMetrics], candidates: Mapping[s
             f"{found.calibration_error:>12.3f}"
         )
     lines += [
-        f"{row.task}: {found.outside:,} targets are outside the "
-        f"{candidates[row.task.partition('/')[0]]:,} candidates, and {found.left_out:,} queries, with "
-        "no other target, are left out"
+        f"{row.task}: {candidates[row.task.partition('/')[0]]:,} candidates; {found.outside:,} "
+        f"targets are none of them; {found.left_out:,} queries with no other target are left out"
         for row, found in rankings.items()
         if row.ranker == "model"
     ]
