@@ -23,6 +23,7 @@ bench: .venv/installed-bench
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training.py --quick --json runs/bench/training.json
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/generation.py --quick --json runs/bench/generation.json
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/data.py --quick --json runs/bench/data.json
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/candidates.py --quick --json runs/bench/candidates.json
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -36,7 +36,10 @@ def run_recommend(args: Sequence[str]) -> None:
     if "decoding" in settings:
         if not isinstance(settings["decoding"], dict):
             raise InputError("careergpt.json: its decoding is no object; save the model again")
-        typed = typed_options(args).get("decoding", {})
+        # Of all that was typed: what an option names may be a file, and --input's a large one.
+        pairs = zip(args, (*args[1:], ""), strict=True)
+        own = [word for pair in pairs if pair[0].startswith("--decoding") for word in pair]
+        typed = typed_options(own).get("decoding", {})
         told = unless_typed(settings["decoding"], config.as_dict()["decoding"], typed)
         config = parser.parse_object({"decoding": told}, config)
     made = parser.instantiate_classes(config)

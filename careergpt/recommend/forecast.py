@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ class Forecast:
         found = rankings.get("path") or rankings.get("position")
         return found.candidates if found else Candidates((), ())
 
-    @property
+    @cached_property
     def skills(self) -> Candidates:
         """The skills that are ranked; none where the question needs more than a title."""
         reader = self._readers.get("skills")

@@ -142,6 +142,7 @@ class FinishRun(Callback):
         names = names_in(data.tasks)
         knowledge = Knowledge.of(data.tasks, data.fields(TRAIN, names), data.min_count)
         if self._rankings_limit:
+            print("ranking validation records: how sure may the model be? …", flush=True)
             model = LoadedModel(str(folder), module.model, module.tokenizer, module.context)
             knowledge = knowledge.fit(model, data.fields(VAL, names), self._rankings_limit)
         knowledge.save_peers(folder)

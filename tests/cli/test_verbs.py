@@ -17,7 +17,7 @@ NUMBERS = {"task", "row", "n", "loss", "perplexity"} | OF_TOKENS
 RANKED = {"position", "skills", "path"}
 OF_RANKS = {
     "task", "row", "n", "loss", "perplexity", "mrr", "recall@1", "recall@5", "recall@10", "map",
-    "calibration_error", "left_out", "outside",
+    "calibration_error", "left_out", "outside", "candidates",
 }  # fmt: skip
 
 
@@ -36,7 +36,8 @@ def test_test_writes_a_row_for_each_task(
     rows = table([model, *quiet, *sample], tmp_path / "t.json")
     found = {row["task"]: row for row in rows if row["row"] == "model"}
     assert list(found) == ["all", "describe", "path", "path/changed", "position", "skills"]
-    tokens = {"examples", "token_loss", "token_perplexity"} | OF_TOKENS
+    tokens = {f"token_{name}" for name in ("loss", "perplexity", "accuracy", "bits_per_byte")}
+    tokens |= {"examples", "tokens"}
     for row in rows:
         ranked = row["task"] not in ("all", "describe")
         of_tokens = row["task"] in RANKED and row["row"] == "model"
@@ -46,7 +47,7 @@ def test_test_writes_a_row_for_each_task(
             assert row["token_perplexity"] == pytest.approx(math.exp(row["token_loss"]))
             assert row["token_loss"] != row["loss"]
     whole, parts = found["all"], [found[task] for task in ("describe", *RANKED)]
-    assert all(0 <= row["accuracy"] <= 1 for row in parts)
+    assert all(0 <= row.get("token_accuracy", row.get("accuracy")) <= 1 for row in parts)
     assert whole["n"] == sum(row.get("examples", row["n"]) for row in parts)
     assert whole["tokens"] == sum(row["tokens"] for row in parts)
     nats = sum(row.get("token_loss", row["loss"]) * row["tokens"] for row in parts)

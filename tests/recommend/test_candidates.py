@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from careergpt.data.names import title_key
 from careergpt.errors import InputError
-from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.candidates import LONGEST, Candidates
 
 HOSTILE = ["", "   ", "🚀", "🚀 🚀", "---", "\u200b", "\x00", "C++", "日本 語", "_", "a" * 10_000]
 names = st.sampled_from(["Nurse", "nurse", "NURSE.", "Welder", "welder!", "C#", "C++", "", "🚀"])
@@ -74,7 +74,12 @@ def test_every_candidate_is_found_by_any_spelling() -> None:
 def test_no_name_breaks_the_search(name: str) -> None:
     assert Candidates(("Nurse",), (1,)).place(name) is None
     alone = Candidates.of([[name]], 1)
-    assert alone.place(name) == (0 if name.strip() else None)
+    assert alone.place(name) == (0 if name.strip() and len(name) < 1000 else None)
+
+
+def test_a_description_in_the_place_of_a_name_is_no_candidate() -> None:
+    found = Candidates.of([["n" * length] for length in (LONGEST, LONGEST + 1)], 1)
+    assert found.names == ("n" * LONGEST,)
 
 
 @given(records)

@@ -51,7 +51,7 @@ def test_what_is_saved_ranks_alike_when_loaded(
     tasks, wanted = SOME[case]
     first = Knowledge.of(tasks, list(filter(wanted, training)), 2)
     first = replace(first.fit(tiny, list(filter(wanted, unseen)), 30), exponent=0.8)
-    again = Knowledge.load(tasks, saved(first, tmp_path), tmp_path)
+    again = Knowledge.load(tasks, saved(first, tmp_path), tmp_path, peers=True)
     assert again.settings() == first.settings()
     assert (again.names, again.exponent) == (first.names, 0.8)
     assert list(again.rankings) == list(first.rankings)
@@ -66,7 +66,9 @@ def test_what_is_saved_ranks_alike_when_loaded(
 
 def test_only_what_records_name_is_ranked(training: Records) -> None:
     careers = [record for record in training if "titles" in record]
-    assert set(Knowledge.of(DEFAULT_TASKS, careers, 2).rankings) == {"path", "position"}
+    assert set(Knowledge.of(DEFAULT_TASKS, careers, 2).rankings) == {"path"}
+    others = [record for record in training if "titles" not in record]
+    assert set(Knowledge.of(DEFAULT_TASKS, others, 2).rankings) == {"position", "skills"}
     assert Knowledge.of(DEFAULT_TASKS, training, 1000).rankings == {}
     assert Knowledge.of(DEFAULT_TASKS, [], 1).rankings == {}
 
@@ -86,8 +88,21 @@ def test_positions_and_careers_have_one_list_of_titles(training: Records) -> Non
     assert counts["Welder"] > sum(r.get("position_title") == "Welder" for r in training)
 
 
+def test_popularity_is_of_what_each_ranking_asks_for(counted: Knowledge, training: Records) -> None:
+    answers = {
+        "path": [title for r in training for title in r.get("titles", ())[1:]],
+        "position": [r["position_title"] for r in training if "position_title" in r],
+        "skills": [skill for r in training for skill in r.get("skills", ())],
+    }
+    for name, found in answers.items():
+        ranking = counted.rankings[name]
+        counts = [1 + found.count(title) for title in ranking.candidates.names]
+        shares = np.exp(ranking.peers["popularity"].log_probabilities(()))
+        assert shares == pytest.approx(np.array(counts) / sum(counts))
+
+
 def test_a_folder_that_names_no_candidates_knows_nothing(tmp_path: Path) -> None:
-    assert Knowledge.load(DEFAULT_TASKS, {}, tmp_path).rankings == {}
+    assert Knowledge.load(DEFAULT_TASKS, {}, tmp_path, peers=True).rankings == {}
 
 
 def test_before_validation_nothing_is_chosen(counted: Knowledge) -> None:
@@ -149,10 +164,10 @@ def kept(knowledge: Knowledge, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def test_damaged_settings_are_said_in_one_line(case: str, kept: tuple[Path, str]) -> None:
     folder, text = kept
     settings = json.loads(text)
-    Knowledge.load(DEFAULT_TASKS, settings, folder)
+    Knowledge.load(DEFAULT_TASKS, settings, folder, peers=True)
     DAMAGED[case](settings)
     with pytest.raises(InputError) as caught:
-        Knowledge.load(DEFAULT_TASKS, settings, folder)
+        Knowledge.load(DEFAULT_TASKS, settings, folder, peers=True)
     assert len(str(caught.value).splitlines()) == 1
     assert str(folder) in str(caught.value)
     assert "again" in str(caught.value) or "one model" in str(caught.value)
@@ -177,9 +192,22 @@ def test_damaged_tables_are_named_in_one_line(
     if how in left:
         path.write_bytes(left[how])
     with pytest.raises(InputError) as caught:
-        Knowledge.load(DEFAULT_TASKS, json.loads(kept[1]), folder)
+        Knowledge.load(DEFAULT_TASKS, json.loads(kept[1]), folder, peers=True)
     assert len(str(caught.value).splitlines()) == 1
     assert str(path.parent) in str(caught.value)
+
+
+def test_without_count_models_the_model_ranks_alike(
+    knowledge: Knowledge, tiny: LoadedModel, kept: tuple[Path, str]
+) -> None:
+    settings = json.loads(kept[1])
+    # They are not read: where they lie does not matter, and a blend with one is nobody's.
+    alone = Knowledge.load(DEFAULT_TASKS, settings, kept[0] / "nowhere", peers=False)
+    for name, ranking in knowledge.rankings.items():
+        found = alone.rankings[name].rank(alone.reader(name, tiny), ASKED[name])
+        assert list(found) == ["model"]
+        expected = ranking.rank(knowledge.reader(name, tiny), ASKED[name])["model"]
+        assert (found["model"] == expected).all()
 
 
 def test_a_choice_is_made_on_the_first_records_alone(
@@ -266,7 +294,8 @@ def test_a_user_s_titles_take_the_place_of_all_titles(
 
 
 def test_a_user_s_titles_can_be_ranked_where_nothing_else_is_known(tiny: LoadedModel) -> None:
-    found = Knowledge.load(DEFAULT_TASKS, {}, Path()).with_titles(Candidates.listed(["a", "b"]))
+    nothing = Knowledge.load(DEFAULT_TASKS, {}, Path(), peers=True)
+    found = nothing.with_titles(Candidates.listed(["a", "b"]))
     assert set(found.rankings) == {"path", "position"}
     logs = found.rankings["path"].ranker(found.reader("path", tiny))([{"titles": ("a",)}])
     assert np.exp(logs).sum() == pytest.approx(1)

@@ -17,8 +17,10 @@ from careergpt.generation.sampling import Decoding
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import recommender as module
 from careergpt.recommend.answer import as_json, as_text
+from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.forecast import Forecast
 from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.peers import Names
 from careergpt.recommend.people import Person
 from careergpt.recommend.recommendation import Recommendation, SkillToHave
 from careergpt.recommend.recommender import NEEDS, Recommender, Wish
@@ -227,8 +229,12 @@ def test_where_no_ranking_goes_by_what_is_told_that_is_said(
 def test_without_candidates_there_is_nothing_to_recommend(
     knowledge: Knowledge, tiny: LoadedModel
 ) -> None:
+    nothing = Names(Candidates((), ()), Candidates((), ()))
     with pytest.raises(InputError, match=r"names no candidates: .*--candidates FILE"):
-        Recommender(DEFAULT_TASKS, replace(knowledge, rankings={}), tiny, Wish())
+        Recommender(DEFAULT_TASKS, replace(knowledge, names=nothing, rankings={}), tiny, Wish())
+    tasks = {"describe": DEFAULT_TASKS["describe"]}
+    with pytest.raises(InputError, match=r"taught none of the tasks path, .* knows describe"):
+        Recommender(tasks, replace(knowledge, rankings={}), tiny, Wish())
 
 
 @pytest.mark.parametrize(("name", "value"), [("top", 0), ("top", -1), ("explain", -1)])

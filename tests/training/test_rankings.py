@@ -42,7 +42,7 @@ PEERS = {
 }
 BY = {task: ["model", "blend", *peers, "baseline"] for task, peers in PEERS.items()}
 FIGURES = ["mrr", "recall@1", "recall@5", "recall@10", "map", "loss", "perplexity",
-           "calibration_error", "left_out", "outside"]  # fmt: skip
+           "calibration_error", "left_out", "outside", "candidates"]  # fmt: skip
 
 
 def write_tables(folder: Path) -> str:
@@ -170,7 +170,7 @@ def test_count_models_are_counted_on_training_records_alone(
 ) -> None:
     trained = data.fields(TRAIN, names_in(data.tasks))
     expected = Knowledge.of(data.tasks, trained, 1)
-    found = Knowledge.load(data.tasks, settings_of(model), model)
+    found = Knowledge.load(data.tasks, settings_of(model), model, peers=True)
     asked = {
         "path": {"titles": ("Nurse",)},
         "position": {"skills": ("SQL", "triage")},
@@ -186,7 +186,7 @@ def test_count_models_are_counted_on_training_records_alone(
 def test_validation_records_choose_and_test_records_do_not(
     model: Path, data: CareerDataModule
 ) -> None:
-    knowledge = Knowledge.load(data.tasks, settings_of(model), model)
+    knowledge = Knowledge.load(data.tasks, settings_of(model), model, peers=True)
     counted = Knowledge.of(data.tasks, data.fields(TRAIN, names_in(data.tasks)), 1)
     loaded = find_model(str(model)).load(torch.device("cpu"))
     chosen, other = (
@@ -223,7 +223,7 @@ def test_a_limit_of_0_chooses_nothing(
 
 
 def test_each_ranking_has_a_row_for_each_that_ranks(
-    rows: dict[tuple[str, str], dict[str, Any]],
+    rows: dict[tuple[str, str], dict[str, Any]], model: Path
 ) -> None:
     ranked = [place for place in rows if place[0] in BY]
     assert sorted(ranked) == sorted((task, by) for task in BY for by in BY[task])
@@ -232,12 +232,14 @@ def test_each_ranking_has_a_row_for_each_that_ranks(
     ]  # fmt: skip
     for (task, by), row in rows.items():
         if task in BY:
-            own = {"examples", "token_loss", "token_perplexity", "accuracy", "bits_per_byte",
-                   "tokens"}  # fmt: skip
+            own = {"examples", "token_loss", "token_perplexity", "token_accuracy",
+                   "token_bits_per_byte", "tokens"}  # fmt: skip
             has_own = by == "model" and task != "path/changed"
             assert set(row) == {"task", "row", "n", *FIGURES} | (own if has_own else set())
             assert row["n"] == rows[task, "model"]["n"] > 0
             assert row["left_out"] == rows[task, "model"]["left_out"]
+            listed = settings_of(model)["candidates"]["skills" if task == "skills" else "titles"]
+            assert row["candidates"] == len(listed["names"])
 
 
 def test_the_table_is_printed_and_says_what_was_left_out(
@@ -251,7 +253,8 @@ def test_the_table_is_printed_and_says_what_was_left_out(
             shown = [row["task"], row["row"], str(row["n"]), *figures]
             assert shown in [line[:7] for line in lines]
     path = next(row for row in found if (row["task"], row["row"]) == ("path", "model"))
-    said = f"path: {path['outside']} targets are outside the candidates, and {path['left_out']}"
+    said = f"path: {path['candidates']} candidates; {path['outside']} targets are none of them;"
+    said += f" {path['left_out']} queries with no other target are left out"
     assert said.split() in [line[: len(said.split())] for line in lines]
     assert path["left_out"] > 0
 
@@ -278,7 +281,7 @@ def test_the_figures_can_be_computed_again(
     data: CareerDataModule,
     task: str,
 ) -> None:
-    knowledge = Knowledge.load(data.tasks, settings_of(model), model)
+    knowledge = Knowledge.load(data.tasks, settings_of(model), model, peers=True)
     ranking = knowledge.rankings[task.partition("/")[0]]
     readers = [
         knowledge.reader(ranking.name, find_model(str(folder)).load(torch.device("cpu")))
@@ -323,12 +326,12 @@ def test_the_model_learned_to_rank_what_its_start_could_not(
 def test_as_many_records_are_ranked_as_asked(
     model: Path, words: list[str], tmp_path: Path, data: CareerDataModule
 ) -> None:
-    few = measured(model, words, tmp_path / "few.json", "--rankings=3")
+    few = measured(model, words, tmp_path / "few.json", "--queries=3")
     found = {(row["task"], row["row"]): row for row in few}
     for task in ("path", "position", "skills"):
         assert len(cases_in(data, task)) > 3
         assert {row["n"] + row["left_out"] for (t, _), row in found.items() if t == task} == {3}
-    none = measured(model, words, tmp_path / "none.json", "--rankings=0")
+    none = measured(model, words, tmp_path / "none.json", "--queries=0")
     assert [(row["task"], row["row"]) for row in none] == [
         (task, "model") for task in ("all", "describe", "position", "skills", "path")
     ]
@@ -341,7 +344,7 @@ def test_as_many_records_are_ranked_as_asked(
 
 
 def test_fewer_than_none_is_refused() -> None:
-    with pytest.raises(InputError, match="rankings must be 0 or more, found -1"):
+    with pytest.raises(InputError, match="--queries must be 0 or more, found -1"):
         MeasureRankings(None, -1)
 
 
@@ -371,6 +374,15 @@ def test_a_folder_without_candidates_says_so_and_is_tested(
     assert f"{tiny_gpt2} names no candidates: nothing is ranked" in capsys.readouterr().out
 
 
+def test_a_checkpoint_brings_no_candidates(
+    model: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = model.parent / "checkpoints" / "best.ckpt"
+    found = measured(model, words, tmp_path / "t.json", f"--ckpt_path={best}")
+    assert not any("mrr" in row for row in found)
+    assert "nothing is ranked: candidates are in a model folder" in capsys.readouterr().out
+
+
 def test_without_its_start_the_baseline_has_no_row(
     model: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -378,7 +390,7 @@ def test_without_its_start_the_baseline_has_no_row(
     shutil.copytree(model, folder)
     settings = settings_of(model) | {"started_from": str(tmp_path / "gone")}
     (folder / "careergpt.json").write_text(json.dumps(settings))
-    found = measured(folder, words, tmp_path / "t.json", "--rankings=3")
+    found = measured(folder, words, tmp_path / "t.json", "--queries=3")
     assert not any(row["row"] == "baseline" for row in found)
     assert any(row["row"] == "blend" for row in found)
     assert "no row for the untouched baseline: no such model folder" in capsys.readouterr().out
@@ -415,8 +427,7 @@ def test_two_ranks_rank_as_one(
         env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("calibration") == 0
-    assert done.stdout.count("targets are outside the candidates") == len(BY)
+    assert done.stdout.count("queries with no other target are left out") == len(BY)
     found = {(row["task"], row["row"]): row for row in rows_in(out)}
     assert list(found) == list(rows)
     for place, row in rows.items():
