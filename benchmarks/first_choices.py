@@ -22,7 +22,7 @@ from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import find_model
 from careergpt.recommend.cases import names_in
 from careergpt.recommend.knowledge import Knowledge
-from careergpt.recommend.rankings import without
+from careergpt.recommend.ranks import without
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,6 +7,9 @@ from typing import Any
 from careergpt.recommend.people import Person
 from careergpt.recommend.recommendation import Effect, NextPosition, Recommendation
 
+_TOLD = 0.005
+"""Nats; what is less is shown as 0.00, and raises nothing."""
+
 _SHOWN = 5
 """Skills of a position that a reader is shown; JSON has all."""
 
@@ -72,7 +75,7 @@ def _lines(number: int, one: NextPosition, width: int) -> list[str]:
         lines.append(f"     has: {_some(one.has)}")
     if one.lacks:
         lines.append(f"     lacks: {_some(one.lacks)}")
-    if raising := [effect for effect in one.raised_by if effect.log_odds > 0]:
+    if raising := [effect for effect in one.raised_by if effect.log_odds >= _TOLD]:
         lines.append(f"     raised by: {', '.join(map(_effect, raising[:_SHOWN]))}")
     if one.would_raise:
         lines.append(f"     would rise most with: {_effect(one.would_raise)}")

@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from careergpt.errors import InputError
-from careergpt.recommend.rankings import Targets, places_inside
+from careergpt.recommend.ranks import Targets, places_inside
 
 Logs = Float64[np.ndarray, "N C"]
 

@@ -10,7 +10,7 @@ from careergpt.data.tasks import Fields
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.cases import RankingCase
 from careergpt.recommend.ranking import Logs
-from careergpt.recommend.rankings import (
+from careergpt.recommend.ranks import (
     RankedCase,
     Targets,
     not_found,

@@ -17,7 +17,7 @@ from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.people import Person
-from careergpt.recommend.rankings import without
+from careergpt.recommend.ranks import without
 
 
 class Read(NamedTuple):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from careergpt.modeling.loss import perplexity
-from careergpt.recommend.rankings import RankedCase
+from careergpt.recommend.ranks import RankedCase
 
 BINS = 15
 """Of equal width, over the confidence in the first candidate (Guo et al., 2017)."""

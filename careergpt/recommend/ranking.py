@@ -24,7 +24,7 @@ from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.cases import RankingCase
 from careergpt.recommend.language_model import LanguageModel
 from careergpt.recommend.peers import Peers, Ranker, ranker_of
-from careergpt.recommend.rankings import Targets
+from careergpt.recommend.ranks import Targets
 
 Logs = Float64[np.ndarray, "N C"]
 

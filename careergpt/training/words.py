@@ -29,14 +29,14 @@ def rankings_table(rankings: Mapping[Row, RankingMetrics], candidates: Mapping[s
     """Where what was to be found came among the candidates, by each that ranked them."""
     lines = [
         f"{'ranking':14}{'by':12}{'queries':>8}{'MRR':>8}{'rec@1':>8}{'rec@5':>8}{'rec@10':>8}"
-        f"{'MAP':>8}{'perplexity':>12}{'cal. error':>12}"
+        f"{'MAP':>8}{'perplexity':>13}{'cal. error':>12}"
     ]
     for row, found in rankings.items():
         recalls = (found.recall_at_1, found.recall_at_5, found.recall_at_10)
         lines.append(
             f"{row.task:14}{row.ranker:12}{found.n:>8,}{found.mrr:>8.3f}"
             + "".join(f"{recall:>8.3f}" for recall in recalls)
-            + f"{found.mean_average_precision:>8.3f}{found.perplexity:>12.1f}"
+            + f"{found.mean_average_precision:>8.3f}{found.perplexity:>13.1f}"
             f"{found.calibration_error:>12.3f}"
         )
     lines += [

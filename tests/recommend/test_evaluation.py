@@ -15,7 +15,7 @@ from careergpt.data.tasks import Fields, Task
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.cases import RankingCase, cases_of, names_in, ranked_tasks
 from careergpt.recommend.evaluation import Row, rank_cases
-from careergpt.recommend.rankings import ranked_case, without
+from careergpt.recommend.ranks import ranked_case, without
 
 TITLES = Candidates(("A", "B", "C", "D"), (4, 3, 2, 1))
 FIRST = {"A": [0.4, 0.3, 0.2, 0.1], "B": [0.1, 0.6, 0.2, 0.1], "odd": [0.25, 0.1, 0.05, 0.6]}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from careergpt.recommend.metrics import calibration_error, measure
-from careergpt.recommend.rankings import ranked_case
+from careergpt.recommend.ranks import ranked_case
 
 shares = st.lists(st.floats(0.05, 1), min_size=3, max_size=3)
 queries = st.lists(st.tuples(shares, st.sampled_from([0, 1, 2, None])), min_size=1, max_size=20)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, label_ranking_average_precision_score
 
-from careergpt.recommend.rankings import ranked_case, without
+from careergpt.recommend.ranks import ranked_case, without
 
 SIZE = 6
 # Few values: ties are common.
