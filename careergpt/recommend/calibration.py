@@ -90,7 +90,9 @@ def fit_calibration(
 def fit_temperature(scores: Logs, targets: Sequence[Targets]) -> float:
     """The temperature that costs the fewest nats; 1 where no query has a target.
 
-    Nats are convex in 1 / temperature: the one minimum within the bounds is found.
+    One more query is counted whose answer could be any candidate (Laplace's rule of succession):
+    a few that are all answered right would otherwise make the model certain of everything. Nats are
+    convex in 1 / temperature: the one minimum within the bounds is found.
     """
     scored = [row for row, some in enumerate(targets) if places_inside(some)]
     if not scored:
@@ -99,7 +101,7 @@ def fit_temperature(scores: Logs, targets: Sequence[Targets]) -> float:
 
     def cost(log_temperature: float) -> float:
         divided = log_softmax(kept / np.exp(log_temperature), axis=1)
-        return float(query_nats(divided, found).mean())
+        return float(query_nats(divided, found).sum() - divided.mean())
 
     best = minimize_scalar(cost, bounds=LOG_TEMPERATURES, method="bounded")
     return float(np.exp(best.x))

@@ -35,9 +35,21 @@ def test_the_temperature_is_the_best_of_a_fine_grid(seed: int, true: float) -> N
     logs, targets = drawn(seed, 100)
     found = fit_temperature(logs * true, targets)
     grid = np.exp(np.linspace(-3, 3, 121))
-    costs = [query_nats(log_softmax(logs * true / t, axis=1), targets).mean() for t in grid]
-    best = query_nats(log_softmax(logs * true / found, axis=1), targets).mean()
-    assert best <= min(costs) + 1e-6
+
+    def cost(temperature: float) -> float:
+        divided = log_softmax(logs * true / temperature, axis=1)
+        return float(query_nats(divided, targets).sum() - divided.mean())  # And one of any answer.
+
+    assert cost(found) <= min(map(cost, grid)) + 1e-4
+
+
+@pytest.mark.parametrize("n", [5, 50, 500])
+def test_answers_that_are_all_right_make_nobody_certain(n: int) -> None:
+    logs = np.tile(np.log([0.7, 0.2, 0.1]), (n, 1))
+    found = fit_temperature(logs, [[0]] * n)
+    wrong = 1 - np.exp(log_softmax(logs[0] / found)[0])
+    # As Laplace's rule has it, within a factor: about one in as many as were asked.
+    assert 0.1 / n < wrong < 3 / n
 
 
 @pytest.mark.parametrize("sharpened", [0.5, 1.0, 3.0])
