@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
-from careergpt.errors import InputError
+from careergpt.errors import InputError, RunEndedError
 
 VERBS = {
     "fit": "Fine-tune a model on tables of postings and careers; writes a run folder.",
@@ -38,28 +39,39 @@ def main(args: Sequence[str] | None = None) -> None:
         print(_USAGE.format(verbs="\n".join(f"  {name:10}{text}" for name, text in VERBS.items())))
         return
     try:
-        if verb not in VERBS:
-            raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}")
-        # Its retries are noise above the one line that says what could not be fetched.
-        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-        # Tokenizers that were used before a fork would warn at every fork.
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        if verb == "audit":
-            from careergpt.cli.functions import run_audit
-
-            run_audit(words[1:])
-        elif verb == "compare":
-            from careergpt.cli.compare import run_compare
-
-            run_compare(words[1:])
-        elif verb == "recommend":
-            from careergpt.cli.recommend import run_recommend
-
-            run_recommend(words[1:])
-        else:
-            from careergpt.cli.trainer import run_trainer
-
-            run_trainer(words)
+        _run(verb, words)
     except InputError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except RunEndedError as ended:
+        print(f"{' '.join(str(ended).split())}", file=sys.stderr)
+        sys.exit(ended.code)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+
+
+def _run(verb: str, words: Sequence[str]) -> None:
+    """Runs the verb, of which alone the code is imported."""
+    if verb not in VERBS:
+        raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}")
+    # Its retries are noise above the one line that says what could not be fetched.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    # Tokenizers that were used before a fork would warn at every fork.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if verb == "audit":
+        from careergpt.cli.functions import run_audit
+
+        run_audit(words[1:])
+    elif verb == "compare":
+        from careergpt.cli.compare import run_compare
+
+        run_compare(words[1:])
+    elif verb == "recommend":
+        from careergpt.cli.recommend import run_recommend
+
+        run_recommend(words[1:])
+    else:
+        from careergpt.cli.trainer import run_trainer
+
+        run_trainer(words)

@@ -11,7 +11,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
 
 _NOT_OF_DATA = (
-    "trainer", "model", "samples", "titles", "rankings", "seed_everything", "ckpt_path"
+    "trainer", "model", "samples", "titles", "rankings", "checkpoints", "seed_everything",
+    "ckpt_path",
 )  # fmt: skip
 
 

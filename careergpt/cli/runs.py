@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_only
+
 from careergpt.errors import InputError
+from careergpt.training.checkpoint_files import find_damage
+from careergpt.training.resume import NEWEST_FIRST
 
 _NAMED = "CAREERGPT_RUN"
 
@@ -57,24 +62,84 @@ def is_run(configs: Sequence[object] | None) -> bool:
 def find_checkpoint(asked: str, folder: Path | None, *, resuming: bool) -> Path | None:
     """The checkpoint that `last`, `best`, a run's folder or a file names; None: `last` is none yet.
 
-    A run's folder means its last state to one who resumes it, its best to one who scores it.
+    A run's folder means its last state to one who resumes it, its best to one who scores it. A
+    damaged last state is named, and the one before it taken.
 
     Raises:
-        InputError: There is no such file, or it lies behind a URL.
+        InputError: There is no such file, it is damaged, or it lies behind a URL.
     """
     if "://" in asked:
         raise InputError(f"--ckpt_path {asked}: checkpoints are read from files, never from a URL")
-    if asked in ("last", "best"):
-        name = "resume" if asked == "last" else "best"
-        if folder is None:
-            raise InputError(f"--ckpt_path {asked} needs the run: --trainer.default_root_dir RUN")
-        path = folder / "checkpoints" / f"{name}.ckpt"
-        if asked == "last" and not path.exists():
-            return None
-    else:
-        path = Path(asked)
-        if path.is_dir():
-            path = path / "checkpoints" / ("resume.ckpt" if resuming else "best.ckpt")
+    if asked in ("last", "best") and folder is None:
+        raise InputError(f"--ckpt_path {asked} needs the run: --trainer.default_root_dir RUN")
+    if asked == "last":
+        assert folder is not None
+        return _newest(folder)
+    if asked == "best":
+        assert folder is not None
+        return _whole(folder / "checkpoints" / "best.ckpt", asked)
+    if not Path(asked).is_dir():
+        return _whole(Path(asked), asked)
+    if not (Path(asked) / "config.yaml").exists():
+        raise InputError(f"--ckpt_path {asked}: there is no run in this folder, no config.yaml")
+    return find_checkpoint("last" if resuming else "best", Path(asked), resuming=resuming)
+
+
+def _newest(run: Path) -> Path | None:
+    """The newest state that is whole; those that are not are named."""
+    folder = run / "checkpoints"
+    found = [path for name in NEWEST_FIRST if (path := folder / name).is_file()]
+    for path in found:
+        fault = find_damage(path)
+        if fault is None:
+            return path
+        rank_zero_only(print)(f"passed over: {path} is damaged ({fault})")
+    if found:
+        raise InputError(f"every checkpoint in {folder} is damaged: start a new run")
+    return None
+
+
+def _whole(path: Path, asked: str) -> Path:
     if not path.is_file():
         raise InputError(f"--ckpt_path {asked}: there is no checkpoint at {path}")
+    if fault := find_damage(path):
+        raise InputError(f"--ckpt_path {asked}: {path} is damaged ({fault})")
     return path
+
+
+class RunLock:
+    """Keeps a second run out of a run's folder; it ends with the process, however that ends."""
+
+    def __init__(self) -> None:
+        self._held: int | None = None
+
+    def take(self, folder: Path) -> None:
+        """Locks the folder, which is made if it is missing; ranks of one run share the first's.
+
+        Raises:
+            InputError: Another process holds it.
+        """
+        if self._held is not None or os.environ.get("LOCAL_RANK", "0") != "0":
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        # The folder itself, so that nothing lies in it that is not the run's.
+        held = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            raise InputError(
+                f"{folder} is in use by another run: wait for it, or name another folder by "
+                "--trainer.default_root_dir"
+            ) from None
+        except OSError as error:
+            print(f"{folder} cannot be locked ({error.strerror}): start no second run in it")
+        self._held = held
+        # Loader processes are forks: they would hold the lock a little longer than the run.
+        os.register_at_fork(after_in_child=self.free)
+
+    def free(self) -> None:
+        """Lets others in."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None

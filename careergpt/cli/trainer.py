@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +13,23 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, LambdaCallback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
 
+from careergpt.cli.failures import explained
 from careergpt.cli.parsing import OneLineParser, data_module, set_data_defaults
-from careergpt.cli.runs import check_folder, find_checkpoint, is_run, run_folder
+from careergpt.cli.runs import RunLock, check_folder, find_checkpoint, is_run, run_folder
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.vocabulary import train_tokenizer
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
-from careergpt.training.finish import FinishRun
+from careergpt.training.checkpoint_files import WholeCheckpoints, read_checkpoint
+from careergpt.training.finish import FinishRun, is_written
 from careergpt.training.logs import MetricsLog, Wandb
 from careergpt.training.module import CareerModule
 from careergpt.training.progress import Progress
+from careergpt.training.resume import KeepState, is_finished
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.throughput import Throughput
 from careergpt.training.trainer import CareerTrainer
@@ -39,20 +43,25 @@ def run_trainer(words: Sequence[str]) -> None:
             "--data.tokenizer is for audit: here the tokenizer is the model's own, by "
             "--model.pretrained or --model.scratch.tokenizer"
         )
+    lock = RunLock()
     try:
-        CareerCLI(words)
+        CareerCLI(words, lock)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             # Left to the interpreter's end, gloo's threads now and then abort a finished rank.
             torch.distributed.destroy_process_group()
     except MisconfigurationException as error:
         raise InputError(str(error)) from None
+    except SystemExit as left:
+        # Lightning's way to tell of Ctrl-C: an exit with 1.
+        if isinstance(left.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
     except RuntimeError as error:
-        if "Error(s) in loading state_dict" not in str(error):
+        if (told := explained(error)) is None:
             raise
-        raise InputError(
-            "the checkpoint is of a model of other sizes: give the run's own configuration, "
-            "--config RUN/config.yaml"
-        ) from None
+        raise told from None
+    finally:
+        lock.free()
 
 
 class SaveRun(SaveConfigCallback):
@@ -76,13 +85,14 @@ class SaveRun(SaveConfigCallback):
 class CareerCLI(LightningCLI):
     """LightningCLI for one module and one data module."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], lock: RunLock) -> None:
         """Parses the words and runs the verb.
 
         Args:
             words: The verb and its options.
+            lock: Taken when there is a run's folder to keep for itself.
         """
-        self._words = list(words)
+        self._words, self._lock = list(words), lock
         super().__init__(
             CareerModule,
             CareerDataModule,
@@ -119,6 +129,7 @@ class CareerCLI(LightningCLI):
         parser.link_arguments("model.tokenizer_source", "data.tokenizer", apply_on="instantiate")
         parser.link_arguments("model.context", "data.context", apply_on="instantiate")
         parser.add_lightning_class_args(SampleAnswers, "samples")
+        parser.add_lightning_class_args(KeepState, "checkpoints")
         parser.add_argument(
             "--titles.limit",
             type=int,
@@ -146,6 +157,19 @@ class CareerCLI(LightningCLI):
             if found is None:
                 print(f"no checkpoint in {root} yet: starting anew")
             config.ckpt_path = None if found is None else str(found)
+            if found is not None and self.config.subcommand == "fit":
+                self._leave_if_finished(found, Path(config.trainer.default_root_dir or asked))
+
+    def _leave_if_finished(self, checkpoint: Path, folder: Path) -> None:
+        """A run that has nothing left to do says so."""
+        trainer = self.config[self.config.subcommand].trainer
+        state = read_checkpoint(checkpoint)
+        if is_finished(state, trainer.max_epochs, trainer.max_steps) and is_written(folder):
+            print(
+                f"this run is finished: its model is in {folder / 'model'}. To train it for longer "
+                "raise --trainer.max_epochs"
+            )
+            sys.exit(0)
 
     def before_instantiate_classes(self) -> None:
         """Names the run's folder, and lets the model folder say how it was taught."""
@@ -161,11 +185,14 @@ class CareerCLI(LightningCLI):
             folder = run_folder(config.trainer.default_root_dir, named)
             check_folder(folder, self._resuming)
             config.trainer.default_root_dir = str(folder)
+            if folder.exists():
+                self._lock.take(folder)
             self.save_config_kwargs = {"overwrite": self._resuming}
         scratch = config.model.scratch
         if scratch.vocabulary is not None and config.model.pretrained is None:
             scratch.tokenizer = str(Path(config.trainer.default_root_dir or "") / "tokenizer")
             if self.config.subcommand == "fit" and not config.ckpt_path:
+                self._lock.take(folder)
                 texts = data_module(config.data).training_texts()
                 train_tokenizer(texts, scratch.vocabulary, Path(scratch.tokenizer))
 
@@ -187,6 +214,7 @@ class CareerCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the logs, the checkpoints and the run's end to what is configured."""
         config = self._get(self.config_init, "trainer")
+        config.plugins = [*_listed(config.plugins), WholeCheckpoints()]
         if self.subcommand != "fit":
             return super().instantiate_trainer(logger=False, enable_checkpointing=False)
         if config.use_distributed_sampler:
@@ -195,24 +223,30 @@ class CareerCLI(LightningCLI):
         loggers = _listed(config.logger)
         if config.logger in (None, True):
             loggers = [Wandb(folder, name=Path(folder).name)]
-        checkpoints: list[ModelCheckpoint] = []
-        if config.enable_checkpointing is not False:
-            checkpoints = _checkpoints(Path(folder) / "checkpoints")
+        keep: KeepState = self._get(self.config_init, "checkpoints")
+        keep.saves = config.enable_checkpointing is not False
+        keep.resumes = bool(self._get(self.config_init, "ckpt_path"))
+        checkpoints: list[Callback] = [keep]
+        best = None
+        if keep.saves:
+            best = _best_weights(Path(folder) / "checkpoints")
+            checkpoints.append(best)
         self._finish = FinishRun(
             folder,
             shlex.join(["python", "main.py", *self._words]),
             self._get(self.config_init, "titles").limit,
             self._get(self.config_init, "rankings").limit,
             self._get(self.config_init, "samples"),
-            best=checkpoints[0] if checkpoints else None,
+            best=best,
         )
-        callbacks = _listed(config.callbacks)
+        lock = LambdaCallback(setup=lambda trainer, module, stage: self._lock.take(Path(folder)))
+        callbacks = [lock, *_listed(config.callbacks)]
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if config.enable_progress_bar is not False and not has_bar:
             callbacks.append(Progress())
         # Throughput comes after the bar: what the bar waits for is no wait for the loader.
         callbacks += [Throughput(), self._finish, *checkpoints]
-        if self._get(self.config_init, "ckpt_path"):
+        if keep.resumes:
             config.num_sanity_val_steps = 0  # What goes on is no starting model.
         return super().instantiate_trainer(
             logger=[MetricsLog(folder), *loggers], callbacks=callbacks
@@ -240,18 +274,14 @@ def _listed(configured: Any) -> list[Any]:
     return list(configured) if isinstance(configured, list) else [configured]
 
 
-def _checkpoints(folder: Path) -> list[ModelCheckpoint]:
-    """The best weights by validation, and the state to resume from, which nothing monitors."""
-    kept: dict[str, Any] = {
-        "dirpath": folder,
-        "auto_insert_metric_name": False,
-        "enable_version_counter": False,
-    }
-    return [
-        ModelCheckpoint(filename="best", monitor="val/loss", **kept),
-        # At an epoch's end only: within one, the loader could not go on where it was.
-        ModelCheckpoint(filename="resume", monitor=None, save_on_train_epoch_end=True, **kept),
-    ]
+def _best_weights(folder: Path) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor="val/loss",
+        auto_insert_metric_name=False,
+        enable_version_counter=False,
+    )
 
 
 def _quiet() -> None:
@@ -262,6 +292,8 @@ def _quiet() -> None:
         ".*exists and is not empty.*",
         ".*Tip: For seamless.*",
         ".*isinstance.treespec, LeafSpec.*",
+        # It is: KeepState turns the plan of batches to the checkpoint's place.
+        ".*dataloader is not resumable.*",
     ):
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):

@@ -161,6 +161,7 @@ class BatchPlan(Sampler[PlannedBatch]):
         self._budget, self._weights, self._seed = budget, weights, seed
         self._rank, self._ranks, self._accumulated = rank, ranks, accumulated
         self._epoch = 0
+        self._first = (0, 0)
         if budget.tokens is not None:
             # Of all members: a fractional weight may draw the longest in a later epoch.
             check_longest(self._lengths[members], budget.tokens)
@@ -174,11 +175,21 @@ class BatchPlan(Sampler[PlannedBatch]):
         """Called by Lightning before each epoch."""
         self._epoch = epoch if self._weights is not None else 0
 
+    def resume_at(self, epoch: int, batch: int) -> None:
+        """Goes on within an epoch: leaves out this rank's batches before that one.
+
+        Loader processes fetch ahead as soon as there is an iterator: earlier than `set_epoch`.
+        """
+        self.set_epoch(epoch)
+        self._first = (self._epoch, batch)
+
     def __len__(self) -> int:
         return self._count // self._ranks
 
     def __iter__(self) -> Iterator[PlannedBatch]:
-        for batch in self._plan(self._epoch, self._count)[self._rank :: self._ranks]:
+        epoch, first = self._first
+        done = first if epoch == self._epoch else 0
+        for batch in self._plan(self._epoch, self._count)[self._rank :: self._ranks][done:]:
             yield PlannedBatch(self._epoch, batch)
 
     def _plan(self, epoch: int, bins: int | None) -> list[Batch]:

@@ -123,7 +123,7 @@ class CareerDataModule(LightningDataModule):
         self._shuffled = shuffled
         self.min_count = min_count
         self._prompts, self._prompts_per_batch = prompts, prompts_per_batch
-        self._seed, self._workers, self._processes = seed, workers, processes
+        self.seed, self._workers, self._processes = seed, workers, processes
         self._cache = writable(Path(cache), "data.cache")
         self.tokenizer_source = tokenizer
         self.store: TokenStore | None = None
@@ -188,6 +188,41 @@ class CareerDataModule(LightningDataModule):
             "val_fraction": val_fraction,
             "test_fraction": test_fraction,
         }
+
+    def planned_by(self) -> dict[str, Any]:
+        """What decides which rows a training batch holds; the number of loader processes does not.
+
+        Plain values, by the names of their options, to be compared with those of another day.
+        """
+        ranks, trainer = self._rank()[1], self.trainer
+        return {
+            "the data (tables, cleaning, tasks' templates)": self._records().path.stem,
+            "their tokens (tokenizer, --data.max_length)": self._tokens(self._records()).stem,
+            "--data.val_fraction and --data.test_fraction": self._fractions,
+            "the tasks' weights": {name: float(task.weight) for name, task in self.tasks.items()},
+            "a batch's tokens (--data.batch_tokens)": self.budget.tokens,
+            "a batch's rows (--data.batch_size)": self.budget.rows,
+            "--data.shuffled": sorted(self._shuffled),
+            "--seed_everything": self.seed,
+            "the number of ranks": ranks,
+            "--trainer.accumulate_grad_batches": trainer and trainer.accumulate_grad_batches,
+            "--trainer.limit_train_batches": trainer and trainer.limit_train_batches,
+        }
+
+    def resume_at(self, epoch: int, batch: int) -> None:
+        """Has training begin at this rank's batch of the epoch, both counted from 0."""
+        self._plan(TRAIN).resume_at(epoch, batch)
+
+    def places_of(self, examples: Iterable[int]) -> list[dict[str, str]]:
+        """Task, id and place of the records that these examples of the token file are of."""
+        assert self.store is not None
+        names = list(self.tasks)
+        found = []
+        for example in examples:
+            (row,) = self.table.slice(int(self.store.record[example]), 1).to_pylist()
+            task = names[int(self.store.task[example])]
+            found.append({"task": task, "id": row["id"], "place": row["place"]})
+        return found
 
     def known_skills(self) -> list[str]:
         """Skills that training names often enough to know them; none without a training split."""
@@ -271,7 +306,7 @@ class CareerDataModule(LightningDataModule):
                 self.members(split),
                 self.budget,
                 weights=[task.weight for task in self.tasks.values()] if learns else None,
-                seed=self._seed,
+                seed=self.seed,
                 rank=rank,
                 ranks=ranks,
                 accumulated=self.trainer.accumulate_grad_batches if self.trainer and learns else 1,
@@ -281,7 +316,7 @@ class CareerDataModule(LightningDataModule):
     def _loader(self, split: int) -> DataLoader[TokenBatch]:
         assert self.store is not None
         return DataLoader(
-            PlannedBatches(self.store, self._seed, shuffle=split == TRAIN),
+            PlannedBatches(self.store, self.seed, shuffle=split == TRAIN),
             sampler=self._plan(split),
             batch_size=None,  # The plan's batches come whole.
             num_workers=self._workers,

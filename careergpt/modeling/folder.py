@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from careergpt.data.store import write_json
+from careergpt.data.store import whole, write_json
 from careergpt.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 SETTINGS = "careergpt.json"
+CARD = "README.md"
 
 RANDOM = "random"
 """What careergpt.json says of the weights of a model that was never trained."""
@@ -229,7 +230,8 @@ def add_settings(folder: Path, settings: Mapping[str, Any]) -> None:
 
 def write_card(folder: Path, card: str) -> None:
     """Writes the model card, in Markdown, into the folder."""
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    with whole(folder / CARD) as partial:
+        partial.write_text(card, encoding="utf-8")
 
 
 def read_settings(source: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -24,12 +23,13 @@ from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.data.store import rows_of, write_json
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
-from careergpt.modeling.folder import RANDOM, add_settings, save_model, write_card
+from careergpt.modeling.folder import CARD, RANDOM, add_settings, save_model, write_card
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.cases import names_in, ranked_tasks
 from careergpt.recommend.cloze import check_ranked
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.training.card import model_card
+from careergpt.training.checkpoint_files import read_checkpoint
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.words import evidence_text
 
@@ -67,6 +67,8 @@ class FinishRun(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Keeps a starting model that is random: no name leads back to it."""
+        if trainer.is_global_zero:
+            (self._folder / "model" / CARD).unlink(missing_ok=True)
         if trainer.is_global_zero and pl_module.pretrained is None and trainer.global_step == 0:
             self._save(pl_module, trainer, self._folder / "baseline")
             add_settings(self._folder / "baseline", {"weights": RANDOM})
@@ -85,7 +87,7 @@ class FinishRun(Callback):
         loss = None
         if self._best is not None and self._best.best_model_path:
             path = self._best.best_model_path
-            state = torch.load(path, map_location=pl_module.device, weights_only=True)
+            state = read_checkpoint(Path(path), map_location=pl_module.device)
             pl_module.load_state_dict(state["state_dict"])
             assert self._best.best_model_score is not None
             loss = float(self._best.best_model_score)
@@ -195,6 +197,11 @@ class FinishRun(Callback):
             f"{verb} test --config {config} --model.pretrained {model}",
             f"{verb} compare --config {config} --baseline {shlex.quote(start)} --finetuned {model}",
         ]
+
+
+def is_written(folder: Path) -> bool:
+    """Whether the run in the folder has ended with all that it leaves: its card comes last."""
+    return (folder / "model" / CARD).exists()
 
 
 def _short(text: str, width: int = 300) -> str:

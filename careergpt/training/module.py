@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
@@ -12,6 +15,7 @@ from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType, rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.nn.utils import get_total_norm
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -36,10 +40,14 @@ from careergpt.modeling.loss import TokenLoss, completion_loss, hidden_states, s
 from careergpt.training.memory import keep_freed_memory
 from careergpt.training.metrics import CompletionMetrics, Quality
 from careergpt.training.progress import slow_precision
+from careergpt.training.step_watch import StepWatch
 
 # In fp16 the backward pass starts from nats / _SCALE, so that gradients stay in range; the scale is
 # undone, exactly, when the step's number of tokens is known.
 _SCALE = 4096.0
+
+# Names in a model's configuration that do not decide what its weights mean.
+_UNBUILDING = re.compile(r"^_|pdrop|dropout|version|dtype|cache|^return|^output|^chunk")
 
 
 class CareerModule(LightningModule):
@@ -98,7 +106,16 @@ class CareerModule(LightningModule):
         set_dropout(self._config, dropout, attention_dropout)
         self.context = context_of(self._config)
         self._step = _no_loss(torch.device("cpu"))
-        self._broke = torch.tensor(False)
+        self._steps = StepWatch()
+
+    def built_by(self) -> dict[str, Any]:
+        """What the weights are of: plain values, to be compared with those of another day."""
+        config = {
+            name: value
+            for name, value in self._config.to_dict().items()
+            if isinstance(value, int | float | str) and not _UNBUILDING.search(name)
+        }
+        return {"--model.pretrained": self.pretrained, **config}
 
     def configure_model(self) -> None:
         """Loads or makes the weights, once."""
@@ -121,7 +138,6 @@ class CareerModule(LightningModule):
 
     def on_train_start(self) -> None:
         """Lets the configuration decide the rates where a checkpoint brought others."""
-        self._broke = torch.tensor(False, device=self.device)
         scheduler, optimizer = self.lr_schedulers(), self.optimizers()
         assert isinstance(scheduler, LambdaLR)
         assert isinstance(optimizer, LightningOptimizer)
@@ -132,9 +148,16 @@ class CareerModule(LightningModule):
             group |= {"betas": self._betas, "weight_decay": decay}
         scheduler.base_lrs = [self._lr for _ in scheduler.base_lrs]
 
+    def on_train_batch_start(self, batch: TokenBatch, batch_idx: int) -> None:
+        """Draws dropout from the batch's number alone: what came before need not be known."""
+        data, loop = self.trainer.datamodule, self.trainer.fit_loop  # type: ignore[attr-defined]
+        words = np.random.SeedSequence([data.seed, self.global_rank, loop.total_batch_idx])
+        torch.manual_seed(int(words.generate_state(1, np.uint64)[0] >> 1))
+
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
         """The batch's sum of nats, scaled; `on_before_optimizer_step` divides by the tokens."""
         loss = self.loss(batch)
+        self._steps.add(batch.examples)
         self._step = TokenLoss(
             self._step.nats.to(self.device) + loss.nats.detach(),
             self._step.tokens.to(self.device) + loss.tokens,
@@ -146,19 +169,23 @@ class CareerModule(LightningModule):
         """Makes the gradient that of the mean over all tokens of the step, on all ranks."""
         totals = torch.stack([self._step.nats, self._step.tokens.float()])
         nats, tokens = self.trainer.strategy.reduce(totals, reduce_op="sum")
-        self._keep_from_breaking(nats, optimizer)
         self._step = _no_loss(self.device)
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         # DDP has averaged over ranks.
         torch._foreach_mul_(gradients, self.trainer.world_size * self._scale() / tokens)
+        self._keep_from_breaking(nats, gradients, optimizer)
         self.log("train/loss", nats / tokens, prog_bar=True)
         # Filled there: a number sent to a GPU would wait for all its work.
         rate = torch.full((), optimizer.param_groups[0]["lr"], device=self.device)
         self.log("train/lr", rate)
 
+    def check_steps(self) -> None:
+        """Raises InputError where a step's loss or gradient broke since the last check."""
+        self._steps.check(self.trainer)
+
     def on_train_epoch_end(self) -> None:
-        """Tells of a loss that broke since the last logged step."""
-        self._check_loss()
+        """Tells of a step that broke since the last logged one."""
+        self.check_steps()
 
     def configure_gradient_clipping(
         self,
@@ -226,26 +253,23 @@ class CareerModule(LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def _keep_from_breaking(self, nats: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Makes the optimizer pass over this step and all later ones once a loss is not finite.
+    def _keep_from_breaking(
+        self, nats: Tensor, gradients: list[Tensor], optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Makes the optimizer pass over this step and all later ones once one is not finite.
 
         A GPU is asked only where it is waited for anyway, so it must know by itself.
         """
-        self._broke = self._broke | ~torch.isfinite(nats)
+        sound = torch.isfinite(nats)
+        if self.trainer.precision != "16-mixed":  # There Lightning scales gradients until they are.
+            sound = sound & torch.isfinite(get_total_norm(gradients))
+        broke = self._steps.end(self.global_step, sound)
         if optimizer.defaults.get("fused"):
-            optimizer.found_inf = self._broke.float()  # type: ignore[attr-defined]
+            optimizer.found_inf = broke.float()  # type: ignore[attr-defined]
             every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
             if self.device.type == "cuda" and (not every or (self.global_step + 1) % every):
                 return
-        self._check_loss()
-
-    def _check_loss(self) -> None:
-        if self._broke:
-            raise InputError(
-                f"the loss is not finite at step {self.global_step} (or since the last logged "
-                "one): lower model.lr, clip gradients (trainer.gradient_clip_val), or use a wider "
-                "precision"
-            )
+        self.check_steps()
 
     def _log_quality(self, stage: str) -> None:
         self.last_quality = self.quality.compute()

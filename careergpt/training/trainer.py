@@ -14,11 +14,16 @@ from careergpt.generation.decoding import Generated
 from careergpt.training.metrics import Quality
 from careergpt.training.rankings import MeasureRankings
 from careergpt.training.results import result_rows
+from careergpt.training.stops import Signals
 from careergpt.training.words import quality_table, rankings_table
 
 
 class CareerTrainer(Trainer):
     """Lightning's Trainer; `test` can write its table, `predict` writes its answers."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._signal_connector = Signals(self)
 
     def validate(  # type: ignore[override]
         self,

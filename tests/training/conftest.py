@@ -22,8 +22,11 @@ class Given(LightningDataModule):
 
     def __init__(self, train: Sequence[TokenBatch], val: Sequence[TokenBatch]) -> None:
         super().__init__()
-        self.tasks = {"describe": None, "path": None}
+        self.tasks, self.seed = {"describe": None, "path": None}, 0
         self._train, self._val = list(train), list(val)
+
+    def places_of(self, examples: Sequence[int]) -> list[dict[str, str]]:
+        return [{"id": f"record {example}"} for example in examples]
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:
         return DataLoader(self._train, batch_size=None)

@@ -163,7 +163,7 @@ def test_once_the_loss_breaks_no_step_changes_the_weights(
             kept.append([p.detach().clone() for p in self.parameters()])
             return found._replace(nats=found.nats * (math.inf if len(kept) == 2 else 1))
 
-        def _check_loss(self) -> None:
+        def check_steps(self) -> None:
             pass
 
     model = fit(singles(examples[:4]), kind=Breaks)
@@ -174,14 +174,18 @@ def test_once_the_loss_breaks_no_step_changes_the_weights(
         assert all(map(torch.equal, kept[1], later))
 
 
-def test_a_broken_loss_ends_the_training_with_one_line(fit: Fit, examples: list[Scored]) -> None:
+def test_a_broken_loss_ends_the_training_and_names_its_records(
+    fit: Fit, examples: list[Scored], tmp_path: Path
+) -> None:
     class Breaks(CareerModule):
         def loss(self, batch: Any) -> Any:
             found = super().loss(batch)
             return found._replace(nats=found.nats * math.nan)
 
-    with pytest.raises(InputError, match=r"not finite at step 0 .* lower model\.lr"):
+    with pytest.raises(InputError, match=r"not finite at step 0, .* lower model\.lr"):
         fit(singles(examples[:4]), kind=Breaks)
+    broken = json.loads((tmp_path / "broken_step.json").read_text())
+    assert broken == {"step": 0, "records": [{"id": "record 0"}]}
 
 
 def validations(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,35 @@
+"""What breaks a run from outside, told in a line: memory, a loader process, another rank."""
+
+from __future__ import annotations
+
+import re
+
+from careergpt.errors import InputError, RunEndedError
+
+_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+_LOADER = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\)[^.\n]*")
+_RANK = re.compile(r"gloo|Connection (closed|reset) by peer|NCCL|Socket", re.IGNORECASE)
+
+_GO_ON = "Go on with --ckpt_path last"
+
+
+def explained(error: RuntimeError) -> Exception | None:
+    """The error as one line for the user; None: it is the program's own."""
+    told = str(error)
+    if "Error(s) in loading state_dict" in told:
+        return InputError(
+            "the checkpoint is of a model of other sizes: give the run's own configuration, "
+            "--config RUN/config.yaml"
+        )
+    if _MEMORY.search(told):
+        return InputError(
+            f"out of memory ({told.splitlines()[0][:150]}): lower data.batch_tokens (or "
+            "data.batch_size) and raise trainer.accumulate_grad_batches by as much, lower "
+            "data.max_length, or use a narrower trainer.precision (bf16-mixed on a GPU). "
+            f"{_GO_ON} --checkpoints.allow_changes true"
+        )
+    if found := _LOADER.search(told):
+        return RunEndedError(f"{found.group()}: a loader process is gone. {_GO_ON}", 1)
+    if _RANK.search(told):
+        return RunEndedError(f"another rank is gone ({told.splitlines()[0][:150]}). {_GO_ON}", 1)
+    return None

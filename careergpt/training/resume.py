@@ -1,0 +1,246 @@
+"""The state that a run goes on from, exactly: written between two steps, checked when read."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_only
+
+from careergpt.errors import InputError, RunEndedError
+from careergpt.training.checkpoint_files import move
+from careergpt.training.position import Position, position_of, stand_at
+from careergpt.training.stops import Agreement, Signals
+
+NEWEST_FIRST = ("resume-new.ckpt", "resume.ckpt", "resume-previous.ckpt")
+"""A state is written under the first name and passed down: two whole ones are there at any time."""
+
+LOGS = ("metrics.jsonl", "samples.jsonl")
+"""What a resumed run cuts off where its checkpoint was written: it writes the rest again."""
+
+OURS = "careergpt"
+"""Our part of a checkpoint."""
+
+
+class KeepState(Callback):
+    """Writes checkpoints/resume.ckpt between two optimizer steps, and ends the run there if asked.
+
+    It is written around every validation, so that no more than one step is lost to a stop within
+    one, and by the clock or the steps besides.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        every_minutes: float = 10.0,
+        allow_changes: bool = False,
+    ) -> None:
+        """Writes nothing yet.
+
+        Args:
+            every_n_steps: Also after this many optimizer steps. Null: by the clock alone.
+            every_minutes: Also after this many minutes.
+            allow_changes: Resume though the data, the batches or the ranks are others than those of
+                the checkpoint: the epoch under way begins anew, so some of its rows are seen
+                twice, and the run is no longer the one that was interrupted.
+        """
+        if every_n_steps is not None and every_n_steps < 1:
+            raise InputError(f"checkpoints.every_n_steps must be 1 or more, found {every_n_steps}")
+        if not every_minutes > 0:
+            raise InputError(f"checkpoints.every_minutes must be above 0, found {every_minutes}")
+        self._every_n_steps, self._seconds = every_n_steps, every_minutes * 60
+        self._allow_changes = allow_changes
+        self.saves, self.resumes = True, False
+        self._agreement = Agreement()
+        self._saved_step, self._saved_at = 0, 0.0
+        self._validated = self._ended = False
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """What a run logged that was killed before its first state, it logs again."""
+        if not self.resumes:
+            _cut_logs(trainer, {})
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Starts the clock."""
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Between two steps: saves what is due, and stops if any rank was asked to."""
+        loop = trainer.fit_loop.epoch_loop
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
+        # Of a loop that was restarted, Lightning's own guess can be off by one.
+        loop._batches_that_stepped = trainer.global_step
+        asked, due = self._agreement.most(_asked(trainer), self._is_due(trainer, batch_idx))
+        if due or (asked and trainer.global_step != self._saved_step):
+            self._save(trainer)
+        if asked:
+            self._stop(trainer, asked)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Stops within a validation: the state before its step was kept."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            (asked,) = self._agreement.most(_asked(trainer))
+            if asked:
+                self._stop(trainer, asked)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Notes that a validation is worth keeping."""
+        self._validated = not trainer.sanity_checking
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Keeps the last state: that a run is finished, or what a longer one goes on from."""
+        self._ended = True
+        self._save(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        """Says where the checkpoint stands, and what it is a checkpoint of."""
+        position, folder = position_of(trainer), Path(trainer.default_root_dir)
+        stand_at(checkpoint["loops"], position)
+        sizes = {name: path.stat().st_size for name in LOGS if (path := folder / name).exists()}
+        checkpoint[OURS] = {
+            "position": tuple(position),
+            "data": trainer.datamodule.planned_by(),  # type: ignore[attr-defined]
+            "model": pl_module.built_by(),
+            "log_sizes": sizes,
+            "finished": _limits(trainer) if self._ended else None,
+        }
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuses what would not go on exactly; turns the data to the checkpoint's place."""
+        kept, data = checkpoint.get(OURS), trainer.datamodule  # type: ignore[attr-defined]
+        if kept is None:
+            raise InputError("--ckpt_path: this checkpoint does not say where its run stands")
+        if changed := _differences(kept["model"], pl_module.built_by()):
+            raise InputError(
+                f"the checkpoint is of another model ({changed}): give the run's own "
+                "configuration, --config RUN/config.yaml, or start a new run"
+            )
+        position = Position(*kept["position"])
+        if changed := _differences(kept["data"], data.planned_by()):
+            if not self._allow_changes:
+                raise InputError(
+                    f"the run cannot go on exactly: {changed}. Undo the change, or resume with "
+                    "--checkpoints.allow_changes=true: the epoch under way begins anew"
+                )
+            rank_zero_only(print)(
+                f"no longer the run that was interrupted: {changed}; its epoch begins anew"
+            )
+            position = Position(position.epoch, 0)
+            stand_at(checkpoint["loops"], position)
+        data.resume_at(*position)
+        _cut_logs(trainer, kept["log_sizes"])
+        trainer.should_stop = is_finished(checkpoint, *_limits(trainer))
+
+    def _is_due(self, trainer: Trainer, batch_idx: int) -> bool:
+        since = trainer.global_step - self._saved_step
+        return since > 0 and (
+            self._validated
+            or _validates_next(trainer, batch_idx)
+            or (self._every_n_steps is not None and since >= self._every_n_steps)
+            or time.monotonic() - self._saved_at >= self._seconds
+        )
+
+    def _save(self, trainer: Trainer) -> None:
+        if not self.saves:
+            return
+        module: Any = trainer.lightning_module
+        module.check_steps()  # A GPU may not have been asked yet.
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        new, last, previous = (folder / name for name in NEWEST_FIRST)
+        trainer.save_checkpoint(new)
+        if trainer.is_global_zero:
+            if last.exists():
+                move(last, previous)
+            move(new, last)
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._validated = False
+
+    def _stop(self, trainer: Trainer, asked: int) -> None:
+        name, saved = signal.Signals(asked).name, self._saved_step
+        told = f"stopped by {name} after step {trainer.global_step}"
+        if not saved:
+            told += "; nothing was learned yet"
+        elif saved < trainer.global_step:
+            told += f"; the state of step {saved} is kept"
+        # Other ranks end well: Lightning would take an exit code for a crash, and kill the first.
+        code = 128 + asked if trainer.is_global_zero else 0
+        raise RunEndedError(f"{told}. Go on with: {resuming(trainer.default_root_dir)}", code)
+
+
+def _cut_logs(trainer: Trainer, sizes: Mapping[str, int]) -> None:
+    """Cuts the run's logs off after these bytes; what is not named, wholly."""
+    if trainer.is_global_zero:
+        for name in LOGS:
+            path = Path(trainer.default_root_dir) / name
+            if path.exists() and path.stat().st_size > sizes.get(name, 0):
+                os.truncate(path, sizes.get(name, 0))
+
+
+def resuming(folder: str | Path) -> str:
+    """The command that goes on with a run."""
+    config = shlex.quote(str(Path(folder) / "config.yaml"))
+    return f"python main.py fit --config {config} --ckpt_path last"
+
+
+def is_finished(checkpoint: dict[str, Any], max_epochs: int | None, max_steps: int) -> bool:
+    """Whether the checkpoint is the end of a run that was to be no shorter than these limits."""
+    finished = (checkpoint.get(OURS) or {}).get("finished")
+    if finished is None:
+        return False
+    return all(
+        _length(wanted) <= _length(had)
+        for wanted, had in zip((max_epochs, max_steps), finished, strict=True)
+    )
+
+
+def _length(limit: int | None) -> float:
+    """No limit is the longest."""
+    return float("inf") if limit in (None, -1) else float(limit or 0)
+
+
+def _limits(trainer: Trainer) -> tuple[int | None, int]:
+    return trainer.max_epochs, trainer.max_steps
+
+
+def _asked(trainer: Any) -> int:
+    signals = trainer._signal_connector
+    return signals.asked if isinstance(signals, Signals) else 0
+
+
+def _validates_next(trainer: Any, batch_idx: int) -> bool:
+    """Whether a validation follows the step that this batch begins."""
+    after = batch_idx + trainer.accumulate_grad_batches
+    if after >= trainer.num_training_batches:
+        return True
+    every = trainer.val_check_batch
+    if every in (None, float("inf")):
+        return False
+    begun = (
+        trainer.fit_loop.total_batch_idx if trainer.check_val_every_n_epoch is None else batch_idx
+    )
+    return bool(begun // every != (begun + trainer.accumulate_grad_batches) // every)
+
+
+def _differences(kept: dict[str, Any], now: dict[str, Any]) -> str:
+    """What changed, as `name was 1 and is 2`."""
+    names = dict.fromkeys((*kept, *now))
+    pairs = [(name, kept.get(name), now.get(name)) for name in names]
+    return ", ".join(
+        f"{name} was {was} and is {is_now}" for name, was, is_now in pairs if was != is_now
+    )
