@@ -40,6 +40,8 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         if verb not in VERBS:
             raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}")
+        # With it torch would run what a checkpoint says, where Lightning leaves the choice to it.
+        os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
         # Its retries are noise above the one line that says what could not be fetched.
         logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         # Tokenizers that were used before a fork would warn at every fork.

@@ -14,6 +14,7 @@ from careergpt.data.encodings import detect_encoding, open_text, reading
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.store import rows_of
 from careergpt.data.tasks import Piece, Task, render_prompt, text_of
+from careergpt.data.text_rows import BoundedLines
 from careergpt.data.tokens import encode_prompts
 from careergpt.errors import InputError
 
@@ -68,10 +69,15 @@ def read_lines(path: str) -> list[tuple[int, str]]:
     """The lines of a text file that hold something, and their numbers from 1.
 
     Raises:
-        InputError: The file is missing or unreadable, or no line holds anything.
+        InputError: The file is missing or unreadable, a line is endless, or none holds anything.
     """
-    with reading(path), open_text(path, _encoding_of(path)) as lines:
-        numbered = [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
+    numbered = []
+    with reading(path), open_text(path, _encoding_of(path)) as file:
+        lines = BoundedLines(file, path)
+        for line in lines:
+            lines.begin_row()
+            if line.strip():
+                numbered.append((lines.line, line.strip()))
     if not numbered:
         raise InputError(f"{path} is empty: write one a line")
     return numbered
