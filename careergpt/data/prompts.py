@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,10 @@ DEFAULT_PROMPTS = [
     "Tell me about the qualifications required for a Registered nurse.",
     "Tell me about the qualifications required for a Truck driver.",
 ]
+
+
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""What JSON can write and UTF-8, and so the tokenizer, cannot."""
 
 
 class Question(NamedTuple):
@@ -90,10 +95,14 @@ def _encoding_of(path: str) -> str:
 def _json_prompt(line: str, place: str) -> str:
     try:
         prompt = json.loads(line)["prompt"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         prompt = None
     if not isinstance(prompt, str):
         raise InputError(f'{place} is not a JSON object with a "prompt" text')
+    if HALF_CHARACTER.search(prompt):
+        raise InputError(
+            f"{place}: the prompt holds half a character, a lone surrogate. Write it anew as UTF-8"
+        )
     return prompt
 
 

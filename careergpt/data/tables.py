@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from careergpt.data import columnar, text_rows
 from careergpt.data.cells import Cell, as_cell, clean_name, first_places
-from careergpt.data.encodings import detect_encoding, reading
+from careergpt.data.encodings import REMEDY, detect_encoding, reading
 from careergpt.errors import InputError
 
 __all__ = [
@@ -27,8 +27,6 @@ __all__ = [
 
 HEADERLESS_SAMPLE = 1000
 """JSON Lines has no header: the keys of this many rows stand for one."""
-
-REMEDY = "Give a table with a header and at least one row"
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
