@@ -7,6 +7,7 @@ import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -46,6 +47,11 @@ def run_trainer(words: Sequence[str]) -> None:
             torch.distributed.destroy_process_group()
     except MisconfigurationException as error:
         raise InputError(str(error)) from None
+    except UnpicklingError:
+        raise InputError(
+            "the checkpoint is damaged, or holds more than weights and numbers, which may be code: "
+            "nothing of it was run; give one that fit wrote"
+        ) from None
     except RuntimeError as error:
         if "Error(s) in loading state_dict" not in str(error):
             raise
