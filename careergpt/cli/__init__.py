@@ -55,6 +55,8 @@ def _run(verb: str, words: Sequence[str]) -> None:
     """Runs the verb, of which alone the code is imported."""
     if verb not in VERBS:
         raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}")
+    # With it torch would run what a checkpoint says, where a library leaves the choice to it.
+    os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     # Its retries are noise above the one line that says what could not be fetched.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     # Tokenizers that were used before a fork would warn at every fork.

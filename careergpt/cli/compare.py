@@ -132,4 +132,4 @@ def log_comparison(logger: Wandb, comparison: Comparison) -> None:
         columns=["prompt", "baseline", "finetuned", "reference"],
         data=[[p.prompt, p.baseline.text, p.finetuned.text, p.reference] for p in pairs],
     )
-    logger.experiment.finish()
+    logger.finalize("success")

@@ -6,9 +6,13 @@ import sys
 from dataclasses import asdict
 from typing import Any, NoReturn
 
+from jsonargparse import set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
 from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
+
+# Lightning lets them come from URLs: a configuration is code, and is read from files alone.
+set_parsing_settings(config_read_mode_fsspec_enabled=False, config_read_mode_urls_enabled=False)
 
 _NOT_OF_DATA = (
     "trainer", "model", "samples", "titles", "rankings", "checkpoints", "seed_everything",

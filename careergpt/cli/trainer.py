@@ -79,7 +79,7 @@ class SaveRun(SaveConfigCallback):
         print(report)
         for logger in trainer.loggers:
             if isinstance(logger, Wandb):
-                logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
+                logger.log_config(self.config.as_dict())
 
 
 class CareerCLI(LightningCLI):

@@ -12,6 +12,8 @@ from careergpt.errors import InputError
 
 CHUNK_BYTES = 1 << 20
 
+REMEDY = "Give a table with a header and at least one row"
+
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -55,7 +57,7 @@ def detect_encoding(path: str) -> str:
     with reading(path), open_bytes(path) as file:
         start = file.read(CHUNK_BYTES)
     if not start:
-        raise InputError(f"{path} is empty. Give a table with at least one row")
+        raise InputError(f"{path} is empty. {REMEDY}")
     first, *others = _candidates(start)
     encoding, fault = first, find_fault(path, first)
     for encoding in others if fault else ():

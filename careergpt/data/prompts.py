@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,7 @@ from careergpt.data.encodings import detect_encoding, open_text, reading
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.store import rows_of
 from careergpt.data.tasks import Piece, Task, render_prompt, text_of
+from careergpt.data.text_rows import BoundedLines
 from careergpt.data.tokens import encode_prompts
 from careergpt.errors import InputError
 
@@ -25,6 +27,10 @@ DEFAULT_PROMPTS = [
     "Tell me about the qualifications required for a Registered nurse.",
     "Tell me about the qualifications required for a Truck driver.",
 ]
+
+
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""What JSON can write and UTF-8, and so the tokenizer, cannot."""
 
 
 class Question(NamedTuple):
@@ -68,10 +74,15 @@ def read_lines(path: str) -> list[tuple[int, str]]:
     """The lines of a text file that hold something, and their numbers from 1.
 
     Raises:
-        InputError: The file is missing or unreadable, or no line holds anything.
+        InputError: The file is missing or unreadable, a line is endless, or none holds anything.
     """
-    with reading(path), open_text(path, _encoding_of(path)) as lines:
-        numbered = [(n, line.strip()) for n, line in enumerate(lines, start=1) if line.strip()]
+    numbered = []
+    with reading(path), open_text(path, _encoding_of(path)) as file:
+        lines = BoundedLines(file, path)
+        for line in lines:
+            lines.begin_row()
+            if line.strip():
+                numbered.append((lines.line, line.strip()))
     if not numbered:
         raise InputError(f"{path} is empty: write one a line")
     return numbered
@@ -84,10 +95,14 @@ def _encoding_of(path: str) -> str:
 def _json_prompt(line: str, place: str) -> str:
     try:
         prompt = json.loads(line)["prompt"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         prompt = None
     if not isinstance(prompt, str):
         raise InputError(f'{place} is not a JSON object with a "prompt" text')
+    if HALF_CHARACTER.search(prompt):
+        raise InputError(
+            f"{place}: the prompt holds half a character, a lone surrogate. Write it anew as UTF-8"
+        )
     return prompt
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from careergpt.data import columnar, text_rows
 from careergpt.data.cells import Cell, as_cell, clean_name, first_places
-from careergpt.data.encodings import detect_encoding, reading
+from careergpt.data.encodings import REMEDY, detect_encoding, reading
 from careergpt.errors import InputError
 
 __all__ = [
@@ -132,9 +132,11 @@ def delimited_table(path: str) -> Table:
     with closing(text_rows.read_delimited(path, encoding, delimiter)) as lines:
         header = next(lines, None)
         if header is None:
-            raise InputError(f"{path} is empty. Give a table with at least one row")
+            raise InputError(f"{path} is empty. {REMEDY}")
+        if not any(map(str.isalnum, "".join(header.cells))):
+            raise InputError(f"{path}:{header.line}: the header names no column. {REMEDY}")
         if next(lines, None) is None:
-            raise InputError(f"{path} has a header and no rows")
+            raise InputError(f"{path} has a header and no rows. {REMEDY}")
     width, places = len(header.cells), first_places(header.cells)
 
     def rows() -> Iterator[RawRow | RaggedRow]:
@@ -157,7 +159,7 @@ def _json_table(path: str) -> Table:
         for _, values in islice(lines, HEADERLESS_SAMPLE):
             columns.update(dict.fromkeys(first_places(values)))
     if not columns:
-        raise InputError(f"{path} is empty. Give a table with at least one row")
+        raise InputError(f"{path} is empty. {REMEDY}")
 
     def rows() -> Iterator[RawRow | RaggedRow]:
         for number, values in text_rows.read_json_lines(path, encoding):
@@ -170,7 +172,7 @@ def _parquet_table(path: str) -> Table:
     with columnar.open_parquet(path) as file:
         names, count = list(file.schema_arrow.names), file.metadata.num_rows
     if not count:
-        raise InputError(f"{path} has a header and no rows")
+        raise InputError(f"{path} has a header and no rows. {REMEDY}")
     places = first_places(names)
 
     def rows() -> Iterator[RawRow | RaggedRow]:
@@ -184,7 +186,7 @@ def _parquet_table(path: str) -> Table:
 def _hub_table(name: str) -> Table:
     splits = columnar.load_hub_splits(name)
     if not any(map(len, splits.values())):
-        raise InputError(f"{name} has a header and no rows")
+        raise InputError(f"{name} has a header and no rows. {REMEDY}")
     columns = dict.fromkeys(column for data in splits.values() for column in data.column_names)
 
     def rows() -> Iterator[RawRow | RaggedRow]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -160,6 +161,11 @@ def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
             attn_implementation="sdpa",
             output_loading_info=True,
         )
+    except UnpicklingError:
+        raise InputError(
+            f"{source}: its weights are damaged, or hold more than numbers, which may be code: "
+            "nothing of it was run; give model.safetensors"
+        ) from None
     except Exception as error:  # OSError, ValueError, RuntimeError, safetensors' own …
         raise _no_model(source, error) from None
     if info["missing_keys"]:

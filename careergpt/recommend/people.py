@@ -13,7 +13,7 @@ from careergpt.data.cleaning import clean_item, clean_title, is_missing, split_l
 from careergpt.data.encodings import reading
 from careergpt.data.names import title_key
 from careergpt.data.plain_text import LINE_ENDS
-from careergpt.data.prompts import read_lines
+from careergpt.data.prompts import HALF_CHARACTER, read_lines
 from careergpt.errors import InputError
 
 STANDARD_INPUT = "-"
@@ -23,7 +23,6 @@ MAX_ITEM_CHARS = 200
 
 _SKILL_ENDS = re.compile(rf"[|;\n]|{LINE_ENDS.pattern}")
 _TITLE_ENDS = re.compile(rf"[;\n]|(?<=\s)>(?=\s)|{LINE_ENDS.pattern}")
-_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 class Person(NamedTuple):
@@ -109,7 +108,7 @@ def _cleaned(items: Iterable[str], clean: Callable[[str], str], key: str, place:
                 f"{place}: {_excerpt(item)} in {key} has {len(item):,} characters, and "
                 f"{MAX_ITEM_CHARS} are the most. Shorten or divide it"
             )
-        if _HALF_CHARACTER.search(item):
+        if HALF_CHARACTER.search(item):
             raise InputError(
                 f"{place}: {_excerpt(item)} in {key} holds half a character, a lone surrogate. "
                 "Write it anew as UTF-8"

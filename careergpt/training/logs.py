@@ -6,13 +6,26 @@ import json
 import math
 import netrc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlparse
+from urllib.request import Request, urlopen
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+# A dead server is given up on early: all of these together are what it may cost a run.
+_ANSWER_SECONDS = 2
+_INIT_SECONDS = 4
+_FINISH_SECONDS = 4
+
+_JSON = {"Content-Type": "application/json"}
 
 
 class MetricsLog(Logger):
@@ -57,7 +70,11 @@ class MetricsLog(Logger):
 
 
 class Wandb(WandbLogger):
-    """W&B's logger: online where the user has logged in, else offline in the run folder."""
+    """W&B's logger: online where the user has logged in, else offline in the run folder.
+
+    A server that is dead or slow costs a run seconds and nothing else: what could not be sent stays
+    in the run folder, and a line tells how to send it.
+    """
 
     def __init__(self, save_dir: str, project: str = "careergpt", name: str | None = None) -> None:
         """Starts nothing; the first metric does.
@@ -71,11 +88,107 @@ class Wandb(WandbLogger):
             name=os.environ.get("WANDB_NAME", name),
             project=os.environ.get("WANDB_PROJECT", project),
             save_dir=save_dir,
-            offline=not logged_in(),
+            mode=None if logged_in() else "offline",
             settings=_settings(),
         )
         # Lightning passes an option on that W&B no longer knows, and W&B warns of it.
         self._wandb_init.pop("anonymous", None)
+        self._told = False
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """W&B's run; begun offline where its server cannot be used."""
+        if self._experiment is not None:
+            return self._experiment
+        if self._wandb_init["mode"] == "offline":
+            return super().experiment
+        try:
+            _ask(_server())
+            return super().experiment
+        except Exception as error:  # W&B's own, requests' …: a run is worth more than its log.
+            self._wandb_init["mode"] = "offline"
+            run = super().experiment
+            self._tell(f"cannot be used ({_first_line(error)}): logging offline", run)
+            return run
+
+    @rank_zero_only
+    def log_config(self, config: dict[str, Any]) -> None:
+        """Logs the configuration, nested as it is."""
+        with self._harmless():
+            self.experiment.config.update(config, allow_val_change=True)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        """Logs numbers and tables."""
+        with self._harmless():
+            super().log_metrics(metrics, step)
+
+    @rank_zero_only
+    def log_table(self, *args: Any, **kwargs: Any) -> None:
+        """Logs a table, unless the server is lost: W&B would wait for it."""
+        with self._harmless():
+            online = not self.experiment.settings._offline
+            if online and not self._told:
+                _ask(_server())
+            if not (online and self._told):
+                super().log_table(*args, **kwargs)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Ends W&B's run, and waits for its server a few seconds at most; Lightning calls it."""
+        if self._experiment is not None:
+            with self._harmless():
+                super().finalize(status)
+                self._experiment.finish(exit_code=0 if status == "success" else 1)
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """Whatever W&B raises ends no run; it is told of once."""
+        try:
+            yield
+        except Exception as error:
+            self._tell(f"did not take all that was logged ({_first_line(error)})", self._experiment)
+
+    def _tell(self, what: str, run: Any) -> None:
+        if not self._told:
+            print(f"W&B at {_server()} {what}. Send it later: wandb sync {run.settings.sync_dir}")
+        self._told = True
+
+
+def _ask(server: str) -> None:
+    """Raises OSError unless the server answers soon, were it to say no.
+
+    W&B itself asks again and again, and its own time limit leaves a process that is slow to end.
+    """
+    failed: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            request = Request(f"{server}/graphql", b'{"query": "{__typename}"}', _JSON)
+            urlopen(request, timeout=_ANSWER_SECONDS).close()
+        except HTTPError as error:
+            if error.code >= 500:
+                failed.append(error)
+        except Exception as error:
+            failed.append(error)
+
+    # Looking a name up, or an answer that trickles in, knows no time limit.
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_ANSWER_SECONDS)
+    if asking.is_alive():
+        raise TimeoutError(f"no answer in {_ANSWER_SECONDS} seconds")
+    if failed:
+        raise failed[0]
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _server() -> str:
+    return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").rstrip("/")
 
 
 def logged_in() -> bool:
@@ -84,7 +197,7 @@ def logged_in() -> bool:
         return False
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    host = urlparse(_server()).hostname or ""
     try:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
@@ -92,7 +205,15 @@ def logged_in() -> bool:
 
 
 def _settings() -> Any:
+    # Its reports on itself, to a server that does not answer, hold up the end of the process.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
-    # A dead server is given up on early; console capture would swallow the progress bar.
-    return wandb.Settings(init_timeout=10, console="off", silent=True, disable_git=True)
+    return wandb.Settings(
+        init_timeout=_INIT_SECONDS,
+        finish_timeout=_FINISH_SECONDS,
+        finish_timeout_raises=True,
+        console="off",  # Its capture would swallow the progress bar.
+        silent=True,
+        disable_git=True,
+    )
