@@ -124,10 +124,13 @@ def _baseline(source: str | None, device: torch.device) -> LoadedModel | None:
 
 
 def _gathered(trainer: Any, own: Ranked) -> Ranked:
-    """The cases of all ranks."""
-    if trainer.world_size == 1:
-        return own
-    parts: list[Ranked] = [{} for _ in range(trainer.world_size)]
-    torch.distributed.all_gather_object(parts, own)
+    """The cases of all ranks, by task: in an order that no rank's share decides."""
+    parts: list[Ranked] = [own] * trainer.world_size
+    if trainer.world_size > 1:
+        torch.distributed.all_gather_object(parts, own)
     rows = dict.fromkeys(row for part in parts for row in part)
-    return {row: [case for part in parts for case in part.get(row, [])] for row in rows}
+    # A rank of which no case can be answered asked nobody: what it leaves out, all rankers leave.
+    return {
+        row: [c for part in parts for c in part.get(row, part.get(Row(row.task, "model"), []))]
+        for row in sorted(rows, key=lambda row: row.task)
+    }
