@@ -18,7 +18,7 @@ from careergpt.errors import InputError
 from careergpt.modeling.folder import RANDOM, read_settings
 from careergpt.modeling.loaded import LoadedModel, find_model
 from careergpt.recommend.cases import names_in
-from careergpt.recommend.evaluation import Ranked, Row, rank_cases
+from careergpt.recommend.evaluation import Ranked, Row, joined, rank_cases
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.metrics import RankingMetrics, measure
 from careergpt.recommend.ranking import Logs, untouched
@@ -124,13 +124,8 @@ def _baseline(source: str | None, device: torch.device) -> LoadedModel | None:
 
 
 def _gathered(trainer: Any, own: Ranked) -> Ranked:
-    """The cases of all ranks, by task: in an order that no rank's share decides."""
+    """The cases of all ranks."""
     parts: list[Ranked] = [own] * trainer.world_size
     if trainer.world_size > 1:
         torch.distributed.all_gather_object(parts, own)
-    rows = dict.fromkeys(row for part in parts for row in part)
-    # A rank of which no case can be answered asked nobody: what it leaves out, all rankers leave.
-    return {
-        row: [c for part in parts for c in part.get(row, part.get(Row(row.task, "model"), []))]
-        for row in sorted(rows, key=lambda row: row.task)
-    }
+    return joined(parts)

@@ -20,21 +20,14 @@ from careergpt.cli import main
 from careergpt.generation import decoding
 from careergpt.training import module
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[2]
 PROMPTS = 51  # 26 batches of 2, the last of 1.
 
 
 def ranks(number: int) -> list[str]:
     return [f"--trainer.devices={number}", "--trainer.strategy=ddp"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """As the ranks have: the number of threads may decide a sum's last digits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
