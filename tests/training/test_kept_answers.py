@@ -1,5 +1,6 @@
 """A `predict` that was killed goes on where it was, and ends as if nothing had happened."""
 
+import errno
 import json
 import os
 import resource
@@ -18,7 +19,7 @@ import torch
 
 from careergpt.cli import main
 from careergpt.generation import decoding
-from careergpt.training import module
+from careergpt.training import kept_answers, module
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -286,6 +287,20 @@ def test_a_full_disk_is_an_error_in_one_line_and_loses_nothing(
     full_disk(resource.RLIM_INFINITY)
     assert 0 < len(kept(out)) < 26
     assert_finishes(words, out, undisturbed, capsys, assert_none_twice(out))
+
+
+def test_an_output_that_cannot_be_written_costs_no_answer(
+    words: list[str], undisturbed: bytes, out: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_answers, "write_lines", full)
+        error = error_of([*words, f"--out={out}"], capsys)
+    assert error == f"error: cannot write {out}: No space left on device"
+    assert_finishes(words, out, undisturbed, capsys, PROMPTS)
 
 
 @pytest.fixture
