@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,6 +130,8 @@ class CareerDataModule(LightningDataModule):
         # There may be fewer batches of prompts than ranks.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self._record_file: RecordFile | None = None
+        # Of all batches of prompts, the places that are answered already.
+        self.find_answered: Callable[[list[list[Prompt]]], Container[int]] | None = None
 
     def prepare_data(self) -> None:
         """Fills the cache; Lightning calls it in one process."""
@@ -287,13 +289,19 @@ class CareerDataModule(LightningDataModule):
         return self._loader(TEST)
 
     def predict_dataloader(self) -> DataLoader[list[Prompt]]:
-        """The prompts, those of near-equal length together: little of a batch is padding."""
+        """The prompts, those of near-equal length together: little of a batch is padding.
+
+        Batches that were answered before are left out, and none is made up anew: an answer's last
+        digits depend on those beside it.
+        """
         rank, ranks = self._rank()
         size = self._prompts_per_batch
         # Longest first: if memory does not suffice, that shows at once.
         prompts = sorted(self.prompts, key=lambda prompt: -len(prompt.token_ids))
         batches = [prompts[at : at + size] for at in range(0, len(prompts), size)]
-        return DataLoader(batches[rank::ranks], batch_size=None)  # type: ignore[arg-type]
+        answered = self.find_answered(batches) if self.find_answered else ()
+        own = [b for b in batches[rank::ranks] if any(p.place not in answered for p in b)]
+        return DataLoader(own, batch_size=None)  # type: ignore[arg-type]
 
     def _plan(self, split: int) -> BatchPlan:
         """The split's plan, made once: by weights and anew each epoch for training alone."""

@@ -18,7 +18,7 @@ from careergpt.errors import InputError
 from careergpt.modeling.folder import RANDOM, read_settings
 from careergpt.modeling.loaded import LoadedModel, find_model
 from careergpt.recommend.cases import names_in
-from careergpt.recommend.evaluation import Ranked, Row, rank_cases
+from careergpt.recommend.evaluation import Ranked, Row, joined, rank_cases
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.metrics import RankingMetrics, measure
 from careergpt.recommend.ranking import Logs, untouched
@@ -125,9 +125,7 @@ def _baseline(source: str | None, device: torch.device) -> LoadedModel | None:
 
 def _gathered(trainer: Any, own: Ranked) -> Ranked:
     """The cases of all ranks."""
-    if trainer.world_size == 1:
-        return own
-    parts: list[Ranked] = [{} for _ in range(trainer.world_size)]
-    torch.distributed.all_gather_object(parts, own)
-    rows = dict.fromkeys(row for part in parts for row in part)
-    return {row: [case for part in parts for case in part.get(row, [])] for row in rows}
+    parts: list[Ranked] = [own] * trainer.world_size
+    if trainer.world_size > 1:
+        torch.distributed.all_gather_object(parts, own)
+    return joined(parts)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
-import torch.distributed
 from lightning import LightningDataModule, LightningModule, Trainer
 
-from careergpt.data.store import write_json, write_lines
+from careergpt.data.store import write_json
 from careergpt.errors import InputError
-from careergpt.generation.decoding import Generated
+from careergpt.training.kept_answers import KeptAnswers, writing
 from careergpt.training.metrics import Quality
 from careergpt.training.rankings import MeasureRankings
 from careergpt.training.results import result_rows
@@ -70,17 +70,20 @@ class CareerTrainer(Trainer):
                 print("\n" + rankings_table(ranked.measured, ranked.candidates))
             if json is not None:
                 rows = result_rows(quality_of(model), ranked.measured, ranked.candidates)
-                write_json(Path(json), rows)
+                with writing(Path(json)):
+                    write_json(Path(json), rows)
         return results
 
     def predict(  # type: ignore[override]
         self,
         model: LightningModule,
-        datamodule: LightningDataModule,
+        datamodule: Any,
         ckpt_path: str | None = None,
         out: str = "predictions.jsonl",
-    ) -> list[Generated]:
+    ) -> None:
         """Answer prompts, or the prompts of a table's unseen records, into a JSON Lines file.
+
+        Answers are kept beside the file as they come: after a kill, the same command goes on.
 
         Args:
             model: The module.
@@ -89,26 +92,19 @@ class CareerTrainer(Trainer):
             out: The file: a line for each prompt, in the input's order.
         """
         _check_writable(out)
-        batches = super().predict(model, datamodule=datamodule, ckpt_path=ckpt_path) or []
-        own = [answer for batch in batches for answer in batch]
-        answers = sorted(self._gathered(own), key=lambda answer: answer.place)
+        kept = KeptAnswers(Path(out))
+        self.callbacks.append(kept)  # type: ignore[attr-defined]
+        super().predict(model, datamodule=datamodule, ckpt_path=ckpt_path, return_predictions=False)
+        # Until every rank has kept its last answer.
+        self.strategy.barrier()
         if self.is_global_zero:
-            write_lines(Path(out), map(_plain, answers))
-            print(f"{len(answers)} answers are in {out}")
-        return answers
+            print(kept.finish(len(datamodule.prompts)))
 
     def _print_quality(self, model: LightningModule, datamodule: Any) -> None:
         if self.is_global_zero:
             quality = quality_of(model)
             print(f"{datamodule.n_read:,} rows read, {quality[''].examples:,} examples scored")
             print(quality_table(quality))
-
-    def _gathered(self, own: list[Generated]) -> list[Generated]:
-        if self.world_size == 1:
-            return own
-        parts: list[list[Generated]] = [[] for _ in range(self.world_size)]
-        torch.distributed.all_gather_object(parts, own)
-        return [answer for part in parts for answer in part]
 
 
 def quality_of(model: Any) -> dict[str, Quality]:
@@ -122,12 +118,6 @@ def _folder_of(model: Any, ckpt_path: str | None) -> str | None:
     return None if ckpt_path else getattr(model, "pretrained", None)
 
 
-def _plain(answer: Generated) -> dict[str, Any]:
-    shown = answer._asdict()
-    del shown["token_ids"], shown["place"]
-    return shown
-
-
 def _check_writable(path: str | None) -> None:
     """A result that cannot be written is refused before the work that makes it."""
     if path is None:
@@ -137,3 +127,5 @@ def _check_writable(path: str | None) -> None:
         raise InputError(f"cannot write {path}: there is no folder {folder}")
     if Path(path).is_dir():
         raise InputError(f"cannot write {path}: it is a folder; name a file")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"cannot write {path}: {folder} is read-only for you")

@@ -14,7 +14,7 @@ from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.tasks import Fields, Task
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.cases import RankingCase, cases_of, names_in, ranked_tasks
-from careergpt.recommend.evaluation import Row, rank_cases
+from careergpt.recommend.evaluation import Row, joined, rank_cases
 from careergpt.recommend.ranks import ranked_case, without
 
 TITLES = Candidates(("A", "B", "C", "D"), (4, 3, 2, 1))
@@ -95,7 +95,7 @@ def test_where_there_is_no_career_nothing_changes() -> None:
 @given(st.lists(careers, max_size=8))
 def test_each_ranker_answers_each_case(records: list[dict[str, Any]]) -> None:
     cases = list(cases_of("path", DEFAULT_TASKS["path"], records))
-    found = rank_cases("path", TITLES, two, cases)
+    found = joined([rank_cases("path", TITLES, two, cases)])
     expected: dict[Row, list[Any]] = {}
     for case in cases:
         targets = [TITLES.place(target) for target in case.targets]
@@ -122,7 +122,8 @@ def test_what_no_candidate_answers_is_counted_and_asked_of_nobody() -> None:
         asked.extend(queries)
         return two(queries)
 
-    found = rank_cases("path", TITLES, noting, [move("A", "x"), move("A", "B"), move("x", "x!")])
+    cases = [move("A", "x"), move("A", "B"), move("x", "x!")]
+    found = joined([rank_cases("path", TITLES, noting, cases)])
     assert asked == [{"titles": ("A",)}]
     for name in ("one", "other"):
         assert [case.inside for case in found[Row("path", name)]] == [1, 0, 0]
@@ -166,3 +167,19 @@ def test_many_cases_are_ranked_a_few_at_a_time_and_none_twice() -> None:
 
 def test_without_cases_there_are_no_rows() -> None:
     assert rank_cases("path", TITLES, alone, []) == {}
+
+
+@given(st.lists(careers, max_size=8), st.integers(2, 4))
+def test_how_cases_are_dealt_to_ranks_decides_no_row(
+    records: list[dict[str, Any]], ranks: int
+) -> None:
+    cases = list(cases_of("path", DEFAULT_TASKS["path"], records))
+    shares = [cases[rank::ranks] for rank in range(ranks)]
+    one, several = (
+        joined(rank_cases("path", TITLES, two, share) for share in some)
+        for some in ([cases], shares)
+    )
+    assert list(one) == list(several)
+    assert {row: sorted(some) for row, some in one.items()} == {
+        row: sorted(some) for row, some in several.items()
+    }

@@ -1,6 +1,6 @@
 """Fits of a tiny model on batches that a test lays out itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,15 @@ class Plain(CareerModule):
         optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
         steady = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": steady, "interval": "step"}}
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """As ranks have: the number of threads may decide a sum's last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Two ranks on a processor do what one process does."""
+"""Several ranks on a processor do what one process does."""
 
 import json
 import os
@@ -13,6 +13,7 @@ from careergpt.cli import main
 
 ROOT = Path(__file__).parents[2]
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
+THREE = ["--trainer.devices=3", "--trainer.strategy=ddp"]
 
 
 def from_a_shell(words: list[str], folder: Path) -> str:
@@ -71,37 +72,75 @@ def test_two_ranks_are_one_process_that_accumulates(
     assert evidence[0]["perplexity_true"] == pytest.approx(evidence[1]["perplexity_true"], rel=1e-3)
 
 
-def test_two_ranks_measure_and_answer_as_one(
-    common: list[str], tiny_gpt2: Path, tmp_path: Path
-) -> None:
-    common = [*common, f"--model.pretrained={tiny_gpt2}", "--model.decoding.max_new_tokens=4"]
-    common = [*common, "--data.prompts_per_batch=4", "--data.splits=all"]
-    for name, extra in (("one", []), ("two", TWO)):
-        run = main if name == "one" else lambda words: from_a_shell(words, tmp_path)
-        run(["test", *common, *extra, f"--json={tmp_path / f'{name}.json'}"])
-        run(["predict", *common, *extra, f"--out={tmp_path / f'{name}.jsonl'}"])
-    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
-    assert [row["task"] for row in one] == ["all", "describe", "position", "skills", "path"]
-    for row, other in zip(one, two, strict=True):
-        assert {k: v for k, v in other.items() if isinstance(v, str | int)} == {
-            k: v for k, v in row.items() if isinstance(v, str | int)
-        }
-        numbers = [[some[k] for k in ("loss", "perplexity", "accuracy")] for some in (row, other)]
-        assert numbers[1] == pytest.approx(numbers[0], rel=1e-6)
-    first, second = rows(tmp_path / "one.jsonl"), rows(tmp_path / "two.jsonl")
-    assert len(first) > 80
-    for row, other in zip(first, second, strict=True):
-        assert other.pop("log_probability") == pytest.approx(row.pop("log_probability"), abs=1e-3)
-        assert other == row
+@pytest.fixture
+def model(common: list[str], tiny_gpt2: Path, tmp_path: Path) -> str:
+    """The option that names a model folder with candidates."""
+    few = [
+        "--trainer.max_steps=4",
+        "--titles.limit=0",
+        "--samples.prompts=[]",
+        "--rankings.limit=9",
+    ]
+    run = [f"--model.pretrained={tiny_gpt2}", f"--trainer.default_root_dir={tmp_path / 'run'}"]
+    main(["fit", *common, *few, "--samples.records=0", *run])
+    return f"--model.pretrained={tmp_path / 'run' / 'model'}"
 
 
-def test_one_prompt_on_two_ranks_is_answered_once(
+@pytest.fixture
+def unseen(tables: Path, tmp_path: Path) -> list[str]:
+    """13 postings, and 5 careers of which one alone goes on to a candidate.
+
+    So there is a rank, of 3 and of 2, that can find nothing of what its careers ask.
+    """
+    folder = tmp_path / "unseen"
+    folder.mkdir()
+    postings = (tables / "postings.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "postings.csv").write_text("".join(postings[:14]), encoding="utf-8")
+    after = ["Diver", "Poet", "Registered nurse", "Lion tamer", "Clown"]
+    careers = [json.dumps({"titles": ["Nursing assistant", title]}) + "\n" for title in after]
+    (folder / "careers.jsonl").write_text("".join(careers), encoding="utf-8")
+    return [f"--data.source={folder}", "--data.splits=all"]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_any_number_of_ranks_measures_and_answers_as_one(
+    common: list[str], model: str, unseen: list[str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    words = [*common, *unseen, model, "--data.batch_tokens=256"]
+    asking = ["--data.prompts_per_batch=4", "--model.decoding.max_new_tokens=4"]
+    main(["test", *words, f"--json={tmp_path / '1.json'}"])
+    main(["predict", *words, *asking, f"--out={tmp_path / '1.jsonl'}"])
+    capsys.readouterr()
+    main(["validate", *words])
+    told = capsys.readouterr().out
+    assert "18 rows read, 44 examples scored" in told
+    expected = json.loads((tmp_path / "1.json").read_text())
+    found = {(row["task"], row["row"]): row for row in expected}
+    for task, by in found:
+        if task in ("path", "path/changed"):
+            assert (found[task, by]["n"], found[task, by]["left_out"]) == (1, 4)
+    assert {by for task, by in found if task == "path"} >= {"model", "blend", "markov", "baseline"}
+    assert [found[task, "model"]["n"] for task in ("position", "skills")] == [13, 13]
+    for ranks in (TWO, THREE):
+        from_a_shell(["test", *words, *ranks, f"--json={tmp_path / 'n.json'}"], tmp_path)
+        for row, other in zip(expected, json.loads((tmp_path / "n.json").read_text()), strict=True):
+            assert (other.pop("task"), other.pop("row")) == (row["task"], row["row"])
+            assert other == pytest.approx({name: row[name] for name in other}, rel=1e-6)
+    assert from_a_shell(["validate", *words, *THREE], tmp_path).endswith(told)
+    from_a_shell(["predict", *words, *asking, *THREE, f"--out={tmp_path / 'n.jsonl'}"], tmp_path)
+    assert (tmp_path / "n.jsonl").read_bytes() == (tmp_path / "1.jsonl").read_bytes()
+    assert len(rows(tmp_path / "n.jsonl")) == 18
+
+
+def test_one_prompt_on_three_ranks_is_answered_once(
     common: list[str], tiny_gpt2: Path, tmp_path: Path
 ) -> None:
     asked = tmp_path / "asked.txt"
     asked.write_text("Which skills does a Welder need?\n")
-    words = ["predict", f"--model.pretrained={tiny_gpt2}", *common, *TWO, f"--data.prompts={asked}"]
+    words = ["predict", f"--model.pretrained={tiny_gpt2}", *common, f"--data.prompts={asked}"]
     few = "--model.decoding.max_new_tokens=4"
-    from_a_shell([*words, few, f"--out={tmp_path / 'out.jsonl'}"], tmp_path)
+    from_a_shell([*words, *THREE, few, f"--out={tmp_path / 'out.jsonl'}"], tmp_path)
     (row,) = rows(tmp_path / "out.jsonl")
     assert row["prompt"] == "Which skills does a Welder need?"
+    assert not list(tmp_path.glob("*.partial"))
