@@ -30,7 +30,7 @@ import torch
 from lightning import Callback
 
 ROOT = Path(__file__).parents[1]
-POINTS = ("step", "before", "validation", "epoch", "write")
+IN_TIME = ("step", "validation", "epoch", "write", "before")
 KILL = "CAREERGPT_CHAOS_KILL"
 TIMED = ("tokens_per_second", "waiting_share")
 
@@ -43,24 +43,35 @@ class Witness(Callback):
         point, _, step = os.environ.get(KILL, "").partition(":")
         self._point, self._step = point, int(step or -1)
 
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Writes the batch down."""
         loop = trainer.fit_loop
-        row = {"batch": loop.total_batch_idx, "epoch": trainer.current_epoch, "step": trainer.global_step}
+        row = {
+            "batch": loop.total_batch_idx,
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+        }
         with Path(f"{self._path}.{trainer.global_rank}").open("a") as file:
             file.write(json.dumps({**row, "examples": list(batch.examples)}) + "\n")
         self._kill("step", trainer)
 
     def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
+        """The gradient is there, the step is not."""
         self._kill("before", trainer)
 
     def on_validation_batch_end(self, trainer: Any, *_: Any) -> None:
+        """Within a validation."""
         if not trainer.sanity_checking:
             self._kill("validation", trainer)
 
     def on_train_epoch_end(self, trainer: Any, *_: Any) -> None:
+        """An epoch's batches are done, its end is not."""
         self._kill("epoch", trainer)
 
     def on_save_checkpoint(self, trainer: Any, *_: Any) -> None:
+        """A state is about to be written."""
         self._kill("write", trainer)
 
     def _kill(self, point: str, trainer: Any) -> None:
@@ -83,7 +94,8 @@ SMALL = (
 CASES = (
     Case("packed", SMALL),
     Case("accumulating 4, 2 loader processes", (
-        *SMALL, "--data.batch_tokens=256", "--data.workers=2", "--trainer.accumulate_grad_batches=4")),
+        *SMALL, "--data.batch_tokens=256", "--data.workers=2",
+        "--trainer.accumulate_grad_batches=4")),
     Case("padded, validating thrice an epoch", (
         *SMALL[:-2], "--trainer.max_epochs=2", "--data.pack=false", "--data.batch_size=16",
         "--trainer.val_check_interval=0.34", "--data.tasks.describe.weight=0.5")),
@@ -111,8 +123,12 @@ class Result(NamedTuple):
 
 def main() -> None:
     """Runs the cases and prints a line for each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="The first case, five kills of a kind.")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="The first case, five kills of a kind."
+    )
     parser.add_argument("--times", type=int, default=50, help="Kills at random times.")
     parser.add_argument("--seed", type=int, default=0, help="Of the random times.")
     parser.add_argument("--cases", nargs="*", type=int, help="Only these, counted from 0.")
@@ -125,8 +141,15 @@ def main() -> None:
         for case in chosen:
             results.append(_at_every_step(case, Path(folder), table, 1 if args.quick else None))
             print(_line(results[-1]), flush=True)
-        results.append(_at_random_times(chosen[-1] if args.cases else CASES[0], Path(folder), table,
-                                        5 if args.quick else args.times, args.seed))
+        results.append(
+            _at_random_times(
+                chosen[-1] if args.cases else CASES[0],
+                Path(folder),
+                table,
+                5 if args.quick else args.times,
+                args.seed,
+            )
+        )
         print(_line(results[-1]), flush=True)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
@@ -148,23 +171,29 @@ def _at_every_step(case: Case, folder: Path, table: list[str], each: int | None)
     plan += [(point, end) for end in ends for point in ("validation", "epoch")]
     if each is not None:
         chance = random.Random(0)
-        plan = [kill for point in POINTS for kill in chance.sample([k for k in plan if k[0] == point], each)]
-    # One run bears them all, in the order of the steps: what is wrong after one kill stays wrong.
-    order = {"before": 0, "step": 1, "validation": 2, "epoch": 3, "write": 4}
-    broken = folder / f"broken {case.name}"
-    kills = 0
-    for point, step in sorted(plan, key=lambda kill: (kill[1], order[kill[0]])):
+        plan = [
+            kill
+            for point in IN_TIME
+            for kill in chance.sample([k for k in plan if k[0] == point], each)
+        ]
+    # A run bears one after the other: what is wrong after one kill stays wrong.
+    broken, kills, found = folder / f"broken {case.name}", 0, []
+    for point, step in sorted(plan, key=lambda kill: (kill[1], IN_TIME.index(kill[0]))):
         code, told = _run(case, broken, table, kill=f"{point}:{step}")
-        if code == 0:
-            break
-        if -signal.SIGKILL != code and case.ranks == 1:
-            return Result(case.name, "every step", kills, 0, 0, (f"exit code {code}: {told[-300:]}",))
-        kills += 1
-    return _judged(case, "every step", folder, table, whole, broken, kills)
+        if code == 0:  # The point lay behind it: the next run takes over.
+            found.append(_judged(case, "every step", table, whole, broken, 0))
+            broken = folder / f"broken {case.name} {len(found)}"
+        elif code != -signal.SIGKILL and case.ranks == 1:
+            return _broken(case, "every step", kills, code, told)
+        kills += code != 0
+    found.append(_judged(case, "every step", table, whole, broken, 0))
+    return _sum(found, kills)
 
 
 def _at_random_times(case: Case, folder: Path, table: list[str], times: int, seed: int) -> Result:
-    longer = case._replace(name=f"{case.name}, longer", options=(*case.options, "--trainer.max_epochs=12"))
+    longer = case._replace(
+        name=f"{case.name}, longer", options=(*case.options, "--trainer.max_epochs=12")
+    )
     whole, broken = folder / "whole longer", folder / "broken longer"
     started = time.monotonic()
     code, told = _run(longer, whole, table)
@@ -176,24 +205,38 @@ def _at_random_times(case: Case, folder: Path, table: list[str], times: int, see
         # Within what one training step to the next save takes, else the run never gets on.
         code, told = _run(longer, broken, table, after=chance.uniform(0, 0.25 * took))
         if code == 0:  # It ended before it was killed: another one.
-            judged = _judged(longer, "random times", folder, table, whole, broken, kills)
+            judged = _judged(longer, "random times", table, whole, broken, kills)
             if judged.differs or judged.lost:
                 return judged
             broken = folder / f"broken longer {kills}"
             continue
         if code != -signal.SIGKILL:
-            return Result(longer.name, "random times", kills, 0, 0, (f"exit code {code}: {told[-300:]}",))
+            return Result(
+                longer.name, "random times", kills, 0, 0, (f"exit code {code}: {told[-300:]}",)
+            )
         kills += 1
-    return _judged(longer, "random times", folder, table, whole, broken, kills)
+    return _judged(longer, "random times", table, whole, broken, kills)
+
+
+def _broken(case: Case, how: str, kills: int, code: int, told: str) -> Result:
+    return Result(case.name, how, kills, 0, 0, (f"exit code {code}: {told[-300:]}",))
 
 
 def _judged(
-    case: Case, how: str, folder: Path, table: list[str], whole: Path, broken: Path, kills: int
+    case: Case, how: str, table: list[str], whole: Path, broken: Path, kills: int
 ) -> Result:
+    """Lets the run come to its end and compares it."""
     code, told = _run(case, broken, table)
     differs = [f"exit code {code}: {told[-300:]}"] if code else _differences(whole, broken)
     lost = 0 if code else sum(_lost(whole, broken, rank) for rank in range(case.ranks))
     return Result(case.name, how, kills, 0 if differs or lost else kills, lost, tuple(differs))
+
+
+def _sum(runs: list[Result], kills: int) -> Result:
+    lost = sum(run.lost for run in runs)
+    differs = tuple(dict.fromkeys(part for run in runs for part in run.differs))
+    survived = 0 if differs or lost else kills
+    return runs[0]._replace(kills=kills, survived=survived, lost=lost, differs=differs)
 
 
 def _run(
@@ -203,9 +246,11 @@ def _run(
     witness = {"class_path": "benchmarks.chaos.Witness", "init_args": {"path": f"{run}.seen"}}
     words = [
         sys.executable, str(ROOT / "main.py"), "fit", *table, *case.options,
-        f"--model.scratch.tokenizer={ROOT / 'data' / 'tokenizer'}", f"--trainer.default_root_dir={run}",
+        f"--model.scratch.tokenizer={ROOT / 'data' / 'tokenizer'}",
+        f"--trainer.default_root_dir={run}",
         f"--trainer.callbacks={json.dumps([witness])}", "--ckpt_path=last", "--model.dropout=0.2",
-        "--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.enable_progress_bar=false",
+        "--trainer.accelerator=cpu", "--trainer.logger=false",
+        "--trainer.enable_progress_bar=false",
         "--trainer.enable_model_summary=false", "--trainer.log_every_n_steps=1",
         "--checkpoints.every_n_steps=1", "--samples.max_new_tokens=2", "--samples.records=0",
         "--titles.limit=0", "--rankings.limit=0", "--data.processes=1",
@@ -238,7 +283,7 @@ def _table(folder: Path) -> list[str]:
 
 
 def _witnessed(run: Path, rank: int) -> list[dict[str, Any]]:
-    """The batches that made the weights: of each number the last, for what came before is undone."""
+    """The batches that made the weights: of each number the last: others were undone."""
     kept = {}
     for line in Path(f"{run}.seen.{rank}").read_text().splitlines():
         try:
@@ -257,7 +302,9 @@ def _epoch_ends(run: Path) -> list[int]:
 def _lost(whole: Path, broken: Path, rank: int) -> int:
     """Rows of an epoch that were seen more or less often than in peace."""
     counts = [
-        Counter((row["epoch"], example) for row in _witnessed(run, rank) for example in row["examples"])
+        Counter(
+            (row["epoch"], example) for row in _witnessed(run, rank) for example in row["examples"]
+        )
         for run in (whole, broken)
     ]
     return sum(abs(counts[0][key] - counts[1][key]) for key in counts[0] | counts[1])
@@ -266,14 +313,15 @@ def _lost(whole: Path, broken: Path, rank: int) -> int:
 def _differences(whole: Path, broken: Path) -> list[str]:
     found = []
     states = [
-        torch.load(run / "checkpoints" / "resume.ckpt", weights_only=True) for run in (whole, broken)
+        torch.load(run / "checkpoints" / "resume.ckpt", weights_only=True)
+        for run in (whole, broken)
     ]
     for part in ("state_dict", "optimizer_states", "lr_schedulers"):
         if not _equal(states[0][part], states[1][part]):
             found.append(part)
-    for name in ("model.safetensors",):
-        if (whole / "model" / name).read_bytes() != (broken / "model" / name).read_bytes():
-            found.append(name)
+    weights = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, broken)]
+    if weights[0] != weights[1]:
+        found.append("model.safetensors")
     for name in ("metrics.jsonl", "samples.jsonl"):
         if _logged(whole / name) != _logged(broken / name):
             found.append(name)

@@ -44,7 +44,8 @@ def main(args: Sequence[str] | None = None) -> None:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
     except RunEndedError as ended:
-        print(f"{' '.join(str(ended).split())}", file=sys.stderr)
+        if ended.code:  # Other ranks end with the first.
+            print(" ".join(str(ended).split()), file=sys.stderr)
         sys.exit(ended.code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

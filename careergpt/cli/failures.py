@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 
 from careergpt.errors import InputError, RunEndedError
+from careergpt.training.rank_watch import EVERY
 
 _MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 _LOADER = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\)[^.\n]*")
@@ -31,5 +33,6 @@ def explained(error: RuntimeError) -> Exception | None:
     if found := _LOADER.search(told):
         return RunEndedError(f"{found.group()}: a loader process is gone. {_GO_ON}", 1)
     if _RANK.search(told):
+        time.sleep(4 * EVERY)  # Who watches the ranks knows which it is, and ends all.
         return RunEndedError(f"another rank is gone ({told.splitlines()[0][:150]}). {_GO_ON}", 1)
     return None

@@ -29,6 +29,7 @@ from careergpt.training.finish import FinishRun, is_written
 from careergpt.training.logs import MetricsLog, Wandb
 from careergpt.training.module import CareerModule
 from careergpt.training.progress import Progress
+from careergpt.training.rank_watch import RankWatch
 from careergpt.training.resume import KeepState, is_finished
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.throughput import Throughput
@@ -215,6 +216,7 @@ class CareerCLI(LightningCLI):
         """Adds the logs, the checkpoints and the run's end to what is configured."""
         config = self._get(self.config_init, "trainer")
         config.plugins = [*_listed(config.plugins), WholeCheckpoints()]
+        config.callbacks = [RankWatch(), *_listed(config.callbacks)]
         if self.subcommand != "fit":
             return super().instantiate_trainer(logger=False, enable_checkpointing=False)
         if config.use_distributed_sampler:
@@ -240,7 +242,7 @@ class CareerCLI(LightningCLI):
             best=best,
         )
         lock = LambdaCallback(setup=lambda trainer, module, stage: self._lock.take(Path(folder)))
-        callbacks = [lock, *_listed(config.callbacks)]
+        callbacks = [lock, *config.callbacks]
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if config.enable_progress_bar is not False and not has_bar:
             callbacks.append(Progress())
@@ -294,6 +296,8 @@ def _quiet() -> None:
         ".*isinstance.treespec, LeafSpec.*",
         # It is: KeepState turns the plan of batches to the checkpoint's place.
         ".*dataloader is not resumable.*",
+        # Our metrics are summed over ranks before they are logged.
+        ".*sync_dist=True.*",
     ):
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):

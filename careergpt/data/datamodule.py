@@ -196,10 +196,11 @@ class CareerDataModule(LightningDataModule):
 
         Plain values, by the names of their options, to be compared with those of another day.
         """
+        assert self.store is not None
         ranks, trainer = self._rank()[1], self.trainer
         return {
             "the data (tables, cleaning, tasks' templates)": self._records().path.stem,
-            "their tokens (tokenizer, --data.max_length)": self._tokens(self._records()).stem,
+            "their tokens (tokenizer, --data.max_length)": self.store.path.stem,
             "--data.val_fraction and --data.test_fraction": self._fractions,
             "the tasks' weights": {name: float(task.weight) for name, task in self.tasks.items()},
             "a batch's tokens (--data.batch_tokens)": self.budget.tokens,

@@ -80,7 +80,7 @@ class TokenStore:
     """The examples of a token file, by index; picklable: loader processes share the file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         table = read_arrow(path)
         self.task = table["task"].to_numpy()
         self.record = table["record"].to_numpy()
@@ -92,7 +92,7 @@ class TokenStore:
         self._items = _Ragged(table["items"])
 
     def __reduce__(self) -> tuple[Callable[[Path], TokenStore], tuple[Path]]:
-        return TokenStore, (self._path,)
+        return TokenStore, (self.path,)
 
     def __len__(self) -> int:
         return len(self.task)

@@ -163,7 +163,7 @@ class KeepState(Callback):
         module.check_steps()  # A GPU may not have been asked yet.
         folder = Path(trainer.default_root_dir) / "checkpoints"
         new, last, previous = (folder / name for name in NEWEST_FIRST)
-        trainer.save_checkpoint(new)
+        trainer.save_checkpoint(new, weights_only=False)
         if trainer.is_global_zero:
             if last.exists():
                 move(last, previous)

@@ -28,6 +28,7 @@ class Signals(_SignalConnector):
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
         super().register_signal_handlers()
+        self._process = os.getpid()
         for number in SIGNALS:
             # One that is ignored stays so: nohup means it.
             if self._original_handlers.get(number) != signal.SIG_IGN:
@@ -37,6 +38,8 @@ class Signals(_SignalConnector):
         if number == signal.SIGINT == self.asked:
             os._exit(128 + number)
         self.asked = number
+        if os.getpid() != self._process:
+            return  # A loader process, which Ctrl-C reaches too: it goes on until it is told.
         name = signal.Signals(number).name
         again = "; again: at once" if number == signal.SIGINT else ""
         # Not by print: the signal may have come within one.
