@@ -1,0 +1,345 @@
+"""Laws of resuming: a run that was interrupted ends as if nothing had happened, or says why not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from careergpt.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def words(short: list[str]) -> list[str]:
+    """A fit of about twenty steps, its state kept at each of them."""
+    return [
+        "fit", *short, "--trainer.max_epochs=2", "--trainer.log_every_n_steps=1",
+        "--titles.limit=0",
+        "--rankings.limit=0", "--samples.prompts=['Who?']", "--samples.records=0",
+        "--samples.max_new_tokens=2", "--checkpoints.every_n_steps=1", "--ckpt_path=last",
+        "--model.dropout=0.3",
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the run that was left in peace."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    before = os.getcwd()
+    os.chdir(folder.parent)
+    main([*words, into(folder)])
+    os.chdir(before)
+    return folder
+
+
+def into(folder: Path) -> str:
+    return f"--trainer.default_root_dir={folder}"
+
+
+def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "main.py"), *words], env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, **options,
+    )  # fmt: skip
+
+
+def logged(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    rows = map(json.loads, (folder / name).read_text(encoding="utf-8").splitlines())
+    timed = ("train/tokens_per_second", "train/waiting_share")
+    return [{k: v for k, v in row.items() if k not in timed} for row in rows]
+
+
+def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> None:
+    path = folder / "metrics.jsonl"
+    while process.poll() is None:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if f'"step": {step}, "train/loss"' in text:
+            return
+        time.sleep(0.005)
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def assert_same_end(one: Path, other: Path) -> None:
+    states = [torch.load(run / "checkpoints" / "resume.ckpt") for run in (one, other)]
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert same(states[0][part], states[1][part]), part
+    for name in ("metrics.jsonl", "samples.jsonl"):
+        assert logged(one, name) == logged(other, name)
+    weights = [(run / "model" / "model.safetensors").read_bytes() for run in (one, other)]
+    assert weights[0] == weights[1]
+
+
+def test_a_run_killed_again_and_again_ends_as_one_left_in_peace(
+    words: list[str], whole: Path, tmp_path: Path
+) -> None:
+    folder, total = tmp_path / "killed", max(row["step"] for row in logged(whole)) + 1
+    kills = 0
+    for step in (1, total // 2 - 1, total // 2, total - 2):
+        with start([*words, into(folder)]) as process:
+            wait_for_step(process, folder, step)
+            kills += process.poll() is None
+            os.killpg(process.pid, signal.SIGKILL)
+    assert kills >= 3
+    main([*words, into(folder)])
+    assert_same_end(whole, folder)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_ends_a_step_saves_and_says_how_to_go_on(
+    words: list[str], whole: Path, tmp_path: Path, name: str
+) -> None:
+    number, folder = signal.Signals[name], tmp_path / "a rün"
+    with start([*words, into(folder)]) as process:
+        wait_for_step(process, folder, 3)
+        process.send_signal(number)
+        told, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    config = f"'{folder / 'config.yaml'}'"
+    last = told.strip().splitlines()[-1]
+    assert last.startswith(f"stopped by {name} after step ")
+    assert last.endswith(f"Go on with: python main.py fit --config {config} --ckpt_path last")
+    main(["fit", f"--config={folder / 'config.yaml'}", "--ckpt_path=last"])
+    assert_same_end(whole, folder)
+
+
+class StopError(Exception):
+    """Stands for whatever breaks."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.accumulate_grad_batches=4", "--data.batch_tokens=256", "--data.workers=2"],
+        ["--data.pack=false", "--data.batch_size=4", "--trainer.val_check_interval=0.4"],
+        ["--trainer.max_steps=32", "--trainer.max_epochs=5", "--checkpoints.every_n_steps=null"],
+    ],
+    ids=["accumulating, loader processes", "padded, validating within an epoch", "steps"],
+)
+def test_every_kind_of_run_goes_on_exactly(
+    words: list[str], tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "--data.pack=false" in options:
+        words = [word for word in words if "batch_tokens" not in word]
+    words = [*words, *options]
+    main([*words, into(tmp_path / "whole")])
+    # Breaks within a validation, and within steps of both epochs.
+    for name, calls in (("training_step", 5), ("validation_step", 2), ("training_step", 4)):
+        _breaking(monkeypatch, name, calls)
+        with pytest.raises(StopError):
+            main([*words, into(tmp_path / "broken")])
+        monkeypatch.undo()
+    main([*words, into(tmp_path / "broken")])
+    assert_same_end(tmp_path / "whole", tmp_path / "broken")
+
+
+def _breaking(monkeypatch: pytest.MonkeyPatch, name: str, calls: int) -> None:
+    """The module's step breaks at its so many-th call while a model is trained."""
+    from careergpt.training.module import CareerModule
+
+    step, left = getattr(CareerModule, name), [calls]
+
+    def counted(self: Any, batch: Any, batch_idx: int) -> Any:
+        left[0] -= not self.trainer.sanity_checking
+        if left[0] < 0:
+            raise StopError
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(CareerModule, name, counted)
+
+
+def test_a_finished_run_says_so_and_changes_nothing(
+    words: list[str], whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as left:
+        main([*words, into(whole)])
+    assert not left.value.code
+    assert f"this run is finished: its model is in {whole / 'model'}" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.fixture
+def half(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run that broke in its second epoch."""
+    folder = tmp_path / "half"
+    _breaking(monkeypatch, "training_step", 12)
+    with pytest.raises(StopError):
+        main([*words, into(folder)])
+    monkeypatch.undo()
+    return folder
+
+
+CHANGES = {
+    "batch": ("--data.batch_tokens=900", "a batch's tokens (--data.batch_tokens) was 1024 and is"),
+    "seed": ("--seed_everything=7", "--seed_everything was 0 and is 7"),
+    "accumulation": ("--trainer.accumulate_grad_batches=2", "accumulate_grad_batches was 1"),
+    "length": ("--data.max_length=100", "their tokens (tokenizer, --data.max_length) was tokens-"),
+    "weights": ("--data.tasks.path.weight=2", "the tasks' weights was {"),
+    "masking": ("--data.mask_contacts=false", "the data (tables, cleaning, tasks' templates) was"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_a_changed_run_is_refused_in_one_line_and_left_as_it_was(
+    words: list[str], half: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    option, said = CHANGES[case]
+    kept = [half / "metrics.jsonl", *sorted((half / "checkpoints").iterdir())]
+    before = [path.read_bytes() for path in kept]
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, into(half), option])
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: the run cannot go on exactly: ")
+    assert said in error
+    assert "--checkpoints.allow_changes=true" in error
+    assert [path.read_bytes() for path in kept] == before
+
+
+def test_a_change_that_is_allowed_begins_the_epoch_anew_and_says_so(
+    words: list[str], half: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*words, into(half), "--data.batch_tokens=900", "--checkpoints.allow_changes=true"])
+    out = capsys.readouterr().out
+    assert "no longer the run that was interrupted: a batch's tokens" in out
+    losses = [row for row in logged(half) if "val/loss" in row]
+    assert len(losses) == 3  # The start, and two epochs.
+
+
+@pytest.mark.parametrize("size", ["n_embd=32", "n_head=4", "n_layer=2"])
+def test_another_model_is_refused(
+    words: list[str], half: Path, size: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, into(half), f"--model.scratch.{size}"])
+    assert "the checkpoint is of " in capsys.readouterr().err
+
+
+def test_a_pretrained_model_that_the_checkpoint_would_replace_is_refused(
+    words: list[str], half: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, into(half), f"--model.pretrained={whole / 'model'}"])
+    error = capsys.readouterr().err
+    assert f"another model (--model.pretrained was None and is {whole / 'model'})" in error
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[: len(content) // 2],
+    "junk": lambda content: os.urandom(len(content)),
+    "a flipped bit": lambda content: content[:5000] + bytes([content[5000] ^ 4]) + content[5001:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_state_is_named_and_the_one_before_it_taken(
+    words: list[str], half: Path, whole: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = half / "checkpoints" / "resume.ckpt"
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    main([*words, into(half)])
+    assert f"passed over: {path} is damaged (" in capsys.readouterr().out
+    assert_same_end(whole, half)
+
+
+def test_no_state_that_is_whole_is_one_line(
+    words: list[str], half: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (half / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, into(half)])
+    error = capsys.readouterr().err.strip()
+    assert error == f"error: every checkpoint in {half / 'checkpoints'} is damaged: start a new run"
+
+
+def test_a_loss_that_is_not_finite_takes_no_step_and_leaves_a_sound_state(
+    words: list[str], whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from careergpt.training.module import CareerModule
+
+    loss, left = CareerModule.loss, [6]
+
+    def breaking(self: Any, batch: Any) -> Any:
+        left[0] -= 1
+        found = loss(self, batch)
+        return found if left[0] else found._replace(nats=found.nats * float("nan"))
+
+    monkeypatch.setattr(CareerModule, "loss", breaking)
+    folder = tmp_path / "broken"
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, into(folder)])
+    monkeypatch.undo()
+    assert "not finite at step 5, which was not taken" in capsys.readouterr().err
+    broken = json.loads((folder / "broken_step.json").read_text())
+    assert broken["step"] == 5
+    assert all({"task", "id", "place"} == set(record) for record in broken["records"])
+    assert len({record["id"] for record in broken["records"]}) > 1
+    main([*words, into(folder)])
+    assert_same_end(whole, folder)
+
+
+def test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_killed(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    with start([*words, into(folder), "--trainer.max_epochs=50", "--data.workers=1"]) as process:
+        wait_for_step(process, folder, 1)
+        with pytest.raises(SystemExit, match="2"):
+            main([*words, into(folder)])
+        error = capsys.readouterr().err
+        assert f"error: {folder} is in use by another run: wait for it" in error
+        process.kill()  # Its loader process lives on for a while.
+        process.wait()
+        main([*words, into(folder), "--data.workers=1"])
+
+
+def test_out_of_memory_says_what_to_lower(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    from careergpt.training.module import CareerModule
+
+    def greedy(self: Any, batch: Any) -> Any:
+        return torch.empty(1 << 60)
+
+    monkeypatch.setattr(CareerModule, "loss", greedy)
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, into(tmp_path / "run")])
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: out of memory (")
+    for option in ("data.batch_tokens", "data.max_length", "trainer.precision"):
+        assert option in error
+
+
+def test_a_loader_process_that_is_killed_ends_the_run_in_one_line(
+    words: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with start([*words, into(folder), "--trainer.max_epochs=90", "--data.workers=1"]) as process:
+        wait_for_step(process, folder, 1)
+        found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(found[0]), signal.SIGKILL)
+        told, _ = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "DataLoader worker (pid" in told.strip().splitlines()[-1]
+    assert "Traceback" not in told

@@ -1,0 +1,103 @@
+"""Laws of checkpoint files: whole or not there, and damage shows."""
+
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from careergpt.errors import InputError
+from careergpt.training.checkpoint_files import WholeCheckpoints, find_damage, read_checkpoint
+
+FILES = WholeCheckpoints()
+
+
+def content(size: int) -> dict[str, Any]:
+    return {"state_dict": {"weight": torch.arange(size)}, "step": size}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("written") / "state.ckpt"
+    FILES.save_checkpoint(content(50), path)
+    return path.read_bytes()
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "state ü.ckpt"
+    FILES.save_checkpoint(content(100), path)
+    assert find_damage(path) is None
+    read = FILES.load_checkpoint(path)
+    assert torch.equal(read["state_dict"]["weight"], torch.arange(100))
+    assert os.listdir(path.parent) == [path.name]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_flipped_bit_and_any_cut_shows(
+    written: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / "state.ckpt"
+    bit = data.draw(st.integers(0, 8 * len(written) - 1))
+    flipped = bytearray(written)
+    flipped[bit // 8] ^= 1 << bit % 8
+    cut = data.draw(st.integers(0, len(written) - 1))
+    for damaged in (bytes(flipped), written[:cut], written + b"\0"):
+        path.write_bytes(damaged)
+        assert find_damage(path)
+        with pytest.raises(InputError, match="is damaged"):
+            read_checkpoint(path)
+
+
+def test_junk_and_nothing_are_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "state.ckpt"
+    path.write_bytes(b"")
+    assert find_damage(path) == "empty"
+    path.write_bytes(os.urandom(4000))
+    assert find_damage(path)
+    assert find_damage(tmp_path / "none.ckpt") == "No such file or directory"
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Files can grow to 50 kB: writing more fails midway, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_keeps_what_was_there_and_says_what_was_missing(
+    tmp_path: Path, small_disk: None
+) -> None:
+    path = tmp_path / "state.ckpt"
+    FILES.save_checkpoint(content(100), path)
+    before = path.read_bytes()
+    line = r"cannot write the checkpoint .*state\.ckpt: File too large \(.* MB free, the one before"
+    with pytest.raises(InputError, match=line):
+        FILES.save_checkpoint(content(100_000), path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["state.ckpt"]
+
+
+def test_a_full_folder_for_temporary_files_is_not_even_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", "/dev/full")
+    path = tmp_path / "state.ckpt"
+    FILES.save_checkpoint(content(100), path)
+    assert find_damage(path) is None
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write the checkpoint"):
+        FILES.save_checkpoint(content(10), tmp_path / "file" / "state.ckpt")
