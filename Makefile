@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench chaos clean
 
 demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 demo: .venv/installed
@@ -24,6 +24,9 @@ bench: .venv/installed-bench
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/generation.py --quick --json runs/bench/generation.json
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/data.py --quick --json runs/bench/data.json
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/candidates.py --quick --json runs/bench/candidates.json
+
+chaos: .venv/installed
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/chaos.py --json runs/bench/chaos.json
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +35,10 @@ ROOT = Path(__file__).parents[1]
 IN_TIME = ("step", "validation", "epoch", "write", "before")
 KILL = "CAREERGPT_CHAOS_KILL"
 TIMED = ("tokens_per_second", "waiting_share")
+
+
+Process = subprocess.Popen
+Disturb = Callable[[Any], None]
 
 
 class Witness(Callback):
@@ -151,6 +157,9 @@ def main() -> None:
             )
         )
         print(_line(results[-1]), flush=True)
+        for name in list(STOPS)[: 1 if args.quick else None]:
+            results.append(_stopped(name, Path(folder), table, 1 if args.quick else 3))
+            print(_line(results[-1]), flush=True)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps([result._asdict() for result in results], indent=1))
@@ -190,6 +199,65 @@ def _at_every_step(case: Case, folder: Path, table: list[str], each: int | None)
     return _sum(found, kills)
 
 
+def _kill_after(seconds: float, process: Process) -> None:
+    time.sleep(seconds)
+    process.kill()
+
+
+def _signal_all(number: int, process: Process) -> None:
+    """As a terminal does: ranks and loader processes get it, too."""
+    os.killpg(process.pid, number)
+
+
+def _signal_child(number: int, process: Process) -> None:
+    """To a rank or a loader process."""
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+    os.kill(int(found.stdout.split()[0]), number)
+
+
+STOPS: dict[str, tuple[Case, Disturb, int]] = {
+    **{
+        f"{number.name}, {case.name}": (
+            case,
+            partial(Process.send_signal, sig=number),
+            128 + number,
+        )
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+        for case in (CASES[0], CASES[1])
+    },
+    "SIGTERM to rank 0": (CASES[3], lambda process: process.terminate(), 143),
+    "SIGTERM to rank 1": (CASES[3], partial(_signal_child, signal.SIGTERM), 143),
+    "SIGINT to both ranks": (CASES[3], partial(_signal_all, signal.SIGINT), 130),
+    "SIGKILL to rank 1": (CASES[3], partial(_signal_child, signal.SIGKILL), 1),
+    "SIGKILL to rank 0": (CASES[3], lambda process: process.kill(), -9),
+    "SIGKILL to a loader process": (CASES[1], partial(_signal_child, signal.SIGKILL), 1),
+}
+"""What is done to a run after its first step, and the exit code that it must end with."""
+
+
+def _stopped(name: str, folder: Path, table: list[str], times: int) -> Result:
+    """Stops the run, so many times one after the other, and lets it come to its end."""
+    case, disturb, wanted = STOPS[name]
+    longer = case._replace(options=(*case.options, "--trainer.max_epochs=8"))
+    whole, broken = folder / f"whole {case.name} longer", folder / f"stopped {name}"
+    if not whole.exists():
+        _run(longer, whole, table)
+    slowest = 0.0
+    for _ in range(times):
+        begun = [0.0]
+
+        def disturbed(process: Process, begun: list[float] = begun) -> None:
+            begun[0] = time.monotonic()
+            disturb(process)
+
+        code, told = _run(longer, broken, table, disturb=disturbed)
+        slowest = max(slowest, time.monotonic() - begun[0])
+        if code != wanted:
+            return _broken(longer, name, 0, code, told)
+    judged = _judged(longer, name, table, whole, broken, times)
+    return judged._replace(how=f"{name}; at most {slowest:.1f} s")
+
+
 def _at_random_times(case: Case, folder: Path, table: list[str], times: int, seed: int) -> Result:
     longer = case._replace(
         name=f"{case.name}, longer", options=(*case.options, "--trainer.max_epochs=12")
@@ -202,8 +270,8 @@ def _at_random_times(case: Case, folder: Path, table: list[str], times: int, see
     took = time.monotonic() - started
     chance, kills = random.Random(seed), 0
     while kills < times:
-        # Within what one training step to the next save takes, else the run never gets on.
-        code, told = _run(longer, broken, table, after=chance.uniform(0, 0.25 * took))
+        wait = chance.uniform(0, 0.25 * took)
+        code, told = _run(longer, broken, table, disturb=partial(_kill_after, wait))
         if code == 0:  # It ended before it was killed: another one.
             judged = _judged(longer, "random times", table, whole, broken, kills)
             if judged.differs or judged.lost:
@@ -240,9 +308,17 @@ def _sum(runs: list[Result], kills: int) -> Result:
 
 
 def _run(
-    case: Case, run: Path, table: list[str], kill: str = "", after: float | None = None
+    case: Case, run: Path, table: list[str], kill: str = "", disturb: Disturb | None = None
 ) -> tuple[int, str]:
-    """Starts or resumes the run; its exit code, and what it printed."""
+    """Starts or resumes the run; its exit code, and what it printed.
+
+    Args:
+        case: What is run.
+        run: Its folder.
+        table: The options of its table.
+        kill: Where the run kills itself: a point of `IN_TIME` and the step, `step:3`.
+        disturb: What is done to the process after its first step.
+    """
     witness = {"class_path": "benchmarks.chaos.Witness", "init_args": {"path": f"{run}.seen"}}
     words = [
         sys.executable, str(ROOT / "main.py"), "fit", *table, *case.options,
@@ -265,11 +341,11 @@ def _run(
         words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     ) as process:  # fmt: skip
-        if after is not None:
+        if disturb is not None:
             while process.poll() is None and not (seen.exists() and seen.stat().st_size > size):
                 time.sleep(0.005)
-            time.sleep(after)
-            process.kill()
+            if process.poll() is None:
+                disturb(process)
         told, _ = process.communicate()
     return process.returncode, told
 
