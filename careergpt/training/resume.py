@@ -15,7 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
 from careergpt.errors import InputError, RunEndedError
-from careergpt.training.checkpoint_files import move
+from careergpt.training.checkpoint_files import find_damage, move
 from careergpt.training.position import Position, position_of, stand_at
 from careergpt.training.stops import Agreement, Signals
 
@@ -66,6 +66,9 @@ class KeepState(Callback):
         """What a run logged that was killed before its first state, it logs again."""
         if not self.resumes:
             _cut_logs(trainer, {})
+        trainer.strategy.barrier()  # Every rank has read its state.
+        if trainer.is_global_zero and self.saves:
+            _pass_down(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock."""
@@ -161,13 +164,9 @@ class KeepState(Callback):
             return
         module: Any = trainer.lightning_module
         module.check_steps()  # A GPU may not have been asked yet.
-        folder = Path(trainer.default_root_dir) / "checkpoints"
-        new, last, previous = (folder / name for name in NEWEST_FIRST)
-        trainer.save_checkpoint(new, weights_only=False)
+        trainer.save_checkpoint(_state(trainer, NEWEST_FIRST[0]), weights_only=False)
         if trainer.is_global_zero:
-            if last.exists():
-                move(last, previous)
-            move(new, last)
+            _pass_down(trainer)
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._validated = False
 
@@ -181,6 +180,19 @@ class KeepState(Callback):
         # Other ranks end well: Lightning would take an exit code for a crash, and kill the first.
         code = 128 + asked if trainer.is_global_zero else 0
         raise RunEndedError(f"{told}. Go on with: {resuming(trainer.default_root_dir)}", code)
+
+
+def _state(trainer: Trainer, name: str) -> Path:
+    return Path(trainer.default_root_dir) / "checkpoints" / name
+
+
+def _pass_down(trainer: Trainer) -> None:
+    """Gives the newest state its name, also where a kill came between its writing and that."""
+    new, last, previous = (_state(trainer, name) for name in NEWEST_FIRST)
+    if new.exists() and find_damage(new) is None:
+        if last.exists():
+            move(last, previous)
+        move(new, last)
 
 
 def _cut_logs(trainer: Trainer, sizes: Mapping[str, int]) -> None:

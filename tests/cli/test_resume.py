@@ -343,3 +343,13 @@ def test_a_loader_process_that_is_killed_ends_the_run_in_one_line(
     assert process.returncode == 1
     assert "DataLoader worker (pid" in told.strip().splitlines()[-1]
     assert "Traceback" not in told
+
+
+def test_a_state_that_was_written_and_not_yet_named_is_the_newest(
+    words: list[str], half: Path, whole: Path
+) -> None:
+    folder = half / "checkpoints"
+    (folder / "resume.ckpt").rename(folder / "resume-new.ckpt")
+    main([*words, into(half)])
+    assert_same_end(whole, half)
+    assert not (folder / "resume-new.ckpt").exists()
