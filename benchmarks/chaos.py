@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,33 +137,32 @@ def main() -> None:
     )
     parser.add_argument("--times", type=int, default=50, help="Kills at random times.")
     parser.add_argument("--seed", type=int, default=0, help="Of the random times.")
-    parser.add_argument("--cases", nargs="*", type=int, help="Only these, counted from 0.")
+    parser.add_argument("--only", choices=("steps", "times", "stops"), help="One part alone.")
+    parser.add_argument("--cases", nargs="*", type=int, default=range(len(CASES)))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    results = []
-    chosen = [CASES[i] for i in args.cases] if args.cases else CASES[: 1 if args.quick else None]
+    results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
-        table = _table(Path(folder))
-        for case in chosen:
-            results.append(_at_every_step(case, Path(folder), table, 1 if args.quick else None))
-            print(_line(results[-1]), flush=True)
-        results.append(
-            _at_random_times(
-                chosen[-1] if args.cases else CASES[0],
-                Path(folder),
-                table,
-                5 if args.quick else args.times,
-                args.seed,
-            )
-        )
-        print(_line(results[-1]), flush=True)
-        for name in list(STOPS)[: 1 if args.quick else None]:
-            results.append(_stopped(name, Path(folder), table, 1 if args.quick else 3))
-            print(_line(results[-1]), flush=True)
+        for result in _results(args, Path(folder)):
+            results.append(result)
+            print(_line(result), flush=True)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps([result._asdict() for result in results], indent=1))
     sys.exit(any(result.differs or result.lost for result in results))
+
+
+def _results(args: argparse.Namespace, folder: Path) -> Iterator[Result]:
+    table, quick = _table(folder), args.quick
+    if args.only in (None, "steps"):
+        for case in args.cases[: 1 if quick else None]:
+            yield _at_every_step(CASES[case], folder, table, 1 if quick else None)
+    if args.only in (None, "times"):
+        times = 5 if quick else args.times
+        yield _at_random_times(CASES[args.cases[0]], folder, table, times, args.seed)
+    if args.only in (None, "stops"):
+        for name in list(STOPS)[: 1 if quick else None]:
+            yield _stopped(name, folder, table, 1 if quick else 3)
 
 
 def _at_every_step(case: Case, folder: Path, table: list[str], each: int | None) -> Result:

@@ -59,6 +59,17 @@ def is_run(configs: Sequence[object] | None) -> bool:
     )
 
 
+def run_of(asked: str, configs: Sequence[object] | None) -> str | None:
+    """The run's folder that a checkpoint's name, or a run's own configuration, says."""
+    path = Path(asked)
+    if path.is_dir():
+        return asked
+    if path.is_file() and path.absolute().parent.name == "checkpoints":
+        run = path.absolute().parent.parent
+        return str(run) if (run / "config.yaml").exists() else None
+    return str(Path(str((configs or ())[-1])).parent) if is_run((configs or ())[-1:]) else None
+
+
 def find_checkpoint(asked: str, folder: Path | None, *, resuming: bool) -> Path | None:
     """The checkpoint that `last`, `best`, a run's folder or a file names; None: `last` is none yet.
 

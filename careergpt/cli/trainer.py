@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, LambdaCallback, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import LambdaCallback, ProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from safetensors import SafetensorError
 
 from careergpt.cli.failures import explained
 from careergpt.cli.parsing import OneLineParser, data_module, set_data_defaults
-from careergpt.cli.runs import RunLock, check_folder, find_checkpoint, is_run, run_folder
+from careergpt.cli.runs import RunLock, check_folder, find_checkpoint, is_run, run_folder, run_of
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.vocabulary import train_tokenizer
@@ -30,7 +31,7 @@ from careergpt.training.logs import MetricsLog, Wandb
 from careergpt.training.module import CareerModule
 from careergpt.training.progress import Progress
 from careergpt.training.rank_watch import RankWatch
-from careergpt.training.resume import KeepState, is_finished
+from careergpt.training.resume import BestWeights, KeepState, is_finished
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.throughput import Throughput
 from careergpt.training.trainer import CareerTrainer
@@ -57,7 +58,7 @@ def run_trainer(words: Sequence[str]) -> None:
         if isinstance(left.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-    except RuntimeError as error:
+    except (RuntimeError, OSError, SafetensorError) as error:
         if (told := explained(error)) is None:
             raise
         raise told from None
@@ -69,9 +70,13 @@ class SaveRun(SaveConfigCallback):
     """Writes config.yaml and data_report.json, and logs the configuration once, nested."""
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Saves once, and only what is a run."""
-        if stage == "fit":
-            super().setup(trainer, pl_module, stage)
+        """Too early: a checkpoint may yet refuse what is configured."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Saves once, and only what is a run; where it began belongs to one command alone."""
+        self.config = self.config.clone()
+        self.config.ckpt_path = None
+        super().setup(trainer, pl_module, "fit")
 
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Called on rank zero alone."""
@@ -130,7 +135,7 @@ class CareerCLI(LightningCLI):
         parser.link_arguments("model.tokenizer_source", "data.tokenizer", apply_on="instantiate")
         parser.link_arguments("model.context", "data.context", apply_on="instantiate")
         parser.add_lightning_class_args(SampleAnswers, "samples")
-        parser.add_lightning_class_args(KeepState, "checkpoints")
+        parser.add_class_arguments(KeepState, "checkpoints")
         parser.add_argument(
             "--titles.limit",
             type=int,
@@ -148,10 +153,13 @@ class CareerCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Finds the checkpoint: it gives weights and state, and what is typed stands."""
         config = self.config[self.config.subcommand]
-        asked, root = config.get("ckpt_path"), config.trainer.default_root_dir
+        asked = config.get("ckpt_path")
         self._resuming = bool(asked)
-        if asked and root is None and Path(asked).is_dir():
-            root = config.trainer.default_root_dir = asked  # A run goes on in its own folder.
+        if asked:  # A run goes on in its own folder, wherever that lies by now.
+            typed = "default_root_dir" in typed_options(self._words).get("trainer", {})
+            run = None if typed else run_of(asked, config.get("config"))
+            config.trainer.default_root_dir = run or config.trainer.default_root_dir
+        root = config.trainer.default_root_dir
         if asked:
             folder = Path(root) if root else None
             found = find_checkpoint(asked, folder, resuming=self.config.subcommand == "fit")
@@ -165,12 +173,18 @@ class CareerCLI(LightningCLI):
         """A run that has nothing left to do says so."""
         trainer = self.config[self.config.subcommand].trainer
         state = read_checkpoint(checkpoint)
-        if is_finished(state, trainer.max_epochs, trainer.max_steps) and is_written(folder):
+        limits = trainer.max_epochs, trainer.max_steps, self._stoppers()
+        if is_finished(state, *limits) and is_written(folder):
             print(
                 f"this run is finished: its model is in {folder / 'model'}. To train it for longer "
                 "raise --trainer.max_epochs"
             )
             sys.exit(0)
+
+    def _stoppers(self) -> str:
+        """What may end a run before its limits, as text."""
+        trainer = self.config[self.config.subcommand].trainer
+        return repr((trainer.callbacks, trainer.max_time))
 
     def before_instantiate_classes(self) -> None:
         """Names the run's folder, and lets the model folder say how it was taught."""
@@ -193,7 +207,6 @@ class CareerCLI(LightningCLI):
         if scratch.vocabulary is not None and config.model.pretrained is None:
             scratch.tokenizer = str(Path(config.trainer.default_root_dir or "") / "tokenizer")
             if self.config.subcommand == "fit" and not config.ckpt_path:
-                self._lock.take(folder)
                 texts = data_module(config.data).training_texts()
                 train_tokenizer(texts, scratch.vocabulary, Path(scratch.tokenizer))
 
@@ -221,6 +234,8 @@ class CareerCLI(LightningCLI):
             return super().instantiate_trainer(logger=False, enable_checkpointing=False)
         if config.use_distributed_sampler:
             raise InputError("trainer.use_distributed_sampler=true would deal the batches twice")
+        if config.overfit_batches:
+            raise InputError("trainer.overfit_batches: the batches are planned; bring fewer rows")
         folder = str(config.default_root_dir)
         loggers = _listed(config.logger)
         if config.logger in (None, True):
@@ -228,11 +243,8 @@ class CareerCLI(LightningCLI):
         keep: KeepState = self._get(self.config_init, "checkpoints")
         keep.saves = config.enable_checkpointing is not False
         keep.resumes = bool(self._get(self.config_init, "ckpt_path"))
-        checkpoints: list[Callback] = [keep]
-        best = None
-        if keep.saves:
-            best = _best_weights(Path(folder) / "checkpoints")
-            checkpoints.append(best)
+        keep.stoppers = self._stoppers()
+        best = BestWeights(Path(folder) / "checkpoints") if keep.saves else None
         self._finish = FinishRun(
             folder,
             shlex.join(["python", "main.py", *self._words]),
@@ -242,12 +254,13 @@ class CareerCLI(LightningCLI):
             best=best,
         )
         lock = LambdaCallback(setup=lambda trainer, module, stage: self._lock.take(Path(folder)))
-        callbacks = [lock, *config.callbacks]
+        # Whatever else is logged as a step begins belongs behind the state before it.
+        callbacks = [lock, keep, *config.callbacks]
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if config.enable_progress_bar is not False and not has_bar:
             callbacks.append(Progress())
         # Throughput comes after the bar: what the bar waits for is no wait for the loader.
-        callbacks += [Throughput(), self._finish, *checkpoints]
+        callbacks += [Throughput(), self._finish, *([best] if best else [])]
         if keep.resumes:
             config.num_sanity_val_steps = 0  # What goes on is no starting model.
         return super().instantiate_trainer(
@@ -274,16 +287,6 @@ def _listed(configured: Any) -> list[Any]:
     if configured in (None, True, False):
         return []
     return list(configured) if isinstance(configured, list) else [configured]
-
-
-def _best_weights(folder: Path) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor="val/loss",
-        auto_insert_metric_name=False,
-        enable_version_counter=False,
-    )
 
 
 def _quiet() -> None:

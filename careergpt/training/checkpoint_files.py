@@ -33,19 +33,20 @@ class WholeCheckpoints(TorchCheckpointIO):
         """
         path = Path(path)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        size = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
                 written: Any = _Digested(file)
                 torch.save(checkpoint, written)
+                size = written.size
                 written.close()
                 os.fsync(file.fileno())
             move(partial, path)
         except OSError as error:
-            raise _unwritable(path, error) from error
-        finally:
             with suppress(OSError):
                 partial.unlink(missing_ok=True)
+            raise _unwritable(path, size, error) from error
 
     def load_checkpoint(
         self,
@@ -113,9 +114,11 @@ class _Digested:
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._digest = file, hashlib.sha256()
         self._error: OSError | None = None
+        self.size = 0
 
     def write(self, data: Any) -> int:
         """Takes all, also when nothing more can be written."""
+        self.size += len(data)
         if self._error is None:
             self._try(lambda: self._file.write(data))
             self._digest.update(data)
@@ -140,12 +143,9 @@ class _Digested:
             self._error = error
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
+def _unwritable(path: Path, size: int, error: OSError) -> InputError:
     told = f"cannot write the checkpoint {path}: {error.strerror or error}"
     if path.parent.is_dir():
         free = shutil.disk_usage(path.parent).free
-        size = path.stat().st_size if path.exists() else 0
-        needed = f", the one before has {size / 1e6:,.1f} MB" if size else ""
-        told += f" ({free / 1e6:,.1f} MB free{needed})"
-    kept = "; the checkpoint before it is as it was" if path.exists() else ""
-    return InputError(f"{told}{kept}")
+        told += f" (it needs {size / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free)"
+    return InputError(f"{told}; what was written before is as it was")

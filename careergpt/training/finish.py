@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from careergpt.compare.encoding import Reader
 from careergpt.compare.titles import (
@@ -29,7 +30,7 @@ from careergpt.recommend.cases import names_in, ranked_tasks
 from careergpt.recommend.cloze import check_ranked
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.training.card import model_card
-from careergpt.training.checkpoint_files import read_checkpoint
+from careergpt.training.checkpoint_files import find_damage, read_checkpoint
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.words import evidence_text
 
@@ -86,11 +87,14 @@ class FinishRun(Callback):
         pl_module.to(trainer.strategy.root_device)
         loss = None
         if self._best is not None and self._best.best_model_path:
-            path = self._best.best_model_path
-            state = read_checkpoint(Path(path), map_location=pl_module.device)
-            pl_module.load_state_dict(state["state_dict"])
-            assert self._best.best_model_score is not None
-            loss = float(self._best.best_model_score)
+            path = Path(self._best.best_model_path)
+            if fault := find_damage(path):
+                rank_zero_only(print)(f"the last weights instead of the best: {path} ({fault})")
+            else:
+                state = read_checkpoint(path, map_location=pl_module.device)
+                pl_module.load_state_dict(state["state_dict"])
+                assert self._best.best_model_score is not None
+                loss = float(self._best.best_model_score)
         if not trainer.is_global_zero:
             return
         # First of all, so that whatever happens while it is measured, the weights are there.

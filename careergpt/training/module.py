@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class CareerModule(LightningModule):
         self.pretrained, self.decoding = pretrained, decoding
         self._lr, self._weight_decay, self._betas = lr, weight_decay, betas
         self._warmup, self._final_lr = warmup, final_lr
-        self._compiled = compile
+        self._compiled, self._vocabulary = compile, scratch.vocabulary
         if pretrained is not None:
             check_folder(pretrained)
         self.tokenizer_source = tokenizer_of(pretrained, scratch)
@@ -115,7 +116,14 @@ class CareerModule(LightningModule):
             for name, value in self._config.to_dict().items()
             if isinstance(value, int | float | str) and not _UNBUILDING.search(name)
         }
-        return {"--model.pretrained": self.pretrained, **config}
+        source = self.pretrained
+        if source is not None and Path(source).is_dir():
+            source = str(Path(source).resolve())
+        return {
+            "--model.pretrained": source,
+            "--model.scratch.vocabulary": self._vocabulary,
+            **config,
+        }
 
     def configure_model(self) -> None:
         """Loads or makes the weights, once."""

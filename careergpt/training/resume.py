@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -57,7 +58,7 @@ class KeepState(Callback):
             raise InputError(f"checkpoints.every_minutes must be above 0, found {every_minutes}")
         self._every_n_steps, self._seconds = every_n_steps, every_minutes * 60
         self._allow_changes = allow_changes
-        self.saves, self.resumes = True, False
+        self.saves, self.resumes, self.stoppers = True, False, ""
         self._agreement = Agreement()
         self._saved_step, self._saved_at = 0, 0.0
         self._validated = self._ended = False
@@ -69,6 +70,8 @@ class KeepState(Callback):
         trainer.strategy.barrier()  # Every rank has read its state.
         if trainer.is_global_zero and self.saves:
             _pass_down(trainer)
+            for left in (Path(trainer.default_root_dir) / "checkpoints").glob("*.partial"):
+                left.unlink()  # Of a run that was killed within a write.
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock."""
@@ -119,7 +122,7 @@ class KeepState(Callback):
             "data": trainer.datamodule.planned_by(),  # type: ignore[attr-defined]
             "model": pl_module.built_by(),
             "log_sizes": sizes,
-            "finished": _limits(trainer) if self._ended else None,
+            "finished": self._finished(trainer) if self._ended else None,
         }
 
     def on_load_checkpoint(
@@ -146,9 +149,21 @@ class KeepState(Callback):
             )
             position = Position(position.epoch, 0)
             stand_at(checkpoint["loops"], position)
+        if position.batch % trainer.accumulate_grad_batches:
+            raise InputError(
+                "the checkpoint was written within an optimizer step, whose gradient it does not "
+                "hold: resume with --ckpt_path last"
+            )
         data.resume_at(*position)
         _cut_logs(trainer, kept["log_sizes"])
-        trainer.should_stop = is_finished(checkpoint, *_limits(trainer))
+        limits = trainer.max_epochs, trainer.max_steps, self.stoppers
+        trainer.should_stop = is_finished(checkpoint, *limits)
+
+    def _finished(self, trainer: Trainer) -> dict[str, Any]:
+        """What the run was to be, and whether something ended it before."""
+        steps, epochs = trainer.max_steps, trainer.max_epochs
+        reached = trainer.global_step == steps or position_of(trainer).epoch == epochs
+        return {"epochs": epochs, "steps": steps, "stoppers": None if reached else self.stoppers}
 
     def _is_due(self, trainer: Trainer, batch_idx: int) -> bool:
         since = trainer.global_step - self._saved_step
@@ -200,8 +215,36 @@ def _cut_logs(trainer: Trainer, sizes: Mapping[str, int]) -> None:
     if trainer.is_global_zero:
         for name in LOGS:
             path = Path(trainer.default_root_dir) / name
-            if path.exists() and path.stat().st_size > sizes.get(name, 0):
-                os.truncate(path, sizes.get(name, 0))
+            size, kept = path.stat().st_size if path.exists() else 0, sizes.get(name, 0)
+            if size < kept:  # Something else has cut it: its last line may be torn.
+                kept = path.read_bytes().rfind(b"\n") + 1 if size else 0
+            if size > kept:
+                os.truncate(path, kept)
+
+
+class BestWeights(ModelCheckpoint):
+    """Keeps checkpoints/best.ckpt, by validation; a run's folder may be moved."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename="best",
+            monitor="val/loss",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The same state with this folder's paths."""
+        folder = str(self.dirpath)
+
+        def here(path: str) -> str:
+            return str(Path(folder) / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": folder})
 
 
 def resuming(folder: str | Path) -> str:
@@ -210,24 +253,27 @@ def resuming(folder: str | Path) -> str:
     return f"python main.py fit --config {config} --ckpt_path last"
 
 
-def is_finished(checkpoint: dict[str, Any], max_epochs: int | None, max_steps: int) -> bool:
-    """Whether the checkpoint is the end of a run that was to be no shorter than these limits."""
+def is_finished(
+    checkpoint: dict[str, Any], max_epochs: int | None, max_steps: int, stoppers: str
+) -> bool:
+    """Whether the checkpoint is the end of a run that these limits do not prolong.
+
+    Args:
+        checkpoint: Of a run.
+        max_epochs: As the Trainer has it.
+        max_steps: As the Trainer has it.
+        stoppers: What may end the run before, as text: one that did must be the same.
+    """
     finished = (checkpoint.get(OURS) or {}).get("finished")
-    if finished is None:
+    if finished is None or finished["stoppers"] not in (None, stoppers):
         return False
-    return all(
-        _length(wanted) <= _length(had)
-        for wanted, had in zip((max_epochs, max_steps), finished, strict=True)
-    )
+    longer_epochs = _length(max_epochs) > _length(finished["epochs"])
+    return not longer_epochs and _length(max_steps) <= _length(finished["steps"])
 
 
 def _length(limit: int | None) -> float:
     """No limit is the longest."""
     return float("inf") if limit in (None, -1) else float(limit or 0)
-
-
-def _limits(trainer: Trainer) -> tuple[int | None, int]:
-    return trainer.max_epochs, trainer.max_steps
 
 
 def _asked(trainer: Any) -> int:

@@ -60,7 +60,7 @@ class StepWatch:
         raise InputError(
             f"the loss or its gradient is not finite at step {broken.number}, which was not taken: "
             "lower model.lr, clip gradients (trainer.gradient_clip_val), or use a wider precision. "
-            f"The step's {len(records)} records are in {path}; the last checkpoint is sound"
+            f"The step's {len(records)} records are in {path}; what was saved before is sound"
         )
 
 

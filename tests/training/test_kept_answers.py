@@ -20,6 +20,7 @@ import torch
 from careergpt.cli import main
 from careergpt.generation import decoding
 from careergpt.training import kept_answers, module
+from careergpt.training.checkpoint_files import WholeCheckpoints
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -228,7 +229,8 @@ def other_checkpoint(other_weights: Path, tmp_path: Path) -> Path:
 
     model = GPT2LMHeadModel.from_pretrained(other_weights)
     weights = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    torch.save({"state_dict": weights, "pytorch-lightning_version": "2.6.0"}, tmp_path / "o.ckpt")
+    content = {"state_dict": weights, "pytorch-lightning_version": "2.6.0"}
+    WholeCheckpoints().save_checkpoint(content, tmp_path / "o.ckpt")
     return tmp_path / "o.ckpt"
 
 

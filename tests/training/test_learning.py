@@ -43,7 +43,7 @@ class Repeated(LightningDataModule):
 
     def __init__(self, batch: TokenBatch, steps: int) -> None:
         super().__init__()
-        self.tasks = {"describe": None}
+        self.tasks, self.seed = {"describe": None}, 0
         self._batches = [batch] * steps
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:
