@@ -338,7 +338,7 @@ def _run(
     size = seen.stat().st_size if seen.exists() else 0
     with subprocess.Popen(
         words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=_hear,
     ) as process:  # fmt: skip
         if disturb is not None:
             while process.poll() is None and not (seen.exists() and seen.stat().st_size > size):
@@ -347,6 +347,12 @@ def _run(
                 disturb(process)
         told, _ = process.communicate()
     return process.returncode, told
+
+
+def _hear() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and a run leaves it so."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _table(folder: Path) -> list[str]:

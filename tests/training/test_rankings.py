@@ -3,11 +3,8 @@
 import csv
 import json
 import math
-import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -413,23 +410,3 @@ def test_another_table_is_measured_over_the_same_candidates(
     for row in (row for row in found if row["task"].startswith("path")):
         assert (row["n"], row["left_out"], row["mrr"], row["loss"]) == (0, 1, None, None)
     assert {row["row"] for row in found if row["task"] == "path"} == {"model"}
-
-
-def test_two_ranks_rank_as_one(
-    rows: dict[tuple[str, str], dict[str, Any]], model: Path, words: list[str], tmp_path: Path
-) -> None:
-    out = tmp_path / "two.json"
-    two = [f"--model.pretrained={model}", "--trainer.devices=2", "--trainer.strategy=ddp",
-           f"--json={out}"]  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "test", *words, *two],
-        capture_output=True, text=True, cwd=tmp_path, timeout=240,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("queries with no other target are left out") == len(BY)
-    found = {(row["task"], row["row"]): row for row in rows_in(out)}
-    assert list(found) == list(rows)
-    for place, row in rows.items():
-        numbers = {name: row[name] for name in row if name not in ("task", "row")}
-        assert {name: found[place][name] for name in numbers} == pytest.approx(numbers, rel=1e-5)
