@@ -1,4 +1,4 @@
-"""What all tests share: shapes checked, no network, two cores, one tokenizer, small tables."""
+"""What all tests share: shapes checked, no network, one thread, one tokenizer, small tables."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 # Before anything imports torch or transformers: they read these once.
-os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="2")
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_THREADS="1")
 
 import pytest
 import torch
@@ -23,7 +23,8 @@ install_import_hook(
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-torch.set_num_threads(2)
+# `make test` runs two workers on two cores: threads of one would wait for those of the other.
+torch.set_num_threads(1)
 
 TOKENIZER = Path(__file__).parents[1] / "data" / "tokenizer"
 
