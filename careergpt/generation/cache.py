@@ -90,15 +90,15 @@ def cached_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    cache: KeyValueCache,
+    careergpt_cache: KeyValueCache,
     **_: Any,
 ) -> tuple[Float[Tensor, "B T H e"], None]:
     """Attention to all that was read; the signature is AttentionInterface's.
 
     A model's sliding window is never shorter: `context_of` bounds a prompt with its answer by it.
     """
-    keys, values = cache.write(module, key, value)
-    if key.shape[2] == cache.end:  # The prompts: padding on the right is in no token's past.
+    keys, values = careergpt_cache.write(module, key, value)
+    if key.shape[2] == careergpt_cache.end:  # The prompts: padding on the right is in no token's past.
         grouped = query.shape[1] != key.shape[1]
         out = F.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped
@@ -106,7 +106,7 @@ def cached_attention(
         return out.transpose(1, 2), None
     # The heads of a group are that many queries to the same keys: nothing is repeated.
     packed = query.reshape(*key.shape[:2], -1, query.shape[3])
-    out = F.scaled_dot_product_attention(packed, keys, values, cache.mask, scale=scaling)
+    out = F.scaled_dot_product_attention(packed, keys, values, careergpt_cache.mask, scale=scaling)
     return out.reshape(len(query), 1, query.shape[1], -1), None
 
 

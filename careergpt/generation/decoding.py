@@ -161,7 +161,7 @@ def _read(
     """Hidden states of the next tokens, which the cache then holds."""
     cache.advance(ids.shape[1])
     hidden: Tensor = model.base_model(
-        input_ids=ids, position_ids=positions, use_cache=False, cache=cache
+        input_ids=ids, position_ids=positions, use_cache=False, careergpt_cache=cache
     ).last_hidden_state
     return hidden
 

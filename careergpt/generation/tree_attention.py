@@ -76,7 +76,11 @@ def _read(
         seen = F.pad(sees, (cache.end - len(sees), 0), value=True)
         seen = seen if cache.mask is None else seen & cache.mask
     hidden: Tensor = model.base_model(
-        input_ids=ids, position_ids=positions, use_cache=False, cache=cache, seen=seen
+        input_ids=ids,
+        position_ids=positions,
+        use_cache=False,
+        careergpt_cache=cache,
+        careergpt_seen=seen,
     ).last_hidden_state
     return hidden
 
@@ -90,18 +94,24 @@ def tree_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    cache: KeyValueCache,
-    seen: Bool[Tensor, "*B T C"] | None,
+    careergpt_cache: KeyValueCache,
+    careergpt_seen: Bool[Tensor, "*B T C"] | None,
     **_: Any,
 ) -> tuple[Float[Tensor, "B T H e"], None]:
     """Attention to what is seen of the cache, or causal; the signature is AttentionInterface's.
 
     A model's sliding window is never shorter: `context_of` bounds a prompt with a candidate by it.
     """
-    keys, values = cache.write(module, key, value)
+    keys, values = careergpt_cache.write(module, key, value)
     grouped = query.shape[1] != key.shape[1]
     out = F.scaled_dot_product_attention(
-        query, keys, values, seen, is_causal=seen is None, scale=scaling, enable_gqa=grouped
+        query,
+        keys,
+        values,
+        careergpt_seen,
+        is_causal=careergpt_seen is None,
+        scale=scaling,
+        enable_gqa=grouped,
     )
     return out.transpose(1, 2), None
 

@@ -55,23 +55,26 @@ def segment_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    layout: Layout,
+    careergpt_layout: Layout,
     sliding_window: int | None = None,
     **_: Any,
 ) -> tuple[Float[Tensor, "B T H d"], None]:
     """Causal attention of each segment to itself; the signature is AttentionInterface's.
 
+    `careergpt_layout` travels through the library's model: a plain `layout` could one day be the
+    library's own keyword, as `cache` became in transformers 5.24.
+
     Raises:
         NotImplementedError: The model attends to a window shorter than a segment.
     """
     if sliding_window is not None:
-        _check_window(sliding_window, layout)
-    if layout.one_a_row:
+        _check_window(sliding_window, careergpt_layout)
+    if careergpt_layout.one_a_row:
         # Padding on the right is in no token's past.
         return _causal(query, key, value, scaling, dropout).transpose(1, 2), None
     if _fits_varlen(query, key, dropout):
-        return _all_at_once(module, query, key, value, scaling, layout.bounds), None
-    return _one_by_one(query, key, value, scaling, dropout, layout), None
+        return _all_at_once(module, query, key, value, scaling, careergpt_layout.bounds), None
+    return _one_by_one(query, key, value, scaling, dropout, careergpt_layout), None
 
 
 def _causal(

@@ -55,7 +55,7 @@ def hidden_states(model: PreTrainedModel, batch: TokenBatch) -> Float[Tensor, "B
         input_ids=batch.input_ids,
         position_ids=batch.position_ids,
         use_cache=False,
-        layout=Layout.of(batch),
+        careergpt_layout=Layout.of(batch),
     ).last_hidden_state
     return hidden
 

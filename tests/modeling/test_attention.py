@@ -72,7 +72,7 @@ def test_attention_is_softmax_of_scaled_products_within_each_segment() -> None:
     segments = [Segment(0, 0, 3), Segment(0, 3, 6)]  # The last token is padding.
     layout = Layout(segments, torch.tensor([0, 3, 6, 7], dtype=torch.int32), False)
     found, _ = segment_attention(
-        torch.nn.Module(), query, key, value, None, scaling=0.7, layout=layout
+        torch.nn.Module(), query, key, value, None, scaling=0.7, careergpt_layout=layout
     )
     assert found.shape == (1, width, heads, size)
     for _, start, end in segments:
@@ -89,16 +89,16 @@ def test_a_window_shorter_than_a_segment_is_refused() -> None:
     tensors = torch.randn(3, 1, 2, 6, 4)
     layout = Layout([Segment(0, 0, 6)], torch.tensor([0, 6], dtype=torch.int32), True)
     with pytest.raises(NotImplementedError, match="sliding window 5"):
-        segment_attention(torch.nn.Module(), *tensors, None, layout=layout, sliding_window=5)
-    segment_attention(torch.nn.Module(), *tensors, None, layout=layout, sliding_window=6)
+        segment_attention(torch.nn.Module(), *tensors, None, careergpt_layout=layout, sliding_window=5)
+    segment_attention(torch.nn.Module(), *tensors, None, careergpt_layout=layout, sliding_window=6)
 
 
 def test_dropout_falls_on_attention_weights() -> None:
     query, key, value = torch.randn(3, 1, 2, 6, 4)
     layout = Layout([Segment(0, 0, 6)], torch.tensor([0, 6], dtype=torch.int32), True)
-    kept, _ = segment_attention(torch.nn.Module(), query, key, value, None, layout=layout)
+    kept, _ = segment_attention(torch.nn.Module(), query, key, value, None, careergpt_layout=layout)
     dropped = [
-        segment_attention(torch.nn.Module(), query, key, value, None, dropout=0.5, layout=layout)
+        segment_attention(torch.nn.Module(), query, key, value, None, dropout=0.5, careergpt_layout=layout)
         for _ in range(2)
     ]
     assert not torch.equal(dropped[0][0], dropped[1][0])
