@@ -1,6 +1,6 @@
 """Who is measured: ours and its peers, each in its own library's training loop.
 
-All start from the same weights in fp32 (on CUDA under bf16 autocast), without dropout, and step
+All start from the same weights in fp32 (for bf16 under autocast), without dropout, and step
 by fused AdamW at a constant rate, without decay, clipping, logs or checkpoints. Each orders the
 pool by its own sampler and runs an even sample of the batches that this gives (`plan_steps`).
 """
@@ -49,6 +49,7 @@ def ours(workload: Workload, gate: Gate, pack: bool = True, compiled: bool = Fal
 
     class Pool(LightningDataModule):
         tasks = ("describe",)
+        seed = 0
 
         def train_dataloader(self) -> DataLoader:
             members = np.arange(len(store))
@@ -70,7 +71,7 @@ def ours(workload: Workload, gate: Gate, pack: bool = True, compiled: bool = Fal
     CareerTrainer(
         accelerator=workload.device,
         devices=1,
-        precision="bf16-mixed" if workload.device == "cuda" else "32-true",
+        precision="bf16-mixed" if workload.half else "32-true",
         max_epochs=1,
         callbacks=[TakeTurns()],
         use_distributed_sampler=False,

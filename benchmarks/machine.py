@@ -34,19 +34,28 @@ def sentence() -> str:
     return "; ".join([part for part in parts if part] + [", ".join(versions)])
 
 
+def processor_flags() -> set[str]:
+    """What the processor says it can do, in Linux's words; elsewhere nothing is known."""
+    return set(_processor_fields().get("flags", "").split())
+
+
 def _processor() -> str:
     # A virtual machine may leave the model's name out; its number and widest vectors then say most.
+    fields = _processor_fields()
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    number = f" model {fields['model']}" if "model" in fields else ""
+    widest = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    vectors = [flag for flag in widest if flag in processor_flags()]
+    return f"{name}{number} ({', '.join(vectors)})" if vectors else name
+
+
+def _processor_fields() -> dict[str, str]:
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    fields = dict(
+    return dict(
         [part.strip() for part in line.split(":", 1)]
         for line in text.partition("\n\n")[0].splitlines()
         if ":" in line
     )
-    name = fields.get("model name") or platform.processor() or platform.machine()
-    number = f" model {fields['model']}" if "model" in fields else ""
-    flags = fields.get("flags", "").split()
-    vectors = [flag for flag in ("avx2", "avx512f", "amx_bf16") if flag in flags]
-    return f"{name}{number} ({', '.join(vectors)})" if vectors else name
 
 
 def _version(package: str) -> str | None:

@@ -70,7 +70,7 @@ def plain_loop(workload: Workload, gate: Gate) -> None:
         gate.step()
         batch = {name: ids.to(device) for name, ids in _pad([examples[i] for i in places]).items()}
         gate.count(batch["input_ids"])
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        with torch.autocast(device, torch.bfloat16, enabled=workload.half):
             loss = model(**batch).loss
         loss.backward()
         optimizer.step()
@@ -130,7 +130,7 @@ def _arguments(workload: Workload, rows: int) -> dict[str, Any]:
         "report_to": "none",
         "disable_tqdm": True,
         "use_cpu": workload.device == "cpu",
-        "bf16": workload.device == "cuda",
+        "bf16": workload.half,
         "dataloader_pin_memory": workload.device == "cuda",
     }
 

@@ -30,8 +30,8 @@ def probe_flops(workload: Workload) -> float:
 
 
 def work(workload: Workload, gate: Gate) -> None:
-    """Takes turns as the contenders do: a step is a probe. fp32; on CUDA bf16, as theirs."""
-    dtype = torch.bfloat16 if workload.device == "cuda" else torch.float32
+    """Takes turns as the contenders do: a step is a probe, in the precision of their products."""
+    dtype = torch.bfloat16 if workload.half else torch.float32
     triples = []
     for rows, inner, columns, times in products(workload.sizes, tokens_of(workload)):
         states, weight, gradient = (

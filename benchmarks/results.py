@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from turns import Report, Step
 from workload import Turns
@@ -98,8 +98,11 @@ def table(rows: Sequence[Row], failed: Mapping[str, str]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def draw(rows: Sequence[Row], path: Path, title: str) -> None:
-    """A bar for each row, its length the median, its whiskers the slowest and fastest round."""
+def draw(found: Mapping[str, Sequence[Row]], path: Path, title: str) -> None:
+    """A panel for each precision, in it a bar for each row.
+
+    A bar's length is the median, its whiskers are the slowest and the fastest round.
+    """
     if find_spec("matplotlib") is None:
         print(
             "no picture: matplotlib is not installed (pip install -e '.[bench]')", file=sys.stderr
@@ -110,23 +113,33 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
     matplotlib.use("Agg")  # No screen is needed.
     from matplotlib import pyplot
 
+    bars = max(map(len, found.values()))
+    figure, panels = pyplot.subplots(
+        len(found), figsize=(8, (0.55 * bars + 0.8) * len(found) + 0.6),
+        layout="constrained", sharex=True, squeeze=False,
+    )  # fmt: skip
+    for axes, (precision, rows) in zip(panels[:, 0], found.items(), strict=True):
+        _draw_bars(axes, rows)
+        axes.set_title(precision, fontsize=9, loc="left")
+    axes.set_xlabel("useful tokens per second (median; whiskers: slowest and fastest round)")
+    figure.suptitle(title, fontsize=10)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def _draw_bars(axes: Any, rows: Sequence[Row]) -> None:
     names = [row.name for row in rows][::-1]
     rates = [row.useful_tokens_per_s for row in rows][::-1]
     below = [row.useful_tokens_per_s - row.spread[0] for row in rows][::-1]
     above = [row.spread[1] - row.useful_tokens_per_s for row in rows][::-1]
     colours = ["#1b6ca8" if name.startswith("careergpt") else "#b8bcc2" for name in names]
-    figure, axes = pyplot.subplots(figsize=(8, 0.55 * len(rows) + 1.2), layout="constrained")
     axes.barh(names, rates, color=colours, height=0.65)
     axes.errorbar(rates, names, xerr=[below, above], fmt="none", ecolor="#333333", capsize=3)
     for place, (rate, over) in enumerate(zip(rates, above, strict=True)):
         axes.annotate(
             f"{rate:,.0f}", (rate + over, place), (6, 0), textcoords="offset points", va="center"
         )
-    axes.set_xlabel("useful tokens per second (median; whiskers: slowest and fastest round)")
-    axes.set_title(title, fontsize=10, loc="left")
     axes.margins(x=0.12)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(left=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)

@@ -1,6 +1,6 @@
 """How fast is training? Ours beside the peers: same examples, weights, threads and optimizer.
 
-    python benchmarks/training.py [--quick] [--device cuda] [--json FILE] [--picture FILE]
+    python benchmarks/training.py [--quick] [--device cuda] [--precision fp32 bf16] [--json FILE]
 
 Each contender runs its own library's loop in a process of its own; ours and each peer take turns,
 a step at a time, after warm-up at full size. Useful tokens are those that are scored: no prompt,
@@ -16,13 +16,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from contenders import OURS, ours, peers
-from machine import describe, sentence
+from machine import describe, processor_flags, sentence
 from probe import probe_flops
 from probe import work as probe_work
-from results import Round, draw, results, table, timed
+from results import Round, Row, draw, results, table, timed
 from turns import ContenderError, started
 from workload import (
     GPT2,
@@ -39,7 +40,7 @@ from careergpt.data.store import write_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures, prints the table, writes JSON and picture."""
+    """Measures, prints a table for each precision, writes JSON and picture."""
     args = parsed(argv)
     # For the processes to come. Passive: threads that wait leave the cores to who works.
     os.environ |= {
@@ -50,45 +51,68 @@ def main(argv: Sequence[str] | None = None) -> int:
         "TOKENIZERS_PARALLELISM": "false",
         "PYTHONWARNINGS": "ignore",
     }
+    print(f"{sentence()}; {args.threads} threads, {args.device}", flush=True)
+    try:
+        found = {precision: measured(args, precision) for precision in args.precision}
+    except ContenderError as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    if args.json:
+        names = ("device", "threads", "sequences", "rounds")
+        asked = {name: getattr(args, name) for name in names}
+        told = {precision: result.told() for precision, result in found.items()}
+        write_json(Path(args.json), {"precisions": told, **asked, "machine": describe()})
+    title = f"Training GPT-2 on {args.device}, {args.sequences} sequences a step"
+    draw({precision: result.rows for precision, result in found.items()}, args.picture, title)
+    return 0
+
+
+class Measured(NamedTuple):
+    """What was found in one precision; the probed rate in FLOP a second, the work in FLOP."""
+
+    rows: list[Row]
+    failed: dict[str, str]
+    probed: float
+    flop_per_useful_token: float
+
+    def told(self) -> dict[str, object]:
+        """For JSON."""
+        return {
+            "rows": [row._asdict() for row in self.rows],
+            "failed": self.failed,
+            "probe_gflops": self.probed / 1e9,
+            "gflop_per_useful_token": self.flop_per_useful_token / 1e9,
+        }
+
+
+def measured(args: argparse.Namespace, precision: str) -> Measured:
+    """Measures everyone in this precision, and prints the table.
+
+    Raises:
+        ContenderError: Ours fails, or the probe.
+    """
+    # A GPU's step is short, and its first after a wait finds no memory reserved.
+    turns = Turns(args.rounds, 1, 4) if args.device == "cuda" else Turns(args.rounds, 0, 1)
+    sizes = TINY if args.tiny else GPT2
     with tempfile.TemporaryDirectory(prefix="careergpt-bench-") as folder:
-        # A GPU's step is short, and its first after a wait finds no memory reserved.
-        turns = Turns(args.rounds, 1, 4) if args.device == "cuda" else Turns(args.rounds, 0, 1)
-        sizes = TINY if args.tiny else GPT2
-        workload = Workload(folder, args.device, args.threads, sizes, args.sequences, turns)
-        _say("writing the model and the examples")
+        workload = Workload(
+            folder, args.device, precision, args.threads, sizes, args.sequences, turns
+        )
+        _say(f"{precision}: writing the model and the examples")
         lengths = write_workload(workload)
-        try:
-            rounds, failed = measure(workload)
-        except ContenderError as failure:
-            print(failure, file=sys.stderr)
-            return 1
+        rounds, failed = measure(workload)
     probes = [timed(each.probe, turns) for found in rounds.values() for each in found]
     seconds = statistics.median(step.seconds for step in probes) / turns.timed
     rate = probe_flops(workload) / seconds
     flops = useful_flops(sizes, lengths) / useful_tokens(lengths)
     rows = results(OURS, rounds, turns, rate / flops)
     print(
-        f"{sentence()}; {args.threads} threads, {args.device}\n\n"
-        f"Steps of {args.sequences} sequences, {lengths.mean():.0f} tokens on average; "
-        f"{args.rounds} rounds; {flops / 1e9:.3g} GFLOP a useful token; "
-        f"matrix products run at {rate / 1e9:,.0f} GFLOP/s\n\n{table(rows, failed)}"
+        f"\n{precision}: steps of {args.sequences} sequences, {lengths.mean():.0f} tokens on "
+        f"average; {args.rounds} rounds; {flops / 1e9:.3g} GFLOP a useful token; "
+        f"matrix products run at {rate / 1e9:,.0f} GFLOP/s\n\n{table(rows, failed)}",
+        flush=True,
     )
-    if args.json:
-        found = {
-            "rows": [row._asdict() for row in rows],
-            "failed": failed,
-            "probe_gflops": rate / 1e9,
-            "gflop_per_useful_token": flops / 1e9,
-            "tokens_per_sequence": float(lengths.mean()),
-        }
-        asked = {name: getattr(args, name) for name in ("device", "threads", "sequences", "rounds")}
-        write_json(Path(args.json), {**found, **asked, "machine": describe()})
-    draw(
-        rows,
-        Path(args.picture),
-        f"Training GPT-2 on {args.device}, {args.sequences} sequences a step",
-    )
-    return 0
+    return Measured(rows, failed, rate, flops)
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -97,19 +121,32 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="3 rounds instead of 5")
     parser.add_argument("--tiny", action="store_true", help="a model of 2 layers: tries the script")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument(
+        "--precision",
+        choices=["fp32", "bf16"],
+        nargs="+",
+        help="fp32, and bf16 where the processor has units for it; on CUDA bf16",
+    )
     parser.add_argument("--rounds", type=_positive, help="measured turns of each")
-    parser.add_argument("--sequences", type=_positive, help="a step's, 8; on CUDA 64")
+    parser.add_argument("--sequences", type=_positive, help="a step's: 2 a thread; on CUDA 64")
     parser.add_argument("--threads", type=_positive, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", help="write the results to this file")
     parser.add_argument("--picture", help="a PNG; beside the JSON, or runs/bench/training.png")
     args = parser.parse_args(argv)
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: this machine has no CUDA device that torch can use")
+    args.precision = args.precision or _precisions(args.device)
     args.rounds = args.rounds or (3 if args.quick else 5)
-    args.sequences = args.sequences or (64 if args.device == "cuda" else 8)
+    args.sequences = args.sequences or (64 if args.device == "cuda" else 2 * args.threads)
     beside = Path(args.json).with_suffix(".png") if args.json else "runs/bench/training.png"
-    args.picture = args.picture or str(beside)
+    args.picture = Path(args.picture or beside)
     return args
+
+
+def _precisions(device: str) -> list[str]:
+    if device == "cuda":
+        return ["bf16"]
+    return ["fp32", "bf16"] if {"avx512_bf16", "amx_bf16"} & processor_flags() else ["fp32"]
 
 
 def _positive(text: str) -> int:

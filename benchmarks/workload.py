@@ -59,10 +59,16 @@ class Workload(NamedTuple):
 
     folder: str
     device: str
+    precision: str
     threads: int
     sizes: Sizes
     sequences: int
     turns: Turns
+
+    @property
+    def half(self) -> bool:
+        """Whether matrix products are in bf16, by autocast over weights in fp32."""
+        return self.precision == "bf16"
 
     @property
     def model(self) -> str:
