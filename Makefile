@@ -1,8 +1,9 @@
 # The front door. Everything runs in .venv, which the first command makes.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test check bench chaos clean
+.PHONY: demo test check bench chaos newest oldest ranges constraints clean
 
 demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 demo: .venv/installed
@@ -20,26 +21,38 @@ check: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_layering.py
 
 bench: .venv/installed-bench
-	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training.py --quick --json runs/bench/training.json
-	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/generation.py --quick --json runs/bench/generation.json
-	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/data.py --quick --json runs/bench/data.json
-	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/candidates.py --quick --json runs/bench/candidates.json
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training.py --json runs/bench/training.json
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/generation.py --json runs/bench/generation.json
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/data.py --json runs/bench/data.json
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/candidates.py --json runs/bench/candidates.json
 
 chaos: .venv/installed
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/chaos.py --json runs/bench/chaos.json
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable .
+	$(INSTALL) .
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(INSTALL) '.[dev,bench,embeddings]'
 	touch $@
 
 .venv/installed-bench: .venv/installed
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(INSTALL) '.[bench]'
 	touch $@
 
+# The suite in a fresh environment: the newest libraries, the oldest that can be had, the tested ranges.
+newest oldest ranges:
+	$(PYTHON) -m venv --clear .venv-$@
+	$(PYTHON) .ci/requirements.py $@ > .venv-$@/requirements.txt
+	.venv-$@/bin/python -m pip install --quiet --requirement .venv-$@/requirements.txt
+	.venv-$@/bin/python -m pip install --quiet --no-deps --editable .
+	HF_HUB_OFFLINE=1 .venv-$@/bin/python -m pytest -n 2
+
+# The exact versions with which the suite has just passed; a build of torch for one device is none.
+constraints: ranges
+	.venv-ranges/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > constraints.txt
+
 clean:
-	rm -rf .venv .cache runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-* .cache runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

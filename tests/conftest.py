@@ -1,7 +1,12 @@
-"""What all tests share: shapes checked, no network, one thread, one tokenizer, small tables."""
+"""What all tests share: shapes checked, no network, one thread, one tokenizer, small tables.
+
+And what the suite refuses: a test that is skipped though it needs no GPU, and a call of ours that
+a library says will be taken away.
+"""
 
 import csv
 import json
+import logging
 import os
 import random
 from pathlib import Path
@@ -46,6 +51,48 @@ MOVES = {
     "Data analyst": ["Analytics manager", "Data scientist"],
 }
 STARTS = ["Nursing assistant", "Apprentice welder", "Data clerk"]
+
+
+SKIPPED: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Notes a test that was skipped for another reason than that there is no GPU."""
+    if report.skipped and "gpu" not in report.keywords and not hasattr(report, "wasxfail"):
+        SKIPPED.append(report.nodeid)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Notes a file that was skipped as a whole."""
+    if report.skipped:
+        SKIPPED.append(report.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A check that is skipped is no check: the suite fails."""
+    if SKIPPED and not hasattr(session.config, "workerinput"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which checks were skipped."""
+    for place in SKIPPED:
+        terminalreporter.write_line(
+            f"FAILED {place}: skipped, and only `gpu` tests may be", red=True
+        )
+
+
+class _Deprecations(logging.Handler):
+    """Raises where a library logs that what we called will be taken away."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "deprecated" in (told := record.getMessage()):
+            raise DeprecationWarning(told)
+
+
+for _library in ("transformers", "datasets"):
+    logging.getLogger(_library).addHandler(_Deprecations())
 
 
 @pytest.fixture(scope="session")

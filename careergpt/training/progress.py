@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta
+
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 # A bar that shows the loss waits for the GPU to know it: not at every step.
@@ -10,7 +14,26 @@ _STEPS_ON_GPU = 20
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bar; on a GPU it is refreshed every 20 steps, else at every one."""
+    """Lightning's bar of an epoch, with the time that the whole run has left.
+
+    On a GPU it is refreshed every 20 steps, else at every one.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        super().on_train_start(trainer, pl_module)
+        self._begun, self._first = time.monotonic(), trainer.global_step
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What the bar shows behind the epoch; `left` counts validations as they came so far."""
+        shown = super().get_metrics(trainer, pl_module)
+        if done := trainer.global_step - self._first:
+            steps = trainer.estimated_stepping_batches - trainer.global_step
+            seconds = (time.monotonic() - self._begun) / done * steps
+            shown["left"] = str(timedelta(seconds=round(seconds)))
+        return shown
 
     @property
     def refresh_rate(self) -> int:

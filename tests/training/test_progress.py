@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import TQDMProgressBar
 
+from careergpt.training import progress
 from careergpt.training.progress import Progress, slow_precision
 
 CPU = torch.device("cpu")
@@ -19,6 +21,19 @@ def test_a_gpu_is_asked_for_its_loss_now_and_then(
     where = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device(device)))
     monkeypatch.setattr(Progress, "trainer", where)
     assert bar.refresh_rate == steps
+
+
+def test_the_bar_tells_what_the_whole_run_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 130.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(TQDMProgressBar, "on_train_start", lambda *_: None)
+    monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda *_: {"train/loss": 2.0})
+    run = SimpleNamespace(global_step=10, estimated_stepping_batches=400)
+    bar = Progress()
+    bar.on_train_start(run, None)
+    assert bar.get_metrics(run, None) == {"train/loss": 2.0}
+    run.global_step = 40
+    assert bar.get_metrics(run, None) == {"train/loss": 2.0, "left": "0:06:00"}
 
 
 @pytest.mark.parametrize(
