@@ -41,8 +41,6 @@ def ours(workload: Workload, gate: Gate, pack: bool = True, compiled: bool = Fal
     from careergpt.training.module import CareerModule
     from careergpt.training.trainer import CareerTrainer
 
-    # Ours waits beside every peer, and those need the memory.
-    gate.releases = pack and not compiled
     store = workload.pool()
     size = workload.sequences
     budget = Budget(row_tokens(store.length, size), None) if pack else Budget(None, size)

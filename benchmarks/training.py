@@ -128,7 +128,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
         help="fp32, and bf16 where the processor has units for it; on CUDA bf16",
     )
     parser.add_argument("--rounds", type=_positive, help="measured turns of each")
-    parser.add_argument("--sequences", type=_positive, help="a step's: 2 a thread; on CUDA 64")
+    parser.add_argument("--sequences", type=_positive, help="a step's, 4; on CUDA 64")
     parser.add_argument("--threads", type=_positive, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", help="write the results to this file")
     parser.add_argument("--picture", help="a PNG; beside the JSON, or runs/bench/training.png")
@@ -137,7 +137,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--device cuda: this machine has no CUDA device that torch can use")
     args.precision = args.precision or _precisions(args.device)
     args.rounds = args.rounds or (3 if args.quick else 5)
-    args.sequences = args.sequences or (64 if args.device == "cuda" else 2 * args.threads)
+    args.sequences = args.sequences or (64 if args.device == "cuda" else 4)
     beside = Path(args.json).with_suffix(".png") if args.json else "runs/bench/training.png"
     args.picture = Path(args.picture or beside)
     return args
@@ -165,8 +165,8 @@ def measure(workload: Workload) -> tuple[dict[str, list[Round]], dict[str, str]]
         ContenderError: Ours fails, or the probe.
     """
     others, turns = peers(workload.device), workload.turns
-    # Ours alone gives back its memory while it waits: an untimed step takes it anew.
-    longer = workload._replace(turns=Turns(turns.rounds * len(others), 1, turns.timed))
+    longer = workload._replace(turns=turns._replace(rounds=turns.rounds * len(others)))
+    steps = turns.untimed + turns.timed
     rounds: dict[str, list[Round]] = {}
     failed: dict[str, str] = {}
     with started(probe_work, longer) as probe, started(ours, longer) as our_own:
@@ -179,9 +179,8 @@ def measure(workload: Workload) -> tuple[dict[str, list[Round]], dict[str, str]]
                 with started(work, workload) as other:
                     other.go(WARM_UPS)
                     found = []
-                    steps = turns.untimed + turns.timed
                     for place in range(turns.rounds):
-                        ours_too = our_own.go(1 + turns.timed)
+                        ours_too = our_own.go(steps)
                         found.append(Round(probe.go(steps), ours_too, other.go(steps)))
                         _say(f"{name}: round {place + 1} of {turns.rounds}")
                     rounds[name] = found

@@ -6,10 +6,8 @@ of the machine meets all of them. The process's peak memory is its own.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -47,8 +45,6 @@ class Gate:
     def __init__(self, pipe: Connection, device: str) -> None:
         self._pipe, self._device = pipe, device
         self._left = 0
-        self.releases = False
-        """Whether it gives back what it has freed while it waits beside others."""
         self._steps: list[Step] = []
         self._counted: list = []
         self._started: float | None = None
@@ -58,8 +54,6 @@ class Gate:
         if self._started is not None:
             self._end_step()
         if not self._left:
-            if self.releases:
-                _release_memory()
             self._pipe.send(Report(self._steps, peak_gib(self._device)))
             self._steps = []
             self._left = self._pipe.recv()
@@ -161,12 +155,3 @@ def peak_gib(device: str) -> float:
         return torch.cuda.max_memory_allocated() / 2**30
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 2**20
-
-
-def _release_memory() -> None:
-    """Gives back what was freed, so that those who wait leave the memory to who works."""
-    if sys.platform == "linux":
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
