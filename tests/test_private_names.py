@@ -52,6 +52,7 @@ PRIVATE = [
     ),
     ("datasets", "Dataset._fingerprint", "data/columnar.py"),
     ("wandb", "Settings._offline", "training/logs.py"),
+    ("torch", "_foreach_mul_", "training/module.py"),
     ("torch.optim.adamw", "AdamW.found_inf", "training/module.py"),
 ]
 
