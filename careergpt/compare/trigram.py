@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Integer
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.integer[Any]]
+IntArray = Integer[np.ndarray, " _"]
 Int64Array = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
