@@ -13,7 +13,9 @@ from careergpt.data.splits import SPLITS
 from careergpt.errors import InputError
 
 COUNTS = {
-    "tables": [{"name": "a.csv", "encoding": "utf-8", "read": 10, "kept": 6}],
+    "tables": [
+        {"name": "a.csv", "encoding": "utf-8", "read": 10, "kept": 6, "titles_like_descriptions": 3}
+    ],
     "read": 10,
     "kept": 6,
     "dropped": {"no skills": 1, "exact duplicate": 3},
@@ -31,6 +33,7 @@ def report_of(store=None, min_count: int = 2) -> DataReport:
             "position_title": ["Nurse", "nurse!", "Welder", None, "NURSE", "Cook"],
             "skills": [["SQL", "sql."], ["SQL"], ["C"], None, ["C++"], ["R"]],
             "titles": pa.nulls(6, pa.list_(pa.string())),
+            "own_split": pa.array([-1] * 6, pa.int8()),
         }
     )
     return data_report(COUNTS, table, SPLIT, store, ["describe", "path"], min_count)
