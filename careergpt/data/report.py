@@ -159,7 +159,11 @@ def data_report(
             for number, name in enumerate(tasks)
             if (report := _task_report(store, store.task == number, split))
         },
-        warnings=[*_swapped(counts["tables"]), *_own_splits(table, splits, leaking)],
+        warnings=[
+            *_swapped(counts["tables"]),
+            *_lacking(counts["dropped"], counts["read"]),
+            *_own_splits(table, splits, leaking),
+        ],
     )
 
 
@@ -170,6 +174,15 @@ def _swapped(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield (
                 f"{table['name']}: {long:,} of {kept:,} titles read like descriptions: are "
                 "--data.columns.position_title and --data.columns.job_description swapped?"
+            )
+
+
+def _lacking(dropped: Mapping[str, int], read: int) -> Iterator[str]:
+    for reason, number in dropped.items():
+        if reason.startswith("no ") and 2 * number > read:
+            yield (
+                f"{number:,} of {read:,} rows are dropped, for they have {reason}: where a task can "
+                "do without it, write that part of its template in [[ ]]"
             )
 
 
