@@ -41,7 +41,7 @@ def run_compare(args: Sequence[str]) -> None:
     device = device_named(config.device)
     config.data.tokenizer = config.finetuned
     config.data.context = min(source.context for source in sources)
-    made = parser.instantiate_classes(config)
+    made = parser.instantiate(config)
     effort = Effort(**{field.name: made[field.name] for field in fields(Effort)})
     made.data.prepare_data()
     made.data.setup("test")

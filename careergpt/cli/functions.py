@@ -13,4 +13,4 @@ def run_audit(args: Sequence[str]) -> None:
     parser = data_parser("audit", str(audit.__doc__), skip={"context"})
     parser.add_argument("--out", type=str | None, help="Also write data_report.json there.")
     config = parser.parse_args(list(args))
-    audit(parser.instantiate_classes(config).data, config.out)
+    audit(parser.instantiate(config).data, config.out)

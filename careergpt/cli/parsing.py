@@ -56,6 +56,6 @@ def data_module(config: Any) -> CareerDataModule:
     parser = OneLineParser()
     parser.add_class_arguments(CareerDataModule, "data")
     plain = {name: value for name, value in config.as_dict().items() if name != "tokenizer"}
-    made = parser.instantiate_classes(parser.parse_object({"data": plain}))
+    made = parser.instantiate(parser.parse_object({"data": plain}))
     module: CareerDataModule = made.data
     return module

@@ -42,7 +42,7 @@ def run_recommend(args: Sequence[str]) -> None:
         typed = typed_options(own).get("decoding", {})
         told = unless_typed(settings["decoding"], config.as_dict()["decoding"], typed)
         config = parser.parse_object({"decoding": told}, config)
-    made = parser.instantiate_classes(config)
+    made = parser.instantiate(config)
     wish = Wish(**{field.name: made[field.name] for field in fields(Wish)})
     tasks = _tasks(settings)
     knowledge = Knowledge.load(tasks, settings, Path(config.model.pretrained), peers=False)

@@ -181,8 +181,8 @@ def _lacking(dropped: Mapping[str, int], read: int) -> Iterator[str]:
     for reason, number in dropped.items():
         if reason.startswith("no ") and 2 * number > read:
             yield (
-                f"{number:,} of {read:,} rows are dropped, for they have {reason}: where a task can "
-                "do without it, write that part of its template in [[ ]]"
+                f"{number:,} of {read:,} rows are dropped, for they have {reason}: where a task "
+                "can do without it, write that part of its template in [[ ]]"
             )
 
 

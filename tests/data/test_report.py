@@ -83,7 +83,7 @@ def test_rows_that_mostly_lack_a_field_are_told_of_with_the_way_to_keep_them(
     write_table, data_module
 ) -> None:
     rows = [
-        {"instruction": f"Describe {n}.", "input": "" if n % 4 else "Short.", "output": f"It is {n}."}
+        {"instruction": f"Tell {n}.", "input": "" if n % 4 else "Short.", "output": f"Is {n}."}
         for n in range(40)
     ]
     path = write_table(rows)
