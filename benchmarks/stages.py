@@ -13,7 +13,8 @@ from typing import NamedTuple
 from transformers import PreTrainedTokenizerFast
 
 from careergpt.data.datamodule import DEFAULT_SEPARATORS, DEFAULT_SHUFFLED, DEFAULT_TASKS
-from careergpt.data.duplicates import groups, near_pairs, signature, words_of
+from careergpt.data.duplicates import groups, near_pairs, signature
+from careergpt.data.names import key_words
 from careergpt.data.parallel import map_chunks
 from careergpt.data.prepare import RecordFile, prepare_records, prepare_tokens
 from careergpt.data.record_file import NEAR_DUPLICATE, fields_of_row
@@ -117,7 +118,7 @@ def _tokens(
 
 
 def _sketch(text: str):
-    return signature(words_of(text))
+    return signature(key_words(text))
 
 
 def _map(function: Callable, chunk: Sequence) -> list:

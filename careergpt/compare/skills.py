@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from careergpt.compare.titles import TITLE, title_task
 from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.names import key_words
 from careergpt.data.prompts import Question
 from careergpt.data.records import DESCRIPTION
-from careergpt.data.skills import skill_words
 from careergpt.data.tasks import Fields, render_prompt
 
 
 class SkillFinder:
     """Finds known skills in texts, compared by case, white space and punctuation only.
 
-    Whole words count, and marks that make a name: C++, C#, .NET and node.js are not C, net and js.
+    Whole words count, and marks that make a name: C++, C#, .NET and vue.js are not C, net and js.
     """
 
     def __init__(self, known: Iterable[str]) -> None:
@@ -29,7 +29,7 @@ class SkillFinder:
         self._names: dict[tuple[str, ...], str] = {}
         self._lengths: dict[str, set[int]] = defaultdict(set)
         for name in known:
-            if words := skill_words(name):
+            if words := key_words(name):
                 self._names.setdefault(words, name)
                 self._lengths[words[0]].add(len(words))
 
@@ -42,7 +42,7 @@ class SkillFinder:
 
         Linear in the text: each word is tried with the lengths of the skills that start with it.
         """
-        words = skill_words(text)
+        words = key_words(text)
         runs = (
             words[start : start + length]
             for start, first in enumerate(words)

@@ -129,7 +129,7 @@ def title_evidence(
         trigram.nats(np.array(pair.true.token_ids), pair.true.n_prompt).sum() for pair in pairs
     ]
     tokens = np.array([pair.true.n_scored for pair in pairs], dtype=np.float64)
-    titles = [pair.title.casefold() for pair in pairs]
+    titles = [title_key(pair.title) for pair in pairs]
     return TitleEvidence(
         len(pairs),
         len(set(titles)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from careergpt.data.duplicates import words_of
+from careergpt.data.names import key_words
 from careergpt.errors import InputError
 
 Vectors = Any  # Sparse or dense: a row a text, of length 1, or 0 for a text without words.
@@ -34,7 +34,7 @@ def embeddings(descriptions: Sequence[str], embedder: str) -> tuple[Encoder, Vec
     def encode(texts: Sequence[str]) -> Vectors:
         vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
         # Of no words, an embedding holds the special tokens only: as similar to one as to another.
-        vectors[[not words_of(text) for text in texts]] = 0
+        vectors[[not key_words(text) for text in texts]] = 0
         return vectors
 
     return encode, encode(descriptions)

@@ -30,6 +30,9 @@ def as_cell(value: object) -> Cell:
 
 
 def _as_text(value: object) -> str:
+    if isinstance(value, dict):  # A turn of a chat is what is said in it.
+        said = value.get("content", value.get("value"))
+        value = said if isinstance(said, str) else value
     if isinstance(value, str):
         return value
     if isinstance(value, bytes):

@@ -2,16 +2,17 @@
 
 import re
 
-from careergpt.data.plain_text import clean_text, mask_contacts
+from careergpt.data.plain_text import clean_text, mask_contacts, settled
 from careergpt.data.titles import clean_title, without_lone_brackets
 
 __all__ = ["clean_item", "clean_text", "clean_title", "is_missing", "mask_contacts", "split_list"]
 
 SEPARATORS = "|,;"
 
-NUMBERING = re.compile(r"^(?:\d{1,2}[.)]\s+|(?:and|or|&)\s+)", re.IGNORECASE)
-LEADING = re.compile(r"^(?:[\s\-\u2013\u2014•·*●▪◦○>|,;:/\\\"'`\[\]{}!?=~]|\.{2,}|\.(?!\w))+")
-TRAILING = re.compile(r"[\s\-\u2013\u2014•·*●▪◦○|,;:/\\\"'`\[\]{}!?=~.]+$")
+AROUND = " -\u2013\u2014•·*●▪◦○|,;:/\\\"'`[]{}!?=~"
+LEADING = re.compile(
+    rf"^(?:[{re.escape(AROUND)}>]|\.{{2,}}|\.(?!\w)|(?:\d{{1,2}}[.)]|and|or|&)\s+)+", re.IGNORECASE
+)
 WRAPPED = re.compile(r"^\(([^()]*)\)$")
 
 # "NA" and "None" are words: a company, a surname, an honest answer.
@@ -40,13 +41,12 @@ COMMA_OR_BRACKETS = re.compile(r"\([^()]*\)|,")
 
 def clean_item(item: str) -> str:
     """One item of a list in one line, without bullet, number or punctuation around it."""
-    while True:
-        line = without_lone_brackets(" ".join(clean_text(item).split()))
-        line = TRAILING.sub("", LEADING.sub("", NUMBERING.sub("", line)))
-        line = WRAPPED.sub(r"\1", line)
-        if line == item:
-            return line
-        item = line
+    return settled(item, _clean_item_once)
+
+
+def _clean_item_once(item: str) -> str:
+    line = without_lone_brackets(" ".join(clean_text(item).split()))
+    return WRAPPED.sub(r"\1", LEADING.sub("", line).rstrip(AROUND + "."))
 
 
 def is_missing(text: str) -> bool:

@@ -27,7 +27,7 @@ from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport, data_report
 from careergpt.data.settings import batch_budget, check_positive, example_length, writable
 from careergpt.data.skills import known_skills
-from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL, check_fractions, split_by_hash
+from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL, check_fractions, split_records
 from careergpt.data.store import TokenStore, read_arrow, rows_of
 from careergpt.data.tasks import Fields, Task, check_tasks, prompt_completion, text_of
 from careergpt.data.tokens import load_tokenizer
@@ -56,7 +56,7 @@ class CareerDataModule(LightningDataModule):
         separators: dict[str, str | None] = DEFAULT_SEPARATORS,
         tasks: dict[str, Task] | None = None,
         mask_contacts: bool = True,
-        splits: Literal["hash", "all"] = "hash",
+        splits: Literal["hash", "own", "all"] = "hash",
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         max_length: int | None = None,
@@ -83,9 +83,13 @@ class CareerDataModule(LightningDataModule):
             separators: List field -> what separates its items in a cell (null: whichever of
                 | , ; occurs most).
             tasks: Name -> prompt, completion, weight; a record takes part in each task whose
-                fields it has. Null: describe, position, skills and path.
+                fields it has. Templates take columns by name, items of a list by place
+                ({messages[0]}); what stands in [[ ]] is left out where a record lacks its
+                field. Null: describe, position, skills and path.
             mask_contacts: Mask e-mail addresses and phone numbers.
-            splits: hash: by a hash of each group of near-duplicates; all: every record is unseen.
+            splits: hash: by a hash of each group of near-duplicates; own: as a table's name or
+                its column "split" says (train, val or validation, test), and of val and test the
+                one that they lack by hash from train; all: every record is unseen.
             val_fraction: Share of groups to validate on.
             test_fraction: Share of groups to test on.
             max_length: Longest example in tokens; a longer completion is cut. Null: the model's
@@ -116,7 +120,9 @@ class CareerDataModule(LightningDataModule):
         for field, separator in self.separators.items():
             if separator == "":
                 raise InputError(f"data.separators.{field} is empty: name what separates the items")
-        self.rules = record_rules(columns or {}, self.separators, self.tasks, mask_contacts)
+        self.rules = record_rules(
+            columns or {}, self.separators, self.tasks, mask_contacts, splits == "own"
+        )
         self._typed_columns = tuple(columns or {})
         self.source, self.splits = source, splits
         self._fractions = (val_fraction, test_fraction)
@@ -274,7 +280,13 @@ class CareerDataModule(LightningDataModule):
         self.table = read_arrow(records.path)
         store = TokenStore(self._tokens(records)) if self.tokenizer_source else None
         return data_report(
-            records.counts, self.table, self._split(), store, list(self.tasks), self.min_count
+            records.counts,
+            self.table,
+            self._split(),
+            store,
+            list(self.tasks),
+            self.min_count,
+            self.splits,
         )
 
     def train_dataloader(self) -> DataLoader[TokenBatch]:
@@ -342,9 +354,13 @@ class CareerDataModule(LightningDataModule):
                 self.rules,
                 self._cache,
                 workers=processes(self._processes),
-                typed_columns=self._typed_columns,
+                # A model is tested on other tables than those that its columns were named for.
+                typed_columns=self._typed_columns if self._learns() else None,
             )
         return self._record_file
+
+    def _learns(self) -> bool:
+        return self.splits != "all" and (self.trainer is None or self.trainer.state.fn == "fit")
 
     def _tokens(self, records: RecordFile) -> Path:
         return prepare_tokens(
@@ -363,9 +379,7 @@ class CareerDataModule(LightningDataModule):
         return self.tokenizer_source
 
     def _split(self) -> np.ndarray:
-        if self.splits == "all":
-            return np.full(len(self.table), TEST, dtype=np.int8)
-        return split_by_hash(self.table["unit"].to_numpy(), *self._fractions)
+        return split_records(self.table, self.splits, *self._fractions)
 
     def _is_member(self, split: int) -> np.ndarray:
         """Which records are of the split; with splits=all every record is unseen in each."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,17 +12,10 @@ from numpy.typing import NDArray
 PERMUTATIONS = 128
 SHINGLE_WORDS = 5
 
-_WORD = re.compile(r"\w+")
-
 # Copied for each text: drawing the permutations anew costs as much as the sketch itself.
 _EMPTY = MinHash(PERMUTATIONS, hashfunc=zlib.crc32, scheme="affine32")
 
 Signature = NDArray[np.uint32]
-
-
-def words_of(text: str) -> list[str]:
-    """The text's words, without case and punctuation: what duplicates are compared by."""
-    return _WORD.findall(text.casefold())
 
 
 def signature(words: Sequence[str]) -> Signature:

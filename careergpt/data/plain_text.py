@@ -2,8 +2,12 @@
 
 import html
 import re
+from collections.abc import Callable
 
 import ftfy
+
+MOST_PASSES = 12
+"""What is nested deeper is hostile: to unfold it level by level would take its length squared."""
 
 # Our own unescaping knows about tags; ftfy's would bring new ones in after they were stripped.
 FTFY = ftfy.TextFixerConfig(unescape_html=False, explain=False)
@@ -16,7 +20,13 @@ UNSETTLED = re.compile("[^\t\n -%'-;=-~•\u2013\u2014®©·…€™]")
 QUOTES = (("\u2019", "'"), ("\u2018", "'"), ("\u201c", '"'), ("\u201d", '"'))
 BULLETS = str.maketrans(dict.fromkeys("\uf0b7\uf0a7\uf0d8●▪", "•"))
 
-ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+# However often its ampersand was escaped: "&amp;amp;lt;".
+ENTITY = re.compile(
+    r"&(?:(?i:amp|#0{0,5}38|#x0{0,4}26);)*"
+    r"(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
+)
+# Without them, nothing is hidden any more.
+OPENERS = re.compile("[&<]")
 BLOCK_TAGS = [
     "address",
     "article",
@@ -123,17 +133,25 @@ ANNOUNCED_PHONE = re.compile(
 )
 
 
+def settled(text: str, step: Callable[[str], str]) -> str:
+    """The text when the step changes it no more, or after MOST_PASSES steps."""
+    for _ in range(MOST_PASSES):
+        before, text = text, step(text)
+        if text == before:
+            break
+    return text
+
+
 def mask_contacts(text: str) -> str:
     """E-mail addresses become "[email]" and phone numbers "[phone]"."""
-    while True:
-        masked = EMAIL.sub("[email]", text) if "@" in text else text
-        masked = PHONE.sub(_mask_phone, masked)
-        if SIX_DIGITS.search(masked):
-            masked = ANNOUNCED_PHONE.sub(r"\1[phone]", masked)
-        # A contact glued to another is seen only once its neighbour is masked.
-        if masked == text:
-            return text
-        text = masked
+    # A contact glued to another is seen only once its neighbour is masked.
+    return settled(text, _mask_once)
+
+
+def _mask_once(text: str) -> str:
+    masked = EMAIL.sub("[email]", text) if "@" in text else text
+    masked = PHONE.sub(_mask_phone, masked)
+    return ANNOUNCED_PHONE.sub(r"\1[phone]", masked) if SIX_DIGITS.search(masked) else masked
 
 
 def _mask_phone(found: re.Match[str]) -> str:
@@ -142,19 +160,16 @@ def _mask_phone(found: re.Match[str]) -> str:
     return "[phone]" if 9 <= digits <= 15 else found[0]
 
 
-_mask_contacts = mask_contacts
-
-
 def clean_text(text: str, *, mask_contacts: bool = True) -> str:
     """The text as a reader would see it; cleaning it again changes nothing."""
-    while True:
-        seen = _tidy(_without_markup(_readable(text)))
-        if mask_contacts:
-            seen = _mask_contacts(seen)
+    for _ in range(MOST_PASSES):
+        shown = _tidy(_without_markup(_readable(text)))
+        seen = _mask_once(shown) if mask_contacts else shown
         # What was hidden may have hidden more: "&amp;lt;p&amp;gt;", "&#8203;", "&Atilde;&copy;".
-        if seen == text or not UNSETTLED.search(seen):
+        if seen == text or (seen == shown and not UNSETTLED.search(seen)):
             return seen
         text = seen
+    return _tidy(OPENERS.sub("", text))
 
 
 def _readable(text: str) -> str:
@@ -173,7 +188,7 @@ def _fix_line(line: str) -> str:
 
 def _without_markup(text: str) -> str:
     if "&" in text:
-        text = ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
+        text = ENTITY.sub(lambda entity: html.unescape(f"&{entity[1]};"), text)
     if "<" in text:
         text = TAG.sub(_replace_tag, UNSEEN.sub(" ", text))
     return text

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from careergpt.data.columns import check_columns
 from careergpt.data.parallel import map_chunks
 from careergpt.data.record_file import build_records
-from careergpt.data.records import RecordRules, check_columns, digest
+from careergpt.data.records import RecordRules, digest
 from careergpt.data.store import read_arrow, rows_of, write_arrow, write_json
 from careergpt.data.tables import content_digest, open_tables
 from careergpt.data.token_file import TOKEN_SCHEMA, encode_records
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # Part of every cache key: raise it when the same input would be prepared differently.
-_FORMAT = 4
+_FORMAT = 5
 
 
 class RecordFile(NamedTuple):
@@ -37,7 +38,7 @@ def prepare_records(
     cache: Path,
     *,
     workers: int,
-    typed_columns: Sequence[str] = (),
+    typed_columns: Sequence[str] | None = (),
 ) -> RecordFile:
     """Reads, cleans and groups the tables; a second call with the same content reads the cache.
 
@@ -95,6 +96,6 @@ def prepare_tokens(
             max_length=max_length,
             shuffled=frozenset(shuffled),
         )
-        rows = enumerate(rows_of(read_arrow(records.path).select(list(rules.columns))))
+        rows = enumerate(rows_of(read_arrow(records.path).select(rules.fields)))
         write_arrow(path, TOKEN_SCHEMA, map_chunks(work, rows, workers=workers))
     return path

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,18 +14,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from careergpt.data.duplicates import groups, near_pairs, signature, words_of
+from careergpt.data.duplicates import groups, near_pairs, signature
+from careergpt.data.names import key_words, title_key
 from careergpt.data.parallel import map_chunks
 from careergpt.data.records import (
     CAREER,
     DESCRIPTION,
     Dropped,
+    Record,
     RecordRules,
     digest,
+    reads_like_a_description,
     record_from,
     standard_key,
 )
-from careergpt.data.splits import unit_of
+from careergpt.data.splits import split_named, unit_of
 from careergpt.data.store import Columns, read_arrow, write_arrow
 from careergpt.data.tables import RaggedRow, RawRow, Table
 from careergpt.data.tasks import Fields
@@ -42,6 +45,7 @@ _OUTER = pa.schema(
         "signature": pa.binary(),
         "unit": pa.float64(),
         "group": pa.int64(),
+        "own_split": pa.int8(),
     }
 )
 
@@ -64,6 +68,8 @@ class _Cleaned(NamedTuple):
     key: str
     same_as: str
     signature: bytes
+    own_split: int
+    swapped: bool
 
 
 def _clean_rows(rows: Sequence[RawRow | RaggedRow], rules: RecordRules) -> list[_Cleaned | Dropped]:
@@ -76,13 +82,23 @@ def _clean_rows(rows: Sequence[RawRow | RaggedRow], rules: RecordRules) -> list[
         description = str(record.fields.get(DESCRIPTION, ""))
         key, same_as, sketch = standard_key(record), record.id, b""
         if description:
-            title = " ".join(words_of(str(record.fields.get("position_title", ""))))
-            words = words_of(description)
+            title = title_key(str(record.fields.get("position_title", "")))
+            words = key_words(description)
             key = digest(" ".join(words) or description)
             same_as = digest(title, key)
             sketch = signature(words).tobytes()
-        cleaned.append(_Cleaned(row.place, record.fields, record.id, key, same_as, sketch))
+        own, name = _own_split(record, row.place), record.id
+        if rules.own_splits:  # Equal rows of two splits both stay: the report tells of the leak.
+            name, same_as = f"{name}-{own}", f"{same_as}-{own}"
+        swapped = reads_like_a_description(record.fields)
+        cleaned.append(_Cleaned(row.place, record.fields, name, key, same_as, sketch, own, swapped))
     return cleaned
+
+
+def _own_split(record: Record, place: str) -> int:
+    """The split that the row names, or else its file or its part of a data set on the hub."""
+    table = place.rpartition(":")[0]
+    return split_named(record.split or PurePath(table.rpartition(":")[2]).stem)
 
 
 def build_records(
@@ -105,9 +121,9 @@ def build_records(
 
 
 def _record_schema(rules: RecordRules) -> pa.Schema:
+    lists = {*rules.separators, *rules.turns}
     fields = {
-        name: pa.list_(pa.string()) if name in rules.separators else pa.string()
-        for name in rules.columns
+        name: pa.list_(pa.string()) if name in lists else pa.string() for name in rules.fields
     }
     return pa.schema([*_OUTER, *pa.schema(fields)])
 
@@ -123,7 +139,7 @@ def _first_pass(
     seen: Counter[str] = Counter()
     careers: Counter[str] = Counter()
     for table in tables:
-        read_before, kept_before = counts["read"], counts["kept"]
+        read_before, kept_before, swapped = counts["read"], counts["kept"], 0
         work = partial(_clean_rows, rules=rules)
         for cleaned in map_chunks(work, table.rows(), workers=workers):
             kept = []
@@ -142,14 +158,14 @@ def _first_pass(
                 if CAREER in row.fields and not row.signature:
                     key = _numbered(key, careers[key])
                     careers[row.key] += 1
+                swapped += row.swapped
                 kept.append(row._replace(id=_numbered(row.id, again), key=key))
             counts["kept"] += len(kept)
             if kept:
                 yield _columns(kept, schema)
         read, left = counts["read"] - read_before, counts["kept"] - kept_before
-        counts["tables"].append(
-            {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
-        )
+        told = {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
+        counts["tables"].append(told | {"titles_like_descriptions": swapped})
 
 
 def _numbered(name: str, number: int) -> str:
@@ -164,6 +180,7 @@ def _columns(rows: Sequence[_Cleaned], schema: pa.Schema) -> Columns:
         "signature": [row.signature for row in rows],
         "unit": [0.0] * len(rows),
         "group": [0] * len(rows),
+        "own_split": [row.own_split for row in rows],
     }
     return {
         name: own[name] if name in own else [row.fields.get(name) for row in rows]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
 from careergpt.data.cleaning import clean_item, clean_text, clean_title, is_missing, split_list
-from careergpt.data.duplicates import words_of
-from careergpt.data.tables import RaggedRow, RawRow, Table
-from careergpt.data.tasks import Field, Task, fields_of, missing_from
-from careergpt.errors import InputError
+from careergpt.data.names import title_key
+from careergpt.data.tables import RaggedRow, RawRow
+from careergpt.data.tasks import (
+    Field,
+    Task,
+    fields_of,
+    indexed_fields,
+    missing_from,
+    required_fields,
+)
 
 # What the fields hold decides how they are cleaned; every other field is plain text.
 TITLES = ("position_title", "titles")
@@ -20,6 +25,10 @@ CAREER = "titles"
 
 # Read whatever the tasks ask for: a row's duplicates and its split depend on these alone.
 STANDARD = ("company_name", "position_title", DESCRIPTION, "skills", CAREER)
+SPLIT = "split"
+
+LONGEST_TITLE = 100
+"""Characters; where there is no description to compare it with, a longer title reads like one."""
 
 
 class RecordRules(NamedTuple):
@@ -30,19 +39,32 @@ class RecordRules(NamedTuple):
         separators: List field -> what separates its items in one cell (None: guessed by cell).
         tasks: The questions; a row that can be asked none of them is dropped.
         mask_contacts: Whether e-mail addresses and phone numbers are masked.
+        own_splits: Whether equal rows are two where the tables have them in two splits.
+        turns: List fields whose items are whole texts, taken by their place: a chat's turns.
     """
 
     columns: Mapping[str, tuple[str, ...]]
     separators: Mapping[str, str | None]
     tasks: Mapping[str, Task]
     mask_contacts: bool
+    own_splits: bool
+    turns: tuple[str, ...]
+
+    @property
+    def fields(self) -> list[str]:
+        """What a record may hold: all but what a row says of its split."""
+        return [field for field in self.columns if field != SPLIT]
 
 
 class Record(NamedTuple):
-    """A row as clean text: field name -> text, or items for a list field."""
+    """A row as clean text: field name -> text, or items for a list field.
+
+    `split` is what the row itself says of its split; empty where it says nothing.
+    """
 
     id: str
     fields: Mapping[str, Field]
+    split: str = ""
 
 
 class Dropped(NamedTuple):
@@ -56,98 +78,40 @@ def record_rules(
     separators: Mapping[str, str | None],
     tasks: Mapping[str, Task],
     mask_contacts: bool,
+    own_splits: bool = False,
 ) -> RecordRules:
     """The rules for standard fields and those of the tasks; a column has its field's name."""
-    fields = dict.fromkeys(
-        [*STANDARD, *(name for task in tasks.values() for name in fields_of(task)), *columns]
-    )
+    named_by_tasks = [name for task in tasks.values() for name in fields_of(task)]
+    fields = dict.fromkeys([*STANDARD, SPLIT, *named_by_tasks, *columns])
     mapped = {}
     for field in fields:
         named = columns.get(field, field)
         mapped[field] = (named,) if isinstance(named, str) else tuple(named)
-    return RecordRules(mapped, dict(separators), dict(tasks), mask_contacts)
-
-
-def check_columns(tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] = ()) -> None:
-    """Raises InputError where no table serves a task, or a named column is in none.
-
-    Args:
-        tables: The opened tables.
-        rules: The rules that will read them.
-        typed: Fields whose columns the user named.
-    """
-    for table in tables:
-        for column in {name for names in rules.columns.values() for name in names}:
-            if table.columns.count(column) > 1:
-                raise InputError(
-                    f"{table.name}: the header has {column!r} {table.columns.count(column)} times; "
-                    "rename one, or map the field to another column"
-                )
-    lacking = [_lacking(task, table, rules) for table in tables for task in rules.tasks.values()]
-    if all(lacking):
-        raise _no_task(tables[0], rules)
-    _check_fields({column for table in tables for column in table.columns}, rules, typed)
-
-
-def _check_fields(everywhere: set[str], rules: RecordRules, typed: Iterable[str]) -> None:
-    """Raises InputError for a field that was mapped, or is only a task's own, and has no column."""
-    found = ", ".join(sorted(everywhere))
-    for field in typed:
-        if not any(column in everywhere for column in rules.columns[field]):
-            raise InputError(
-                f"--data.columns.{field}: no table has a column {' or '.join(rules.columns[field])}"
-                f" (found: {found})"
-            )
-    for name, task in rules.tasks.items():
-        for field in fields_of(task):
-            if field not in STANDARD and not any(c in everywhere for c in rules.columns[field]):
-                raise InputError(
-                    f"task {name!r} asks for {{{field}}}, and no table has such a column (found: "
-                    f"{found}). Map it: --data.columns.{field}=COLUMN"
-                )
-
-
-def _lacking(task: Task, table: Table, rules: RecordRules) -> list[str]:
-    return [
-        field
-        for field in fields_of(task)
-        if not any(column in table.columns for column in rules.columns[field])
-    ]
-
-
-def _no_task(table: Table, rules: RecordRules) -> InputError:
-    """What the table lacks for the task that it comes nearest to; the first if near to none."""
-    nearest = max(
-        rules.tasks.values(),
-        key=lambda task: len(fields_of(task)) - len(_lacking(task, table, rules)),
-    )
-    missing = _lacking(nearest, table, rules)
-    wanted = " and no ".join(" or ".join(map(repr, rules.columns[field])) for field in missing)
-    free = list(table.columns)
-    options = []
-    for field in missing:
-        like = next(iter(difflib.get_close_matches(field, free, n=1, cutoff=0.3)), "COLUMN")
-        free = [column for column in free if column != like]
-        options.append(f"--data.columns.{field}={like}")
-    return InputError(
-        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}). "
-        f"Map it: {' '.join(options)}"
-    )
+    indexed = {field for task in tasks.values() for field in indexed_fields(task)}
+    turns = tuple(sorted(indexed.difference(separators, STANDARD)))
+    return RecordRules(mapped, dict(separators), dict(tasks), mask_contacts, own_splits, turns)
 
 
 def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped:
     """The row's clean fields, with an id made from them; or the reason why no task can use it."""
     if isinstance(row, RaggedRow):
         return Dropped("more or fewer cells than the header")
-    fields = {}
+    fields: dict[str, Field] = {}
     for field, columns in rules.columns.items():
         value = _value(field, [row.cells.get(column) for column in columns], rules)
         if value:
             fields[field] = value
+    split = str(fields.pop(SPLIT, ""))
     missing = [missing_from(task, fields) for task in _served_tasks(row, rules)]
     if all(missing):
         return Dropped(f"no {min(missing, key=len)[0]}" if missing else "no field of any task")
-    return Record(digest(*_flatten(fields)), fields)
+    return Record(digest(*_flatten(fields)), fields, split)
+
+
+def reads_like_a_description(fields: Mapping[str, Field]) -> bool:
+    """Whether the title is longer than its description: are the columns swapped?"""
+    description = str(fields.get(DESCRIPTION, ""))
+    return len(str(fields.get("position_title", ""))) > (len(description) or LONGEST_TITLE)
 
 
 def standard_key(record: Record) -> str:
@@ -157,16 +121,16 @@ def standard_key(record: Record) -> str:
     are never on both sides of a split.
     """
     said = {
-        name: " ".join(words_of(value)) if isinstance(value, str) else _folded(name, value)
+        name: title_key(value) if isinstance(value, str) else _keys(name, value)
         for name in ("position_title", "skills", CAREER)
         if (value := record.fields.get(name))
     }
     return digest(*_flatten(said)) if said else record.id
 
 
-def _folded(field: str, items: tuple[str, ...]) -> tuple[str, ...]:
-    folded = tuple(item.casefold() for item in items)
-    return folded if field == CAREER else tuple(sorted(folded))
+def _keys(field: str, items: tuple[str, ...]) -> tuple[str, ...]:
+    keys = tuple(map(title_key, items))
+    return keys if field == CAREER else tuple(sorted(keys))
 
 
 def _served_tasks(row: RawRow, rules: RecordRules) -> list[Task]:
@@ -175,7 +139,8 @@ def _served_tasks(row: RawRow, rules: RecordRules) -> list[Task]:
         task
         for task in rules.tasks.values()
         if all(
-            any(column in row.cells for column in rules.columns[field]) for field in fields_of(task)
+            any(column in row.cells for column in rules.columns[field])
+            for field in required_fields(task)
         )
     ]
 
@@ -198,6 +163,9 @@ def _value(field: str, cells: Sequence[str | list[str] | None], rules: RecordRul
             continue
         if field in rules.separators:
             value: Field = _items(field, cell, rules.separators[field])
+        elif field in rules.turns:
+            turns = [cell] if isinstance(cell, str) else cell
+            value = tuple(_text(field, turn, rules) for turn in turns)
         else:
             value = _text(field, cell if isinstance(cell, str) else ", ".join(cell), rules)
         if value:
@@ -214,7 +182,7 @@ def _items(field: str, cell: str | list[str], separator: str | None) -> tuple[st
         return tuple(items)  # Holding the same title twice is a move too.
     first: dict[str, str] = {}
     for item in items:
-        first.setdefault(item.casefold(), item)
+        first.setdefault(title_key(item), item)
     return tuple(first.values())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +57,7 @@ class DataReport:
     min_count: int
     values: dict[str, ValueCounts]
     tasks: dict[str, TaskReport]
+    warnings: list[str]
 
     def write(self, path: Path) -> None:
         """Writes the report as JSON."""
@@ -67,7 +68,8 @@ class DataReport:
 
     def __str__(self) -> str:
         """The report as text for a terminal."""
-        return "\n".join([*self._rows(), *self._values(), *self._tasks()])
+        warnings = [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join([*self._rows(), *self._values(), *self._tasks(), *warnings])
 
     def _rows(self) -> list[str]:
         lines = [f"rows read    {self.read:>9,}"]
@@ -83,8 +85,8 @@ class DataReport:
         return [
             *lines,
             f"records kept {self.kept:>9,}",
-            f"near-duplicates: {near['records']:,} records in {near['groups']:,} groups, "
-            "each group within one split",
+            f"near-duplicates: {near['records']:,} records in {near['groups']:,} groups"
+            + ("" if self.leaks_across_splits else ", each group within one split"),
             f"splits: {sizes}",
             f"leaks across splits: {self.leaks_across_splits}",
         ]
@@ -121,6 +123,7 @@ def data_report(
     store: TokenStore | None,
     tasks: Sequence[str],
     min_count: int,
+    splits: str = "hash",
 ) -> DataReport:
     """The report of these records.
 
@@ -131,7 +134,9 @@ def data_report(
         store: Their examples; None where no tokenizer is known.
         tasks: The names of the tasks, by number.
         min_count: From how many on a title or skill is known.
+        splits: What decided the splits: hash, own or all.
     """
+    leaking = leaks(table["group"].to_numpy(), table["key"].to_pylist(), split)
     return DataReport(
         tables=list(counts["tables"]),
         read=counts["read"],
@@ -139,7 +144,7 @@ def data_report(
         dropped=dict(sorted(counts["dropped"].items(), key=lambda item: -item[1])),
         near_duplicates=dict(counts["near_duplicates"]),
         splits={name: int((split == number).sum()) for number, name in enumerate(SPLITS)},
-        leaks_across_splits=leaks(table["group"].to_numpy(), table["key"].to_pylist(), split),
+        leaks_across_splits=leaking,
         companies=len({name for name in table["company_name"].to_pylist() if name}),
         min_count=min_count,
         values={
@@ -154,7 +159,47 @@ def data_report(
             for number, name in enumerate(tasks)
             if (report := _task_report(store, store.task == number, split))
         },
+        warnings=[
+            *_swapped(counts["tables"]),
+            *_lacking(counts["dropped"], counts["read"]),
+            *_own_splits(table, splits, leaking),
+        ],
     )
+
+
+def _swapped(tables: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for table in tables:
+        long, kept = table["titles_like_descriptions"], table["kept"]
+        if 2 * long > kept:
+            yield (
+                f"{table['name']}: {long:,} of {kept:,} titles read like descriptions: are "
+                "--data.columns.position_title and --data.columns.job_description swapped?"
+            )
+
+
+def _lacking(dropped: Mapping[str, int], read: int) -> Iterator[str]:
+    for reason, number in dropped.items():
+        if reason.startswith("no ") and 2 * number > read:
+            yield (
+                f"{number:,} of {read:,} rows are dropped, for they have {reason}: where a task "
+                "can do without it, write that part of its template in [[ ]]"
+            )
+
+
+def _own_splits(table: pa.Table, splits: str, leaking: int) -> Iterator[str]:
+    """What a user who brings splits should know: whether they are used, and whether they leak."""
+    own = table["own_split"].to_numpy()
+    named = [f"{name} {n:,}" for number, name in enumerate(SPLITS) if (n := (own == number).sum())]
+    if splits == "hash" and len(named) > 1:
+        yield (
+            f"the tables have splits of their own ({', '.join(named)}), and all are split anew by "
+            "a hash. To use theirs: --data.splits own"
+        )
+    if splits == "own" and leaking:
+        yield (
+            f"{leaking:,} records are in another split too, or nearly: what is measured on unseen "
+            "records flatters the model. To split them anew: --data.splits hash"
+        )
 
 
 def leaks(group: np.ndarray, keys: Sequence[str], split: np.ndarray) -> int:

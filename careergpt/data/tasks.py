@@ -1,7 +1,9 @@
-"""Tasks: a pair of templates over a record's fields, and what a record says when asked by them.
+r"""Tasks: a pair of templates over a record's fields, and what a record says when asked by them.
 
 A template is Python's own format language: `{position_title}` is a text field, `{skills}` a list
 whose items are joined by ", ", `{titles[0]}` one item, `{titles[1:]: > }` a slice joined by " > ".
+What stands between double square brackets is optional, `{instruction}[[\n{input}]]`: a record that
+lacks a field in it is asked without that part.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from careergpt.errors import InputError
 Field = str | tuple[str, ...]
 Fields = Mapping[str, Field]
 
+# A part in brackets without a {field} is text.
+_OPTIONAL = re.compile(r"\[\[((?:(?!\]\]).)*?(?<!\{)\{(?!\{).*?)\]\](?![\]}])", re.DOTALL)
 _SLOT = re.compile(r"(?P<field>\w+)(?:\[(?P<key>-?\d+|(?:-?\d+)?:(?:-?\d+)?)\])?")
 
 
@@ -26,7 +30,8 @@ class Task:
     """One question that the model learns to answer.
 
     Args:
-        prompt: Template of the question; its tokens are never scored.
+        prompt: Template of the question; its tokens are never scored. [[ ]] hold optional parts,
+            left out where a record lacks their fields.
         completion: Template of the answer; its tokens, and the end of text, carry the loss.
         weight: How often an epoch sees the task's examples: 1 once, 0.5 every other epoch, 0 never.
     """
@@ -52,12 +57,16 @@ class PromptCompletion(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A placeholder: the literal text before it, the field, the item or slice, the joiner."""
+    """A placeholder: the literal text before it, the field, the item or slice, the joiner.
+
+    `part` is the number of the optional part that it stands in; 0 in none.
+    """
 
     literal: str
     field: str | None
     key: str
     joiner: str
+    part: int
 
     @property
     def name(self) -> str:
@@ -77,14 +86,20 @@ def parse_template(template: str) -> tuple[Slot, ...]:
     Raises:
         InputError: The template is not in Python's format language, or a placeholder has no name.
     """
-    slots = []
+    # Every second text is what an optional part holds.
+    texts = enumerate(_OPTIONAL.split(template))
     try:
-        parts = list(string.Formatter().parse(template))
+        parts = [
+            (number if number % 2 else 0, *found)
+            for number, text in texts
+            for found in string.Formatter().parse(text)
+        ]
     except ValueError as error:
         raise InputError(f"template {template!r} cannot be read: {error}") from None
-    for literal, name, joiner, conversion in parts:
+    slots = []
+    for part, literal, name, joiner, conversion in parts:
         if name is None:
-            slots.append(Slot(literal, None, "", ""))
+            slots.append(Slot(literal, None, "", "", part))
             continue
         match = _SLOT.fullmatch(name)
         if match is None or conversion:
@@ -92,16 +107,19 @@ def parse_template(template: str) -> tuple[Slot, ...]:
                 f"template {template!r}: cannot read the placeholder {name!r}; "
                 "write {field}, {field[0]} or {field[1:]: > }"
             )
-        slots.append(Slot(literal, match["field"], match["key"] or "", joiner or ", "))
+        slots.append(Slot(literal, match["field"], match["key"] or "", joiner or ", ", part))
     return tuple(slots)
 
 
 def check_tasks(tasks: Mapping[str, Task]) -> None:
     """Raises InputError unless every template parses, asks something and weighs something."""
     for name, task in tasks.items():
-        slots = parse_template(task.prompt), parse_template(task.completion)
-        if not any(slot.field for slot in slots[1]):
-            raise InputError(f"task {name!r}: its completion {task.completion!r} has no {{field}}")
+        parse_template(task.prompt)
+        if not _required(task.completion):
+            raise InputError(
+                f"task {name!r}: its completion {task.completion!r} has no {{field}} "
+                "that every answer holds"
+            )
         if not 0 <= task.weight < float("inf"):
             raise InputError(f"task {name!r}: weight must be 0 or more, found {task.weight}")
     if not any(task.weight > 0 for task in tasks.values()):
@@ -109,33 +127,67 @@ def check_tasks(tasks: Mapping[str, Task]) -> None:
 
 
 def fields_of(task: Task) -> tuple[str, ...]:
-    """Names of the fields that both templates ask for, each once, in order of appearance."""
+    """Names of the fields that both templates name, each once, in order of appearance."""
     slots = parse_template(task.prompt) + parse_template(task.completion)
     return tuple(dict.fromkeys(slot.field for slot in slots if slot.field))
 
 
+def required_fields(task: Task) -> tuple[str, ...]:
+    """Those of the fields that a record must have: they stand outside of optional parts."""
+    slots = _required(task.prompt, task.completion)
+    return tuple(dict.fromkeys(str(slot.field) for slot in slots))
+
+
+def indexed_fields(task: Task) -> set[str]:
+    """Those of the fields of which a template takes items by their place."""
+    slots = parse_template(task.prompt) + parse_template(task.completion)
+    return {slot.field for slot in slots if slot.field and slot.key}
+
+
+def _required(*templates: str) -> list[Slot]:
+    slots = (slot for template in templates for slot in parse_template(template))
+    return [slot for slot in slots if slot.field and not slot.part]
+
+
 def missing_from(task: Task, fields: Fields) -> tuple[str, ...]:
     """Placeholders of the task for which the record has no text, as the templates write them."""
-    slots = parse_template(task.prompt) + parse_template(task.completion)
-    return tuple(slot.name for slot in slots if slot.field and not _value(slot, fields))
+    return _missing(fields, task.prompt, task.completion)
+
+
+def _missing(fields: Fields, *templates: str) -> tuple[str, ...]:
+    return tuple(slot.name for slot in _required(*templates) if not _value(slot, fields))
 
 
 def prompt_completion(name: str, task: Task, fields: Fields) -> PromptCompletion | None:
     """The task's question and answer; None where the record has not all the fields."""
-    if missing_from(task, fields):
+    prompt = render_prompt(task, fields)
+    if prompt is None or _missing(fields, task.completion):
         return None
-    prompt = _render(task.prompt.rstrip(" "), fields)
+    first, *others = _filled(task.completion, fields)
     # The space belongs to the completion: GPT-2's tokens carry it.
-    spaced = text_of(prompt)[-1:].isspace() or task.completion[:1].isspace()
-    completion = _render(("" if spaced else " ") + task.completion, fields)
-    return PromptCompletion(name, prompt, completion)
+    if not (text_of(prompt)[-1:].isspace() or first.literal[:1].isspace()):
+        first = first._replace(literal=" " + first.literal)
+    return PromptCompletion(name, prompt, _render([first, *others], fields))
 
 
 def render_prompt(task: Task, fields: Fields) -> tuple[Piece, ...] | None:
     """The task's question alone; None where the record has not all the fields that it names."""
-    if any(slot.field and not _value(slot, fields) for slot in parse_template(task.prompt)):
+    if _missing(fields, task.prompt):
         return None
-    return _render(task.prompt.rstrip(" "), fields)
+    slots = _filled(task.prompt, fields)
+    # However many literals end it: an optional part that is left out may be between them.
+    while slots and slots[-1].field is None:
+        last = slots.pop()
+        if kept := last.literal.rstrip(" "):
+            return _render([*slots, last._replace(literal=kept)], fields)
+    return _render(slots, fields)
+
+
+def _filled(template: str, fields: Fields) -> list[Slot]:
+    """The template's slots without the optional parts that lack a field."""
+    slots = parse_template(template)
+    lacking = {slot.part for slot in slots if slot.field and not _value(slot, fields)}
+    return [slot for slot in slots if slot.part not in lacking]
 
 
 def _value(slot: Slot, fields: Fields) -> Field:
@@ -150,9 +202,9 @@ def _value(slot: Slot, fields: Fields) -> Field:
     return items[int(slot.key)] if -len(items) <= int(slot.key) < len(items) else ""
 
 
-def _render(template: str, fields: Fields) -> tuple[Piece, ...]:
+def _render(slots: Iterable[Slot], fields: Fields) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
-    for slot in parse_template(template):
+    for slot in slots:
         _append(pieces, slot.literal)
         value = _value(slot, fields) if slot.field else ""
         if isinstance(value, str):

@@ -2,14 +2,12 @@
 
 import re
 
-from careergpt.data.plain_text import clean_text
+from careergpt.data.plain_text import clean_text, settled
 from careergpt.data.shouting import lower_shouting
 from careergpt.data.title_noise import without_noise
 
 MAX_TITLE_CHARS = 300
 """Longer text is a description in the wrong column; rules for titles would maul it."""
-
-MOST_PASSES = 12
 
 DASHES = re.compile(
     r"\s*[\u2013\u2014]\s+|\s+[\u2013\u2014]\s*|\s*-{2,}\s*"
@@ -24,12 +22,7 @@ TRAILING = re.compile(r"(?:[\s\-\u2013\u2014•·*|,;:/\\&@!?\"'`~]|(?<=[a-z]{4}
 
 def clean_title(title: str) -> str:
     """The title alone, in one line; cleaning it again changes nothing."""
-    for _ in range(MOST_PASSES):
-        cleaned = _clean_once(title)
-        if cleaned == title:
-            break
-        title = cleaned
-    return title
+    return settled(title, _clean_once)
 
 
 def _clean_once(title: str) -> str:

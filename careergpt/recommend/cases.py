@@ -49,7 +49,8 @@ def cases_of(name: str, task: Task, records: Iterable[Fields]) -> Iterator[Ranki
         # Of one title alone there is no move, though a template may ask for no more.
         if len(targets) < (2 if name == "path" else 1) or missing_from(task, record):
             continue
-        known: dict[str, Field] = {f: record[f] for f in fields_of(task) if f != field}
+        asked = (f for f in fields_of(task) if f != field and f in record)
+        known: dict[str, Field] = {f: record[f] for f in asked}
         if name == "path":
             known[field] = targets[:-1]
             yield RankingCase(known, targets[-1:], targets[-2])

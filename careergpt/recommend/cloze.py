@@ -78,8 +78,8 @@ def cloze(name: str, task: Task, field: str, known: Fields) -> Cloze | None:
 
 def neutral_text(task: Task) -> tuple[Piece, ...]:
     """The task's own words before a candidate, with nothing known (Holtzman et al., 2021)."""
-    asked = "".join(slot.literal for slot in parse_template(task.prompt)).rstrip()
-    answered = parse_template(task.completion)[0].literal.rstrip()
+    asked = "".join(slot.literal for slot in parse_template(task.prompt) if not slot.part).rstrip()
+    answered = next(s.literal for s in parse_template(task.completion) if not s.part).rstrip()
     if answered and not asked[-1:].isspace() and not answered[0].isspace():
         answered = f" {answered}"
     return tuple(Piece(text, None) for text in (asked, answered) if text)

@@ -19,6 +19,7 @@ from careergpt.compare.titles import (
     title_pairs,
     title_task,
 )
+from careergpt.data.names import title_key
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.data.store import rows_of, write_json
@@ -170,7 +171,7 @@ class FinishRun(Callback):
         reader = Reader(module.tokenizer, data.max_length)
         swaps = draw_swaps(records, task, limit=self._titles_limit, seed=0)
         pairs = [found[0] for found in title_pairs(swaps, task, [reader]) if found]
-        if len({pair.title.casefold() for pair in pairs}) < 2:
+        if len({title_key(pair.title) for pair in pairs}) < 2:
             return None
         members = data.members(TRAIN)
         own = members[data.store.task[members] == list(data.tasks).index(name)]

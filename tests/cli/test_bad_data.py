@@ -70,7 +70,9 @@ REFUSED = {
     "a missing column": (
         b"name,text\na,b\n",
         "{path} has no column 'position_title' and no 'job_description' (it has: name, text). "
-        "Map it: --data.columns.position_title=COLUMN --data.columns.job_description=COLUMN",
+        "Map it: --data.columns.position_title=COLUMN --data.columns.job_description=COLUMN, "
+        "or ask by its own columns: --data.tasks "
+        """'{{"mine": {{"prompt": "{{name}}", "completion": "{{text}}"}}}}'""",
     ),
     "a byte of no encoding": (
         HEADER.encode() + b"Co,Nurse,cares \x81,\n",

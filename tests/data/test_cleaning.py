@@ -15,6 +15,8 @@ from careergpt.data.cleaning import (
     mask_contacts,
     split_list,
 )
+from careergpt.data.duplicates import signature
+from careergpt.data.names import key_words
 
 FRAGMENTS = st.sampled_from(
     [
@@ -402,12 +404,43 @@ def test_escaping_text_does_not_change_what_it_says(text: str) -> None:
     assert clean_text(html.escape(text, quote=False)) == clean_text(text)
 
 
-@pytest.mark.parametrize(
-    "unit", ["<", "<p ", "<!--", "<script>", "&", "(", ")", "a@", "- ", "555-", "+1 ", "\n ", "$1,"]
-)
-def test_hostile_text_takes_linear_time(unit: str) -> None:
+UNITS = [
+    *("<", "<p ", "<!--", "<script>", "&", "(", ")", "a@", "- ", "555-", "+1 ", "\n ", "$1,"),
+    *("1. ", "and ", "- 1. ", "Ã", "a.", "'"),
+]
+HOSTILE = [
+    *(unit * (100_000 // len(unit)) for unit in UNITS),
+    "&" + "amp;" * 25_000 + "lt;",
+    "&#38;" + "#38;" * 25_000,
+    "&" + "ampamp;" * 14_000,
+    "<b" * 33_000 + ">" * 33_000,
+    "<!-" * 25_000 + "-->" * 8_000,
+    "&#38" * 25_000 + ";" * 25_000,
+    "(555) 010-0199" * 3_000,
+    "x" + "-" * 100_000 + "x",
+    "x" + " ." * 50_000 + "x",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: f"{text[:12]}…{text[-4:]}")
+def test_hostile_text_takes_linear_time(text: str) -> None:
     start = time.perf_counter()
-    text = unit * (100_000 // len(unit))
     clean_text(text), clean_title(text), clean_item(text), split_list(text, None)
-    clean_title(text[:300]), is_missing(text)
+    clean_title(text[:300]), is_missing(text), signature(key_words(text))
     assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("R&" + "amp;" * 20_000 + "D", "R&D"),
+        ("a &" + "amp;" * 20_000 + "lt; b", "a < b"),
+        ("a &#38;" + "#x26;" * 20_000 + "#x26;AMP;lt;p> b", "a\nb"),
+    ],
+)
+def test_an_ampersand_is_one_however_often_it_was_escaped(text: str, clean: str) -> None:
+    assert clean_text(text) == clean
+
+
+def test_numbers_and_bullets_before_an_item_go_however_many_there_are() -> None:
+    assert clean_item("1. - and 2. • " * 5_000 + "SQL" + " -." * 5_000) == "SQL"

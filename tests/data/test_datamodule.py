@@ -255,8 +255,25 @@ def test_the_seed_decides_the_order_alone(data_module) -> None:
 def trainer_of(rank: int, ranks: int) -> SimpleNamespace:
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     return SimpleNamespace(
-        global_rank=rank, world_size=ranks, accumulate_grad_batches=2, strategy=strategy
+        global_rank=rank,
+        world_size=ranks,
+        accumulate_grad_batches=2,
+        strategy=strategy,
+        state=SimpleNamespace(fn="fit"),
     )
+
+
+def test_a_model_is_tested_on_tables_that_its_columns_were_not_named_for(
+    data_module, tables
+) -> None:
+    careers = {"source": str(tables / "careers.jsonl"), "columns": {"skills": "Key Skills"}}
+    with pytest.raises(InputError, match=r"--data\.columns\.skills: no table has"):
+        data_module(**careers).prepare_data()
+    data = data_module(**careers)
+    data.trainer = trainer_of(0, 1)
+    data.trainer.state.fn = "test"
+    data.prepare_data()
+    assert data.n_read == data_module(**careers, splits="all").report().kept == 30
 
 
 def test_ranks_share_every_loader(data_module) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from careergpt.data.duplicates import SHINGLE_WORDS, groups, near_pairs, signature, words_of
+from careergpt.data.duplicates import SHINGLE_WORDS, groups, near_pairs, signature
+from careergpt.data.names import key_words
 from careergpt.data.record_file import NEAR_DUPLICATE
 
 WORDS = [f"word{number}" for number in range(2000)]
@@ -29,7 +30,7 @@ def similarity(left: list[str], right: list[str]) -> float:
 
 
 def group_of(texts: list[str]) -> list[int]:
-    pairs = near_pairs([signature(words_of(text)) for text in texts], NEAR_DUPLICATE)
+    pairs = near_pairs([signature(key_words(text)) for text in texts], NEAR_DUPLICATE)
     return list(groups(len(texts), pairs))
 
 
@@ -53,8 +54,8 @@ def test_a_text_and_its_edit_are_in_one_group(seed: int, edits: list[tuple[str, 
 @settings(max_examples=50, deadline=None)
 def test_case_and_punctuation_make_no_other_text(words: list[str]) -> None:
     text = " ".join(words)
-    assert words_of(text.upper().lower()) == words_of(text.upper())
-    assert np.array_equal(signature(words_of(text)), signature(words_of(f"  {text}!!  ")))
+    assert key_words(text.upper().lower()) == key_words(text.upper())
+    assert np.array_equal(signature(key_words(text)), signature(key_words(f"  {text}!!  ")))
 
 
 def test_the_estimate_is_near_the_true_similarity() -> None:
@@ -110,7 +111,7 @@ def test_no_text_has_no_pairs() -> None:
 
 
 def test_a_signature_is_the_same_on_every_machine() -> None:
-    first = signature(words_of("We look for a nurse who is kind and patient."))[:4]
+    first = signature(key_words("We look for a nurse who is kind and patient."))[:4]
     assert first.dtype == np.uint32
     assert first.tolist() == [246723077, 267948046, 74573900, 722751662]
 

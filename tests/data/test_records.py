@@ -2,7 +2,9 @@
 
 import pytest
 
-from careergpt.data.records import Dropped, Record, check_columns, digest, record_from
+from careergpt.data.columns import check_columns
+from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.records import Dropped, Record, digest, record_from
 from careergpt.data.tables import RaggedRow, RawRow, Table
 from careergpt.data.tasks import Task
 from careergpt.errors import InputError
@@ -144,6 +146,43 @@ def test_a_header_twice_matters_only_where_it_is_mapped(rules) -> None:
     check_columns([twice], rules())
     with pytest.raises(InputError, match="'note' 2 times; rename one, or map"):
         check_columns([twice], rules(columns={"skills": "note"}))
+
+
+def test_a_configuration_for_other_tables_reads_those_that_serve_some_task(rules) -> None:
+    tasks = {"path": DEFAULT_TASKS["path"], "own": Task("{question}", "{answer}")}
+    made = rules(tasks, columns={"position_title": "Job Title", "question": "Q"})
+    with pytest.raises(InputError, match=r"--data\.columns\.position_title: no table has"):
+        check_columns([table("titles")], made, ["position_title"])
+    check_columns([table("titles")], made, None)
+    with pytest.raises(InputError, match="no column 'titles'"):
+        check_columns([table("career")], made, None)
+
+
+def test_a_table_without_an_optional_column_serves_the_task(rules, write_table, prepare) -> None:
+    sft = {"sft": Task("{instruction}[[\n{input}]]", "{output}")}
+    rows = [
+        {"instruction": f"Do {n}.", "input": "" if n % 4 else "Now.", "output": f"Done with {n}."}
+        for n in range(8)
+    ]
+    assert prepare(write_table(rows, "a.jsonl"), tasks=sft).counts["kept"] == 8
+    del rows[0]["input"], rows[1]["input"]
+    assert prepare(write_table(rows, "b.jsonl"), tasks=sft).counts["kept"] == 8
+    check_columns([table("instruction", "output")], rules(sft), None)
+    with pytest.raises(InputError, match=r"asks for \{input\}, and no table has such a column"):
+        check_columns([table("instruction", "output")], rules(sft))
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("messages", "content"), ("conversations", "value"), ("turns", None)]
+)
+def test_the_turns_of_a_chat_are_taken_by_their_place(key, said, write_table, prepare) -> None:
+    texts = ["1. Describe a baker:\n\n- in short", "We look for a baker."]
+    turns = [{"role": "user", said: text} if said else text for text in texts]
+    task = {"chat": Task(f"{{{key}[0]}}\n", f"{{{key}[1]}}")}
+    rows = [{key: turns}, {key: turns[:1]}, {key: [turns[0], turns[1] and ""]}]
+    prepared = prepare(write_table(rows, "chat.jsonl"), tasks=task)
+    assert [row[key] for row in prepared.rows] == [texts]  # Whole, as no item of a list is.
+    assert prepared.counts["dropped"] == {f"no {key}[1]": 2}
 
 
 def test_read_rows_are_kept_or_dropped_for_a_reason(write_table, prepare) -> None:

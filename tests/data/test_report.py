@@ -10,10 +10,13 @@ import pytest
 from careergpt.data.audit import audit
 from careergpt.data.report import DataReport, data_report, leaks
 from careergpt.data.splits import SPLITS
+from careergpt.data.tasks import Task
 from careergpt.errors import InputError
 
 COUNTS = {
-    "tables": [{"name": "a.csv", "encoding": "utf-8", "read": 10, "kept": 6}],
+    "tables": [
+        {"name": "a.csv", "encoding": "utf-8", "read": 10, "kept": 6, "titles_like_descriptions": 3}
+    ],
     "read": 10,
     "kept": 6,
     "dropped": {"no skills": 1, "exact duplicate": 3},
@@ -31,6 +34,7 @@ def report_of(store=None, min_count: int = 2) -> DataReport:
             "position_title": ["Nurse", "nurse!", "Welder", None, "NURSE", "Cook"],
             "skills": [["SQL", "sql."], ["SQL"], ["C"], None, ["C++"], ["R"]],
             "titles": pa.nulls(6, pa.list_(pa.string())),
+            "own_split": pa.array([-1] * 6, pa.int8()),
         }
     )
     return data_report(COUNTS, table, SPLIT, store, ["describe", "path"], min_count)
@@ -73,6 +77,24 @@ def test_tokens_are_counted_by_task(store_of) -> None:
     assert (task.tokens_median, task.tokens_total, task.prompts_too_long) == (30, 150, 1)
     assert task.tokens_p95 == pytest.approx(48)
     assert (task.completions_cut, task.end_of_text_taught) == (1, pytest.approx(0.8))
+
+
+def test_rows_that_mostly_lack_a_field_are_told_of_with_the_way_to_keep_them(
+    write_table, data_module
+) -> None:
+    rows = [
+        {"instruction": f"Tell {n}.", "input": "" if n % 4 else "Short.", "output": f"Is {n}."}
+        for n in range(40)
+    ]
+    path = write_table(rows)
+    kept = {}
+    for prompt in ("{instruction}\n{input}", "{instruction}[[\n{input}]]"):
+        report = data_module(source=path, tasks={"sft": Task(prompt, "{output}")}).report()
+        kept[report.kept] = report.warnings
+    assert list(kept) == [10, 40]
+    (warning,) = kept[10]
+    assert warning.startswith("30 of 40 rows are dropped, for they have no input: ")
+    assert kept[40] == []
 
 
 def test_without_a_tokenizer_the_report_says_what_is_missing() -> None:

@@ -14,6 +14,7 @@ from careergpt.data.tasks import (
     parse_template,
     prompt_completion,
     render_prompt,
+    required_fields,
     text_of,
 )
 from careergpt.errors import InputError
@@ -200,3 +201,62 @@ def test_all_items_of_a_list_start_alike_and_the_text_is_whole(completion: str, 
     assert pair is not None
     assert text_of(pair.completion) == text
     assert len({piece.text.startswith(" ") for piece in pair.completion if piece.item_of}) == 1
+
+
+ALPACA = Task("{instruction}[[\n\nInput: {input}]]\n", "{output}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompt", "completion"),
+    [
+        ({"input": "Short."}, "Describe.\n\nInput: Short.\n", "We look."),
+        ({}, "Describe.\n", "We look."),
+        ({"input": ""}, "Describe.\n", "We look."),
+    ],
+)
+def test_an_optional_part_is_left_out_where_its_field_is_missing(
+    fields: dict, prompt: str, completion: str
+) -> None:
+    pair = prompt_completion(
+        "sft", ALPACA, {"instruction": "Describe.", "output": "We look."} | fields
+    )
+    assert pair is not None
+    assert (text_of(pair.prompt), text_of(pair.completion)) == (prompt, completion)
+    assert pair.prompt == render_prompt(ALPACA, {"instruction": "Describe.", **fields})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "completion", "asked", "answer"),
+    [
+        ("A [[{nothing}]]", "{position_title}", "A", " Nurse"),
+        ("A [[b ]] [[{nothing} ]] ", "{position_title}", "A [[b ]]", " Nurse"),
+        ("A [[{skills[0]} ]]", "{position_title}", "A triage", " Nurse"),
+        ("A", "[[\n{nothing}]]{position_title}", "A", " Nurse"),
+        ("A", "[[\n{skills[0]}\n]]{position_title}", "A", "\ntriage\nNurse"),
+        (
+            "[[{skills}: ]]A",
+            "{position_title}[[ ({skills:;}; {nothing})]]",
+            "triage, charting, empathy: A",
+            " Nurse",
+        ),
+        ("[[{titles[5]}|]][[{titles[0]}|]]A", "{position_title}", "Aide|A", " Nurse"),
+        ("[[{{x}}]] A", "{position_title}", "[[{x}]] A", " Nurse"),
+    ],
+)
+def test_the_text_around_an_optional_part_is_whole(
+    prompt: str, completion: str, asked: str, answer: str
+) -> None:
+    pair = prompt_completion("mine", Task(prompt, completion), FIELDS)
+    assert pair is not None
+    assert (text_of(pair.prompt), text_of(pair.completion)) == (asked, answer)
+
+
+def test_an_optional_field_is_named_and_not_required() -> None:
+    assert fields_of(ALPACA) == ("instruction", "input", "output")
+    assert required_fields(ALPACA) == ("instruction", "output")
+    assert missing_from(ALPACA, {"output": "We look."}) == ("instruction",)
+
+
+def test_an_answer_of_optional_parts_alone_is_refused() -> None:
+    with pytest.raises(InputError, match="that every answer holds"):
+        check_tasks({"mine": Task("{a}", "[[{b}]]")})

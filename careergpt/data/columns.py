@@ -1,0 +1,130 @@
+"""Columns: whether the tables have those that are asked for, and which were meant."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+
+from careergpt.data.records import STANDARD, RecordRules
+from careergpt.data.tables import Table
+from careergpt.data.tasks import Task, fields_of, required_fields
+from careergpt.errors import InputError
+
+# Of each field the headers that mean it, the surest first, without case, space and signs: "Job
+# Title", "job_title" and "jobTitle" are one.
+_OF = r"(?:job|position|role|posting|vacancy)"
+HEADERS = {
+    "position_title": (
+        rf"{_OF}title",
+        r"title",
+        r"designation|occupation|(?:job)?(?:position|role)(?:name)?",
+    ),
+    "job_description": (
+        rf"(?:full|raw|clean)?{_OF}?descriptions?(?:text|html|raw|clean)?",
+        rf"jd|{_OF}?desc|job(?:details|summary|text)",
+    ),
+    "company_name": (r"(?:hiring)?(?:company|employer|organi[sz]ation)(?:name)?",),
+    "skills": (r"(?:key|required|preferred|technical|job)?skills?(?:sets?|list|required)?",),
+    "titles": (r"(?:job|career|employment|work)?history|careers?|careerpath|jobtitles",),
+}
+
+
+def check_columns(
+    tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] | None = ()
+) -> None:
+    """Raises InputError where no table serves a task, or a named column is in none.
+
+    Args:
+        tables: The opened tables.
+        rules: The rules that will read them.
+        typed: Fields whose columns the user named; None where they were named for other tables,
+            and it is enough that these serve some task.
+    """
+    for table in tables:
+        for column in {name for names in rules.columns.values() for name in names}:
+            if table.columns.count(column) > 1:
+                raise InputError(
+                    f"{table.name}: the header has {column!r} {table.columns.count(column)} times; "
+                    "rename one, or map the field to another column"
+                )
+    lacking = [_lacking(task, table, rules) for table in tables for task in rules.tasks.values()]
+    if all(lacking):
+        raise _no_task(tables[0], rules)
+    if typed is not None:
+        _check_fields({column for table in tables for column in table.columns}, rules, typed)
+
+
+def _check_fields(everywhere: set[str], rules: RecordRules, typed: Iterable[str]) -> None:
+    """Raises InputError for a field that was mapped, or is only a task's own, and has no column."""
+    found = ", ".join(sorted(everywhere))
+    for field in typed:
+        if not any(column in everywhere for column in rules.columns[field]):
+            raise InputError(
+                f"--data.columns.{field}: no table has a column {' or '.join(rules.columns[field])}"
+                f" (found: {found})"
+            )
+    for name, task in rules.tasks.items():
+        for field in fields_of(task):
+            if field not in STANDARD and not any(c in everywhere for c in rules.columns[field]):
+                raise InputError(
+                    f"task {name!r} asks for {{{field}}}, and no table has such a column (found: "
+                    f"{found}). Map it: {_mapping(field, like_field(field, sorted(everywhere)))}"
+                )
+
+
+def _lacking(task: Task, table: Table, rules: RecordRules) -> list[str]:
+    return [
+        field
+        for field in required_fields(task)
+        if not any(column in table.columns for column in rules.columns[field])
+    ]
+
+
+def _no_task(table: Table, rules: RecordRules) -> InputError:
+    """What the table lacks for the task that it comes nearest to; the first if near to none."""
+    nearest = max(
+        rules.tasks.values(),
+        key=lambda task: len(required_fields(task)) - len(_lacking(task, table, rules)),
+    )
+    missing = _lacking(nearest, table, rules)
+    wanted = " and no ".join(" or ".join(map(repr, rules.columns[field])) for field in missing)
+    likely = [like_field(field, table.columns) for field in missing]
+    options = " ".join(map(_mapping, missing, likely))
+    return InputError(
+        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}). "
+        f"Map it: {options}{'' if any(likely) else _own_task(table.columns)}"
+    )
+
+
+def _mapping(field: str, column: str | None) -> str:
+    """The option that maps the field to the column, as a shell takes it."""
+    # Some names would not come through a message, a shell and YAML as they are.
+    plain = column is not None and re.fullmatch(r"\w[\w./()&-]*(?: [\w./()&-]+)*", column)
+    return shlex.quote(f"--data.columns.{field}={column if plain else 'COLUMN'}")
+
+
+def _own_task(columns: Sequence[str]) -> str:
+    """How a table of other columns is taught as it is: by a template over them."""
+    if not all(re.fullmatch(r"\w+", column) for column in (columns[0], columns[-1])):
+        return ""
+    asked = f"{{{columns[0]}}}" if len(columns) > 1 else ""
+    task = {"mine": {"prompt": asked, "completion": f"{{{columns[-1]}}}"}}
+    return f", or ask by its own columns: --data.tasks {shlex.quote(json.dumps(task))}"
+
+
+def like_field(field: str, columns: Iterable[str]) -> str | None:
+    """The column whose header means the field; None where none surely does."""
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(_bare(column), column)
+    for pattern in (re.escape(_bare(field)), *HEADERS.get(field, ())):
+        for name, column in by_name.items():
+            if re.fullmatch(pattern, name):
+                return column
+    return None
+
+
+def _bare(header: str) -> str:
+    return re.sub(r"[\W_]+", "", header).casefold()
