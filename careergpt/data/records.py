@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import product
 from typing import NamedTuple
 
+from careergpt.data.cells import Cell, NamelessError, RawRow, structured
 from careergpt.data.cleaning import clean_item, clean_text, clean_title, is_missing, split_list
 from careergpt.data.duplicates import words_of
-from careergpt.data.tables import RaggedRow, RawRow, Table
+from careergpt.data.tables import Table
 from careergpt.data.tasks import Field, Task, fields_of, missing_from
 from careergpt.errors import InputError
 
@@ -46,9 +48,10 @@ class Record(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A row that gives no record, and why."""
+    """A row that gives no record, why, and where it stands."""
 
     reason: str
+    place: str
 
 
 def record_rules(
@@ -66,6 +69,17 @@ def record_rules(
         named = columns.get(field, field)
         mapped[field] = (named,) if isinstance(named, str) else tuple(named)
     return RecordRules(mapped, dict(separators), dict(tasks), mask_contacts)
+
+
+def check_objects(tables: Sequence[Table], rules: RecordRules) -> None:
+    """Raises InputError for a field whose column holds objects that nothing names."""
+    for table, (field, columns) in product(tables, rules.columns.items()):
+        paths = [name for name in table.columns if name.startswith(tuple(f"{c}." for c in columns))]
+        if paths and not any(column in table.columns for column in columns):
+            raise InputError(
+                f"{table.name}: {columns[0]!r} holds objects (of {', '.join(paths[:8])}); say "
+                f"which value is meant: --data.columns.{field}={paths[0]}"
+            )
 
 
 def check_columns(tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] = ()) -> None:
@@ -135,18 +149,22 @@ def _no_task(table: Table, rules: RecordRules) -> InputError:
     )
 
 
-def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped:
+def record_from(row: RawRow, rules: RecordRules) -> Record | Dropped:
     """The row's clean fields, with an id made from them; or the reason why no task can use it."""
-    if isinstance(row, RaggedRow):
-        return Dropped("more or fewer cells than the header")
+    if row.fault:
+        return Dropped(row.fault, row.place)
     fields = {}
     for field, columns in rules.columns.items():
-        value = _value(field, [row.cells.get(column) for column in columns], rules)
+        try:
+            value = _value(field, [row.cells.get(column) for column in columns], rules)
+        except NamelessError:
+            return Dropped(f"{field} is an object without a name", row.place)
         if value:
             fields[field] = value
     missing = [missing_from(task, fields) for task in _served_tasks(row, rules)]
     if all(missing):
-        return Dropped(f"no {min(missing, key=len)[0]}" if missing else "no field of any task")
+        reason = f"no {min(missing, key=len)[0]}" if missing else "no field of any task"
+        return Dropped(reason, row.place)
     return Record(digest(*_flatten(fields)), fields)
 
 
@@ -191,9 +209,11 @@ def _flatten(fields: Mapping[str, Field]) -> Iterable[str]:
         yield value if isinstance(value, str) else "\x1e".join(value)
 
 
-def _value(field: str, cells: Sequence[str | list[str] | None], rules: RecordRules) -> Field:
+def _value(field: str, cells: Sequence[Cell], rules: RecordRules) -> Field:
     """The clean text of the first cell that has some; empty where none has."""
     for cell in cells:
+        if isinstance(cell, str):
+            cell = structured(cell)
         if cell is None:
             continue
         if field in rules.separators:

@@ -98,7 +98,9 @@ def cached_attention(
     A model's sliding window is never shorter: `context_of` bounds a prompt with its answer by it.
     """
     keys, values = careergpt_cache.write(module, key, value)
-    if key.shape[2] == careergpt_cache.end:  # The prompts: padding on the right is in no token's past.
+    if (
+        key.shape[2] == careergpt_cache.end
+    ):  # The prompts: padding on the right is in no token's past.
         grouped = query.shape[1] != key.shape[1]
         out = F.scaled_dot_product_attention(
             query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped

@@ -89,7 +89,9 @@ def test_a_window_shorter_than_a_segment_is_refused() -> None:
     tensors = torch.randn(3, 1, 2, 6, 4)
     layout = Layout([Segment(0, 0, 6)], torch.tensor([0, 6], dtype=torch.int32), True)
     with pytest.raises(NotImplementedError, match="sliding window 5"):
-        segment_attention(torch.nn.Module(), *tensors, None, careergpt_layout=layout, sliding_window=5)
+        segment_attention(
+            torch.nn.Module(), *tensors, None, careergpt_layout=layout, sliding_window=5
+        )
     segment_attention(torch.nn.Module(), *tensors, None, careergpt_layout=layout, sliding_window=6)
 
 
@@ -98,7 +100,9 @@ def test_dropout_falls_on_attention_weights() -> None:
     layout = Layout([Segment(0, 0, 6)], torch.tensor([0, 6], dtype=torch.int32), True)
     kept, _ = segment_attention(torch.nn.Module(), query, key, value, None, careergpt_layout=layout)
     dropped = [
-        segment_attention(torch.nn.Module(), query, key, value, None, dropout=0.5, careergpt_layout=layout)
+        segment_attention(
+            torch.nn.Module(), query, key, value, None, dropout=0.5, careergpt_layout=layout
+        )
         for _ in range(2)
     ]
     assert not torch.equal(dropped[0][0], dropped[1][0])
