@@ -424,10 +424,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: f"{text[:12]}…{text[-4:]}")
 def test_hostile_text_takes_linear_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     clean_text(text), clean_title(text), clean_item(text), split_list(text, None)
     clean_title(text[:300]), is_missing(text), signature(key_words(text))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 10  # A quadratic step takes minutes.
 
 
 @pytest.mark.parametrize(
