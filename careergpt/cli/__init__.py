@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from careergpt.errors import InputError, RunEndedError
+from careergpt.errors import InputError, RunEndedError, system_fault
 
 VERBS = {
     "fit": "Fine-tune a model on tables of postings and careers; writes a run folder.",
@@ -40,8 +40,11 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     try:
         _run(verb, words)
-    except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        told = system_fault(error) if isinstance(error, OSError) else str(error)
+        if told is None:
+            raise
+        print(f"error: {' '.join(told.split())}", file=sys.stderr)
         sys.exit(2)
     except RunEndedError as ended:
         if ended.code:  # Other ranks end with the first.

@@ -128,7 +128,7 @@ OPTIONS = {
     "no end": ("--trainer.max_epochs=-1", "the learning rate needs an end"),
     "no devices": ("--trainer.devices=0", "not a valid input"),
     "audit's option": ("--data.tokenizer=x", "--data.tokenizer is for audit"),
-    "a cache in a file": ("--data.cache=/dev/null/x", "cannot be written; name another"),
+    "a cache in a file": ("--data.cache=/dev/null/x", "/dev/null is no folder; name one"),
     "a template that asks nothing": (
         '--data.tasks={"t": {"prompt": "a", "completion": "b"}}', "has no {field}",
     ),
