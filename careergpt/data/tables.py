@@ -19,7 +19,6 @@ __all__ = [
     "RaggedRow",
     "RawRow",
     "Table",
-    "content_digest",
     "delimited_table",
     "is_table",
     "open_tables",
@@ -56,25 +55,13 @@ class Table(NamedTuple):
     rows: Callable[[], Iterator[RawRow | RaggedRow]]
     encoding: str
     """"" for binary formats."""
+    content: str = ""
+    """Changes whenever a byte or the name of an opened table does; its folder does not matter."""
 
 
 def open_tables(source: str | Sequence[str]) -> list[Table]:
     """Every table of a path, a list of paths, a folder or `owner/name` on the hub."""
     return [_open(place) for place in _expand(source)]
-
-
-def content_digest(source: str | Sequence[str]) -> str:
-    """Changes whenever a byte or a name of the tables does; folders do not matter."""
-    digest = hashlib.blake2b(digest_size=16)
-    for place in _expand(source):
-        if _suffix(place) in READERS:
-            with reading(place), open(place, "rb") as file:
-                content = hashlib.file_digest(file, "blake2b").hexdigest()
-            place = PurePath(place).name
-        else:
-            content = columnar.hub_fingerprint(place)
-        digest.update(f"{place}\0{content}\0".encode())
-    return digest.hexdigest()
 
 
 def _expand(source: str | Sequence[str]) -> list[str]:
@@ -113,7 +100,23 @@ def _suffix(path: str) -> str:
 
 
 def _open(place: str) -> Table:
-    return READERS.get(_suffix(place), _hub_table)(place)
+    """The table; whoever reads it to its end knows that the rows are of its `content`."""
+    content = _content(place)
+    table = READERS.get(_suffix(place), _hub_table)(place)
+
+    def rows() -> Iterator[RawRow | RaggedRow]:
+        yield from table.rows()
+        if _content(place) != content:
+            raise InputError(f"{place} changed while it was read: run again once it is whole")
+
+    return table._replace(rows=rows, content=content)
+
+
+def _content(place: str) -> str:
+    if _suffix(place) not in READERS:
+        return f"{place}\0{columnar.hub_fingerprint(place)}"
+    with reading(place), open(place, "rb") as file:
+        return f"{PurePath(place).name}\0{hashlib.file_digest(file, 'blake2b').hexdigest()}"
 
 
 def is_table(path: str) -> bool:

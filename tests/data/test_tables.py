@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from careergpt.data.tables import Cell, RaggedRow, RawRow, Table, content_digest, open_tables
+from careergpt.data.tables import Cell, RaggedRow, RawRow, Table, open_tables
 from careergpt.data.text_rows import MAX_ROW_CHARS
 from careergpt.errors import InputError
 
@@ -330,7 +330,7 @@ def test_a_hub_name_gives_all_splits_in_order(monkeypatch: pytest.MonkeyPatch) -
         RawRow("owner/jobs:train:row 2", {"a": None, "b": []}),
         RawRow("owner/jobs:test:row 1", {"a": "y", "b": ["q"]}),
     ]
-    assert content_digest("owner/jobs") == content_digest(["owner/jobs"])
+    assert table.content == only("owner/jobs").content
 
 
 def test_a_hub_that_fails_is_one_line_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,15 +353,22 @@ def test_a_folder_wins_over_the_hub(
     assert only("owner/jobs").name == "owner/jobs/t.csv"
 
 
-def test_the_digest_follows_bytes_names_and_order_but_not_folders(
-    write: Write, tmp_path: Path
-) -> None:
+def test_the_content_follows_bytes_and_names_but_not_folders(write: Write, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    one, two = write("a.csv", "a\n1\n"), write("b.csv", "a\n2\n")
-    assert content_digest(one) == content_digest(write("other/a.csv", "a\n1\n"))
-    digests = [content_digest(source) for source in (one, two, [one, two], [two, one])]
-    digests.append(content_digest(write("a.csv", "a\n2\n")))
-    assert len(set(digests)) == len(digests)
+    one, two = write("a.csv", "a\n1\n"), write("b.csv", "a\n1\n")
+    assert only(one).content == only(write("other/a.csv", "a\n1\n")).content
+    contents = [only(path).content for path in (one, two, write("a.csv", "a\n2\n"))]
+    assert len(set(contents)) == len(contents)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_table_that_changes_while_it_is_read_is_told_at_its_end(write: Write, name: str) -> None:
+    text = "a\n1\n2\n" if name.endswith("csv") else '{"a": 1}\n{"a": 2}\n'
+    rows = only(write(name, text)).rows()
+    next(rows)
+    write(name, text + text.splitlines()[-1] + "\n")
+    with pytest.raises(InputError, match=f"{name} changed while it was read"):
+        list(rows)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
