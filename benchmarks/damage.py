@@ -198,7 +198,10 @@ def _disks(folder: Path, table: Path, quick: bool) -> Iterator[Row]:
     ]  # fmt: skip
     quiet = [word for word in fit if word.startswith(("--trainer.acc", "--trainer.ena"))]
     model = f"--model.pretrained={folder / 'fit' / 'model'}"
-    models = [f"--baseline={folder / 'fit' / 'baseline'}", f"--finetuned={folder / 'fit' / 'model'}"]
+    models = [
+        f"--baseline={folder / 'fit' / 'baseline'}",
+        f"--finetuned={folder / 'fit' / 'model'}",
+    ]
     commands: dict[str, Callable[[Path], list[str]]] = {
         "audit": lambda out: [*_audit(table, out / "cache"), f"--out={out / 'report'}"],
         "fit": lambda out: ["fit", *fit, f"--trainer.default_root_dir={out}"],
@@ -248,7 +251,7 @@ def _files(folder: Path) -> list[str]:
 
 
 def _cut(folder: Path) -> list[str]:
-    """Files that are not whole or have no business there; logs are added to, and cut when resumed."""
+    """Files that are not whole, or left over; logs are added to, and cut when resumed."""
     return [name for name in _files(folder) if not _is_whole(folder / name)]
 
 

@@ -385,9 +385,10 @@ class CareerDataModule(LightningDataModule):
         rank, ranks = self._rank()
         if ranks == 1:
             return
+        trainer: Any = self.trainer
         own = None if rank else (self._records(), self._tokens())
-        self._record_file, self._token_file = self.trainer.strategy.broadcast(own)
-        for path in (self._record_file.path, self._token_file):
+        self._record_file, self._token_file = records, tokens = trainer.strategy.broadcast(own)
+        for path in (records.path, tokens):
             if not path.exists():
                 raise InputError(
                     f"rank {rank} has no {path}, which the first prepared: give all nodes the same "

@@ -20,10 +20,13 @@ Columns = Mapping[str, Any]
 
 def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[Columns]) -> None:
     """Writes the batches as one Arrow file, and its digest after that."""
-    with sealed(path) as partial, pa.OSFile(str(partial), "wb") as sink:
-        with pa.ipc.new_file(sink, schema) as writer:
-            for columns in batches:
-                writer.write_batch(pa.record_batch(dict(columns), schema=schema))
+    with (
+        sealed(path) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        for columns in batches:
+            writer.write_batch(pa.record_batch(dict(columns), schema=schema))
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -39,7 +39,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A file to write instead, which takes the path's name once it is on disk; an error leaves none.
+    """A file to write instead, which takes the path's name once it is on disk, or is gone.
 
     A folder that is missing is made.
 

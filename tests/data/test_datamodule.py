@@ -312,7 +312,7 @@ def test_every_rank_reads_what_the_first_prepared_though_its_table_is_another(
     with (tables / "careers.jsonl").open("a") as file:
         file.write('{"titles": ["Cook", "Chef"]}\n')
     second.setup("fit")
-    assert second.planned_by() == first.planned_by()
+    assert second.trained_on() == first.trained_on()
     assert second.store.path == first.store.path
     first.store.path.unlink()
     with pytest.raises(InputError, match=r"rank 1 has no .*tokens-\w+\.arrow"):

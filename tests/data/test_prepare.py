@@ -90,7 +90,7 @@ def test_a_cache_that_cannot_be_written_serves_what_it_has(
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert token_file(source, rules, tokenizer, tmp_path / "cache") == first
     for missing in ({"max_length": 99}, {"mask_contacts": False}):
-        with pytest.raises(InputError, match="--data.cache .* cannot be written"):
+        with pytest.raises(InputError, match=r"--data\.cache .* cannot be written"):
             token_file(source, rules, tokenizer, tmp_path / "cache", **missing)
     assert ages(tmp_path / "cache") == before
 

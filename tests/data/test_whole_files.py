@@ -23,6 +23,11 @@ def two_files(path: Path) -> Iterator[Path]:
         yield partial / path.name
 
 
+def half(partial: Path, error: type[BaseException]) -> None:
+    partial.write_text("half")
+    raise error
+
+
 WRITERS = [whole, sealed, two_files]
 
 
@@ -36,8 +41,7 @@ def test_an_error_within_leaves_what_was_there_and_nothing_else(
     path = tmp_path / "new" / "b"
     for before in ([], ["b"]):
         with pytest.raises(error), writer(path) as partial:
-            partial.write_text("half")
-            raise error
+            half(partial, error)
         assert os.listdir(path.parent) == before
         path.write_text("old")
     assert path.read_text() == "old"
@@ -61,9 +65,9 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(
 
 def test_libraries_that_tell_of_the_system_in_words_are_understood(tmp_path: Path) -> None:
     # As tokenizers and safetensors do.
-    with pytest.raises(InputError, match="cannot write .*: No space left on device"):
-        with whole(tmp_path / "tokenizer.json"):
-            raise RuntimeError("I/O error: No space left on device (os error 28)")
+    told = r"cannot write .*: No space left on device"
+    with pytest.raises(InputError, match=told), whole(tmp_path / "tokenizer.json"):
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
     with pytest.raises(RuntimeError), whole(tmp_path / "tokenizer.json"):
         raise RuntimeError("a fault of the program's own (error 28)")
     assert os.listdir(tmp_path) == []
@@ -74,9 +78,9 @@ def test_a_name_as_long_as_the_system_takes_is_written(tmp_path: Path) -> None:
     with whole(path) as partial:
         partial.write_text("a")
     assert [found.read_text() for found in tmp_path.iterdir()] == ["a"]
-    with pytest.raises(InputError, match="File name too long: shorten it"):
-        with whole(tmp_path / ("x" * 300)):
-            pass
+    path = tmp_path / ("x" * 300)
+    with pytest.raises(InputError, match="File name too long: shorten it"), whole(path):
+        pass
 
 
 def test_the_next_write_removes_what_a_killed_process_left_and_nothing_that_is_in_use(
@@ -100,10 +104,10 @@ def test_the_next_write_removes_what_a_killed_process_left_and_nothing_that_is_i
 
 def test_a_file_where_a_folder_is_wanted_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
+    path, told = tmp_path / "file" / "a", r"cannot write .*: a folder is needed there"
     for write in (whole, adding):
-        with pytest.raises(InputError, match="cannot write .*: a folder is needed there"):
-            with write(tmp_path / "file" / "a"):
-                pass
+        with pytest.raises(InputError, match=told), write(path):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,8 @@ def test_each_refusal_has_the_words_that_cure_it(number: int, remedy: str, tmp_p
 def test_no_other_way_to_write_a_file_is_used() -> None:
     """A file's own name is never opened to be written: `partial` is, or lines are added."""
     writes = re.compile(
-        r"write_(text|bytes)\(|save_pretrained\(|os\.replace|\.rename\(|[ (.]open\([^)]*['\"][wax]b?\+?['\"]"
+        r"write_(text|bytes)\(|save_pretrained\(|os\.replace|\.rename\(|"
+        r"[ (.]open\([^)]*['\"][wax]b?\+?['\"]"
     )
     found = [
         f"{path.relative_to(PACKAGE)}: {line.strip()}"
