@@ -357,7 +357,7 @@ def test_wandb_gets_the_figures_and_both_tables(
         (["--limit=0"], "--limit must be 1 or more, found 0"),
         (["--answers=-1"], "--answers must be 0 or more, found -1"),
         (["--device=abacus"], "--device abacus"),
-        (["--out=FILE"], "cannot be written"),
+        (["--out=FILE"], "is no folder; name one"),
         (["--skills=nowhere.txt"], "nowhere.txt"),
         (["--data.tokenizer=gpt2"], "leave them out"),
         (["--decoding.temperature=0"], "temperature"),
