@@ -85,7 +85,7 @@ class SaveRun(SaveConfigCallback):
         report.write(folder / "data_report.json")
         # The last: it is what makes the folder a run's.
         with whole(folder / "config.yaml") as partial:
-            partial.write_text(self.parser.dump(self.config, skip_none=False), encoding="utf-8")
+            partial.write_text(self.parser.dump(self.config, skip_unset=False), encoding="utf-8")
         print(report)
         for logger in trainer.loggers:
             if isinstance(logger, Wandb):
