@@ -9,6 +9,8 @@ import json
 import logging
 import os
 import random
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +144,14 @@ def tables(tmp_path: Path) -> Path:
     lines = [json.dumps({"titles": titles}) + "\n" for titles in careers]
     (folder / "careers.jsonl").write_text("".join(lines), encoding="utf-8")
     return folder
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Lets no file grow beyond so many bytes: writing more fails midway, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture(scope="session")

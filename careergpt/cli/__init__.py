@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from careergpt.errors import InputError, RunEndedError, printable
+from careergpt.errors import InputError, RunEndedError, printable, system_fault
 
 VERBS = {
     "fit": "Fine-tune a model on tables of postings and careers; writes a run folder.",
@@ -40,8 +40,11 @@ def main(args: Sequence[str] | None = None) -> None:
         return
     try:
         _run(verb, words)
-    except InputError as error:
-        print(f"error: {_line(error)}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        told = system_fault(error) if isinstance(error, OSError) else str(error)
+        if told is None:
+            raise
+        print(f"error: {_line(told)}", file=sys.stderr)
         sys.exit(2)
     except RunEndedError as ended:
         if ended.code:  # Other ranks end with the first.
@@ -52,8 +55,8 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(128 + signal.SIGINT)
 
 
-def _line(error: Exception) -> str:
-    return printable(" ".join(str(error).split()))
+def _line(told: object) -> str:
+    return printable(" ".join(str(told).split()))
 
 
 def _run(verb: str, words: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.summary import add_to_card, summary
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.settings import writable
+from careergpt.data.whole_files import whole_files
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import device_named, find_model
@@ -55,8 +56,13 @@ def run_compare(args: Sequence[str]) -> None:
         command,
         kept_out=_kept_out(made.data, settings),
     )
-    _keep(comparison, scored, out)
-    _tell(comparison, out, add_to_card(Path(config.finetuned), summary(comparison)))
+    try:
+        _keep(comparison, scored, out)
+    finally:  # Also where a full disk refuses the files.
+        print("\n".join(["", *comparison.verdict, "", findings_text(comparison), ""]))
+    print(f"The report is {out / 'report.html'}; scores.parquet has every score.")
+    if add_to_card(Path(config.finetuned), summary(comparison)):
+        print("The fine-tuned model's card tells of it.")
     if config.wandb:
         log_comparison(Wandb(str(out), name=out.absolute().parent.name), comparison)
 
@@ -97,20 +103,12 @@ def _taught(
 
 
 def _keep(comparison: Comparison, scored: ScoredCases, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    write_scores(out / "scores.parquet", scored)
     prompted = [answer for answer in comparison.shown_answers if not answer.record]
-    write_answers(out / "answers.jsonl", [*prompted, *comparison.answers])
-    write_comparison(out / "comparison.json", comparison)
-    write_report(comparison, out / "report.html")
-
-
-def _tell(comparison: Comparison, out: Path, in_card: bool) -> None:
-    """Prints the verdict, the table and where the rest is."""
-    print("\n".join(["", *comparison.verdict, "", findings_text(comparison), ""]))
-    print(f"The report is {out / 'report.html'}; scores.parquet has every score.")
-    if in_card:
-        print("The fine-tuned model's card tells of it.")
+    with whole_files(out) as partial:
+        write_scores(partial / "scores.parquet", scored)
+        write_answers(partial / "answers.jsonl", [*prompted, *comparison.answers])
+        write_comparison(partial / "comparison.json", comparison)
+        write_report(comparison, partial / "report.html")
 
 
 def log_comparison(logger: Wandb, comparison: Comparison) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import time
 
 import torch
-from safetensors import SafetensorError
 
 from careergpt.errors import InputError, RunEndedError
 from careergpt.training.rank_watch import EVERY
@@ -16,21 +14,18 @@ _MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", r
 _LOADER = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\)[^.\n]*")
 _RANK = re.compile(r"gloo|Connection (closed|reset) by peer|NCCL|Socket", re.IGNORECASE)
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES}
-
 _GO_ON = "Go on with --ckpt_path last"
 
 
 def explained(error: Exception) -> Exception | None:
-    """The error as one line for the user; None: it is the program's own.
+    """The error as one line for the user; None: it is the program's own, or names a file.
 
     Waits a moment where ranks are lost, for the watch that names them.
     """
     told = str(error)
-    if isinstance(error, OSError):
-        return _of_system(error)
-    if isinstance(error, SafetensorError):
-        return InputError(f"cannot write the model: {told[:200]}. Make room. {_GO_ON}")
+    # A socket's error names no file: one to a process that is not there any more.
+    if isinstance(error, ConnectionError | FileNotFoundError) and error.filename is None:
+        return RunEndedError(f"a loader process is gone ({error}). {_GO_ON}", 1)
     if "Error(s) in loading state_dict" in told:
         return InputError(
             "the checkpoint is of a model of other sizes: give the run's own configuration, "
@@ -49,13 +44,3 @@ def explained(error: Exception) -> Exception | None:
         time.sleep(4 * EVERY)  # Who watches the ranks knows which it is, and ends all.
         return RunEndedError(f"another rank is gone ({told.splitlines()[0][:150]}). {_GO_ON}", 1)
     return None
-
-
-def _of_system(error: OSError) -> Exception | None:
-    # A socket's error names no file: one to a process that is not there any more.
-    if isinstance(error, ConnectionError | FileNotFoundError) and error.filename is None:
-        return RunEndedError(f"a loader process is gone ({error}). {_GO_ON}", 1)
-    if error.errno not in _DISK:
-        return None
-    where = f" {error.filename}" if error.filename else ""
-    return InputError(f"cannot write{where}: {error.strerror}. Make room. {_GO_ON}")

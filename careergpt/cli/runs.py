@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from careergpt.data.whole_files import find_damage
 from careergpt.errors import InputError
-from careergpt.training.checkpoint_files import find_damage
 from careergpt.training.resume import NEWEST_FIRST
 
 _NAMED = "CAREERGPT_RUN"

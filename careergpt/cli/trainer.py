@@ -15,7 +15,6 @@ from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LambdaCallback, ProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
-from safetensors import SafetensorError
 
 from careergpt.cli.failures import explained
 from careergpt.cli.parsing import OneLineParser, data_module, set_data_defaults
@@ -23,6 +22,7 @@ from careergpt.cli.runs import RunLock, check_folder, find_checkpoint, is_run, r
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.vocabulary import train_tokenizer
+from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
 from careergpt.training.checkpoint_files import WholeCheckpoints, read_checkpoint
@@ -58,7 +58,7 @@ def run_trainer(words: Sequence[str]) -> None:
         if isinstance(left.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-    except (RuntimeError, OSError, SafetensorError) as error:
+    except (RuntimeError, OSError) as error:
         if (told := explained(error)) is None:
             raise
         raise told from None
@@ -80,8 +80,12 @@ class SaveRun(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Called on rank zero alone."""
+        folder = Path(trainer.default_root_dir)
         report = trainer.datamodule.report()  # type: ignore[attr-defined]
-        report.write(Path(trainer.default_root_dir) / "data_report.json")
+        report.write(folder / "data_report.json")
+        # The last: it is what makes the folder a run's.
+        with whole(folder / "config.yaml") as partial:
+            partial.write_text(self.parser.dump(self.config, skip_unset=False), encoding="utf-8")
         print(report)
         for logger in trainer.loggers:
             if isinstance(logger, Wandb):
@@ -103,6 +107,7 @@ class CareerCLI(LightningCLI):
             CareerModule,
             CareerDataModule,
             save_config_callback=SaveRun,
+            save_config_kwargs={"save_to_log_dir": False},
             trainer_class=CareerTrainer,
             # Our plan of batches knows its rank. Lightning's check before training is a whole
             # validation here: the module logs it as the starting model's.
@@ -202,7 +207,6 @@ class CareerCLI(LightningCLI):
             config.trainer.default_root_dir = str(folder)
             if folder.exists():
                 self._lock.take(folder)
-            self.save_config_kwargs = {"overwrite": self._resuming}
         scratch = config.model.scratch
         if scratch.vocabulary is not None and config.model.pretrained is None:
             scratch.tokenizer = str(Path(config.trainer.default_root_dir or "") / "tokenizer")

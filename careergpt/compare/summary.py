@@ -21,7 +21,7 @@ from careergpt.compare.report.numbers import (
 )
 from careergpt.compare.report.rows import grouped, labels
 from careergpt.compare.report.texts import visible
-from careergpt.data.store import whole
+from careergpt.data.whole_files import whole
 from careergpt.modeling.loss import perplexity
 
 START, END = "<!-- comparison -->", "<!-- /comparison -->"
@@ -67,7 +67,7 @@ def add_to_card(folder: Path, text: str) -> bool:
         content = _with_block(card.read_bytes().decode() if card.exists() else "", text)
         with whole(card) as partial:
             partial.write_bytes(content.encode())
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # Not UTF-8, or refused by the system.
         return False
     return True
 

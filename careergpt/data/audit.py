@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from careergpt.data.datamodule import CareerDataModule
-from careergpt.errors import InputError
+from careergpt.data.settings import writable
 
 
 def audit(data: CareerDataModule, out: str | None = None) -> None:
@@ -15,8 +15,8 @@ def audit(data: CareerDataModule, out: str | None = None) -> None:
         data: The data, as a fit would take it.
         out: Also write data_report.json into this folder.
     """
-    if out is not None and Path(out).exists() and not Path(out).is_dir():
-        raise InputError(f"--out {out} is a file: name a folder")
+    if out is not None:
+        writable(Path(out), "--out")
     report = data.report()
     print(report)
     if out is not None:

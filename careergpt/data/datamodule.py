@@ -25,7 +25,7 @@ from careergpt.data.prompts import (
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport, data_report
-from careergpt.data.settings import batch_budget, check_positive, example_length, writable
+from careergpt.data.settings import batch_budget, check_positive, example_length
 from careergpt.data.skills import known_skills
 from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL, check_fractions, split_records
 from careergpt.data.store import TokenStore, read_arrow, rows_of
@@ -131,12 +131,13 @@ class CareerDataModule(LightningDataModule):
         self.min_count = min_count
         self._prompts, self._prompts_per_batch = prompts, prompts_per_batch
         self.seed, self._workers, self._processes = seed, workers, processes
-        self._cache = writable(Path(cache), "data.cache")
+        self._cache = Path(cache)
         self.tokenizer_source = tokenizer
         self.store: TokenStore | None = None
         # There may be fewer batches of prompts than ranks.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self._record_file: RecordFile | None = None
+        self._token_file: Path | None = None
         # Of all batches of prompts, the places that are answered already.
         self.find_answered: Callable[[list[list[Prompt]]], Container[int]] | None = None
 
@@ -145,7 +146,7 @@ class CareerDataModule(LightningDataModule):
         if self._prompts is None:
             self._records()
             if self.tokenizer_source is not None:
-                self._tokens(self._records())
+                self._tokens()
 
     def setup(self, stage: str | None = None) -> None:
         """Opens what was prepared and checks that the stage has something to work on."""
@@ -154,9 +155,9 @@ class CareerDataModule(LightningDataModule):
             self.prompts = ready_prompts(read_prompts(self._prompts), self.tokenizer)
             check_lengths(self.prompts, self._context)
             return
-        records = self._records()
-        self.table = read_arrow(records.path)
-        self.store = TokenStore(self._tokens(records))
+        self._agree()
+        self.table = read_arrow(self._records().path)
+        self.store = TokenStore(self._tokens())
         self.split = self._split()
         self._plans: dict[int, BatchPlan] = {}
         if stage == "fit":
@@ -279,7 +280,7 @@ class CareerDataModule(LightningDataModule):
         """What became of the rows; with token counts where a tokenizer is known."""
         records = self._records()
         self.table = read_arrow(records.path)
-        store = TokenStore(self._tokens(records)) if self.tokenizer_source else None
+        store = TokenStore(self._tokens()) if self.tokenizer_source else None
         return data_report(
             records.counts,
             self.table,
@@ -363,16 +364,37 @@ class CareerDataModule(LightningDataModule):
     def _learns(self) -> bool:
         return self.splits != "all" and (self.trainer is None or self.trainer.state.fn == "fit")
 
-    def _tokens(self, records: RecordFile) -> Path:
-        return prepare_tokens(
-            records,
-            self.rules,
-            load_tokenizer(self._tokenizer_named()),
-            self._cache,
-            max_length=self.max_length,
-            shuffled=self._shuffled,
-            workers=processes(self._processes),
-        )
+    def _tokens(self) -> Path:
+        if self._token_file is None:
+            self._token_file = prepare_tokens(
+                self._records(),
+                self.rules,
+                load_tokenizer(self._tokenizer_named()),
+                self._cache,
+                max_length=self.max_length,
+                shuffled=self._shuffled,
+                workers=processes(self._processes),
+            )
+        return self._token_file
+
+    def _agree(self) -> None:
+        """Takes what the first rank prepared: tables may be others by now, or on another node.
+
+        Raises:
+            InputError: This rank's cache does not have it.
+        """
+        rank, ranks = self._rank()
+        if ranks == 1:
+            return
+        trainer: Any = self.trainer
+        own = None if rank else (self._records(), self._tokens())
+        self._record_file, self._token_file = records, tokens = trainer.strategy.broadcast(own)
+        for path in (records.path, tokens):
+            if not path.exists():
+                raise InputError(
+                    f"rank {rank} has no {path}, which the first prepared: give all nodes the same "
+                    "tables, or one --data.cache"
+                )
 
     def _tokenizer_named(self) -> str:
         if self.tokenizer_source is None:

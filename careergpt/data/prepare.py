@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from careergpt.data.columns import check_columns, check_objects
 from careergpt.data.parallel import map_chunks
-from careergpt.data.record_file import build_records
+from careergpt.data.record_file import build_records, read_counts
 from careergpt.data.records import RecordRules, digest
+from careergpt.data.settings import writable
 from careergpt.data.sources import find_sources
-from careergpt.data.store import read_arrow, rows_of, write_arrow, write_json
+from careergpt.data.store import read_arrow, rows_of, write_arrow
 from careergpt.data.tables import open_tables
 from careergpt.data.token_file import TOKEN_SCHEMA, encode_records
 from careergpt.data.tokens import prompt_start
+from careergpt.data.whole_files import find_damage
 from careergpt.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # Part of every cache key: raise it when the same input would be prepared differently.
-_FORMAT = 5
+_FORMAT = 6
 
 
 class RecordFile(NamedTuple):
@@ -50,11 +51,9 @@ def prepare_records(
     check_objects(tables, rules)
     check_columns(tables, rules, typed_columns)
     key = digest(str(_FORMAT), *(table.content for table in tables), *_depends_on(rules))
-    path, counts_path = cache / f"records-{key}.arrow", cache / f"records-{key}.json"
-    if not (path.exists() and counts_path.exists()):
-        counts = build_records(tables, rules, path, workers)
-        write_json(counts_path, counts)
-    counts = json.loads(counts_path.read_text(encoding="utf-8"))
+    path = cache / f"records-{key}.arrow"
+    _build(path, lambda: build_records(tables, rules, path, workers))
+    counts = read_counts(path)
     for table, counted in zip(tables, counts["tables"], strict=True):
         counted["name"] = table.name  # The same content may lie elsewhere by now.
     beside = find_sources(source).passed_over
@@ -95,14 +94,27 @@ def prepare_tokens(
     asked = repr((max_length, sorted(shuffled)))
     key = digest(str(_FORMAT), records.path.stem, vocabulary, asked)
     path = cache / f"tokens-{key}.arrow"
-    if not path.exists():
-        work = partial(
-            encode_records,
-            rules=rules,
-            tokenizer=tokenizer,
-            max_length=max_length,
-            shuffled=frozenset(shuffled),
-        )
-        rows = enumerate(rows_of(read_arrow(records.path).select(rules.fields)))
-        write_arrow(path, TOKEN_SCHEMA, map_chunks(work, rows, workers=workers))
+    work = partial(
+        encode_records,
+        rules=rules,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        shuffled=frozenset(shuffled),
+    )
+    rows = enumerate(rows_of(read_arrow(records.path).select(rules.fields)))
+    _build(path, lambda: write_arrow(path, TOKEN_SCHEMA, map_chunks(work, rows, workers=workers)))
     return path
+
+
+def _build(path: Path, build: Callable[[], None]) -> None:
+    """Has the cache hold the file: as it is, if it is whole; what is damaged is named.
+
+    Raises:
+        InputError: It must be built, and the cache cannot be written.
+    """
+    if path.exists():
+        if (fault := find_damage(path)) is None:
+            return
+        print(f"{path} is damaged ({fault}): it is made anew")
+    writable(path.parent, "--data.cache")
+    build()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -33,9 +33,13 @@ from careergpt.data.splits import split_named, unit_of
 from careergpt.data.store import Columns, read_arrow, write_arrow
 from careergpt.data.tables import Table
 from careergpt.data.tasks import Fields
+from careergpt.data.whole_files import temporary
 
 NEAR_DUPLICATE = 0.8
 """Estimated Jaccard similarity of five-word shingles from which two descriptions are one."""
+
+# What the record file says of the tables, beside its rows.
+_COUNTS = b"counts"
 
 # What the record file holds beside the fields. `key` is what a record's split is drawn from.
 _OUTER = pa.schema(
@@ -102,23 +106,24 @@ def _own_split(record: Record, place: str) -> int:
     return split_named(record.split or PurePath(table.rpartition(":")[2]).stem)
 
 
-def build_records(
-    tables: Sequence[Table], rules: RecordRules, path: Path, workers: int
-) -> dict[str, Any]:
+def build_records(tables: Sequence[Table], rules: RecordRules, path: Path, workers: int) -> None:
     """Writes the record file in two passes, since a group is known only when all rows are."""
     counts: dict[str, Any] = {"read": 0, "kept": 0, "tables": []}
     counts |= {"dropped": Counter(), "first_dropped": {}}
     schema = _record_schema(rules)
-    first = path.with_suffix(f".{os.getpid()}.cleaned")
-    try:
+    with temporary(path) as first:
         write_arrow(first, schema, _first_pass(tables, rules, schema, counts, workers))
         table = read_arrow(first)
         group = _near_groups(table)
         counts["near_duplicates"] = _near_duplicate_counts(group)
         units = _group_units(table["key"].to_pylist(), group)
-        write_arrow(path, schema, _second_pass(table, units, group))
-    finally:
-        first.unlink(missing_ok=True)
+        counted = schema.with_metadata({_COUNTS: json.dumps(counts)})
+        write_arrow(path, counted, _second_pass(table, units, group))
+
+
+def read_counts(path: Path) -> dict[str, Any]:
+    """What became of the rows of the tables that the record file is of."""
+    counts: dict[str, Any] = json.loads(read_arrow(path).schema.metadata[_COUNTS])
     return counts
 
 

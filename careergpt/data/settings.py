@@ -41,7 +41,9 @@ def writable(folder: Path, option: str) -> Path:
         InputError: It cannot be written; the message names the option that named it.
     """
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+    if not nearest.is_dir():
+        raise InputError(f"{option} {folder}: {nearest} is no folder; name one")
+    if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"{option} {folder}: {nearest} cannot be written; name another folder")
     return folder
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +12,16 @@ import pyarrow as pa
 from jaxtyping import Int32
 from numpy.typing import NDArray
 
+from careergpt.data.whole_files import SEAL, sealed, whole
+
 # Column name -> its values: a list, or an array of numpy or Arrow.
 Columns = Mapping[str, Any]
 
 
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A file to write instead, which takes the path's name when it is whole; an error leaves none.
-
-    A folder that is missing is made.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Named by process, so that two programs that write the same file do not mix.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[Columns]) -> None:
-    """Writes the batches as one Arrow file."""
+    """Writes the batches as one Arrow file, and its digest after that."""
     with (
-        whole(path) as partial,
+        sealed(path) as partial,
         pa.OSFile(str(partial), "wb") as sink,
         pa.ipc.new_file(sink, schema) as writer,
     ):
@@ -60,7 +44,8 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def read_arrow(path: Path) -> pa.Table:
     """The table in the file, memory-mapped: opening costs no memory for its rows."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    file = pa.memory_map(str(path))
+    return pa.ipc.open_file(pa.BufferReader(file.read_buffer(file.size() - SEAL))).read_all()
 
 
 def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from careergpt.data.store import whole, write_json
+from careergpt.data.store import write_json
+from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
 
 END_OF_TEXT = "<|endoftext|>"
@@ -38,7 +39,6 @@ def train_tokenizer(texts: Iterable[str], size: int, folder: Path) -> None:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / "tokenizer.json") as partial:
         tokenizer.save(str(partial))
     # What transformers needs beside it, in the form that its versions 4 and 5 both read.

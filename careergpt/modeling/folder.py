@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from careergpt.data.store import whole, write_json
+from careergpt.data.store import write_json
+from careergpt.data.whole_files import whole, whole_files
 from careergpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -216,17 +217,17 @@ def save_model(
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # Its bars would break up the training's own.
-    folder.mkdir(parents=True, exist_ok=True)
     end = tokenizer.eos_token_id
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end, **decoding)
-    model.save_pretrained(folder)
     unbounded, tokenizer.model_max_length = tokenizer.model_max_length, context_of(model.config)
-    tokenizer.save_pretrained(folder)
+    with whole_files(folder) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        write_json(partial / SETTINGS, dict(settings))
+        for weights in partial.glob("*.safetensors"):
+            # Safetensors writes for its owner alone; who may read the folder may read them.
+            weights.chmod((partial / SETTINGS).stat().st_mode)
     tokenizer.model_max_length = unbounded  # Here lengths are checked by us, without warnings.
-    write_json(folder / SETTINGS, dict(settings))
-    for weights in folder.glob("*.safetensors"):
-        # Safetensors writes for its owner alone; who may read the folder may read them.
-        weights.chmod((folder / SETTINGS).stat().st_mode)
 
 
 def add_settings(folder: Path, settings: Mapping[str, Any]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
+from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
 
 
@@ -20,11 +20,8 @@ def count_table(places: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:
 
 def write_table(path: Path, table: sparse.csr_array) -> None:
     """Writes the counts; the file has its name only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
+    with whole(path) as partial, partial.open("wb") as file:
         sparse.save_npz(file, table)
-    os.replace(partial, path)
 
 
 def read_table(path: Path, columns: int) -> sparse.csr_array:

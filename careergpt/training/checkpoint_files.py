@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from careergpt.data.whole_files import find_damage, sealed
 from careergpt.errors import InputError
-
-_MARK = b"sha256 "
-_FOOTER = len(_MARK) + 64 + 1
-"""Bytes after the checkpoint's own: `sha256 `, 64 hexadecimal digits, a line's end."""
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -31,22 +24,10 @@ class WholeCheckpoints(TorchCheckpointIO):
         Raises:
             InputError: It cannot be written; what lay at the path is as it was.
         """
-        path = Path(path)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        size = 0
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                written: Any = _Digested(file)
-                torch.save(checkpoint, written)
-                size = written.size
-                written.close()
-                os.fsync(file.fileno())
-            move(partial, path)
-        except OSError as error:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise _unwritable(path, size, error) from error
+        with sealed(Path(path)) as partial, partial.open("wb") as file:
+            written: Any = _Patient(file)
+            torch.save(checkpoint, written)
+            written.close()
 
     def load_checkpoint(
         self,
@@ -75,53 +56,17 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     return loaded
 
 
-def find_damage(path: Path) -> str | None:
-    """What is wrong with the file; None: it is as it was written."""
-    try:
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size < _FOOTER:
-                return "empty" if size == 0 else f"{size} bytes"
-            digest, left = hashlib.sha256(), size - _FOOTER
-            while left and (block := file.read(min(left, 1 << 20))):
-                digest.update(block)
-                left -= len(block)
-            footer = file.read()
-    except OSError as error:
-        return error.strerror or str(error)
-    if not (footer.startswith(_MARK) and footer.endswith(b"\n")):
-        return "truncated, or not written by careergpt: no digest at its end"
-    found = footer[len(_MARK) : -1]
-    return None if found == digest.hexdigest().encode() else "its SHA-256 is not what it says"
-
-
-def move(old: Path, new: Path) -> None:
-    """Gives a file another name, on disk before it returns."""
-    os.replace(old, new)
-    folder = os.open(new.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-class _Digested:
-    """A file that hashes what it is given.
-
-    It keeps an error for later: torch's writer does not survive one in its midst.
-    """
+class _Patient:
+    """A file that keeps an error for later: torch's writer does not survive one in its midst."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self._digest = file, hashlib.sha256()
+        self._file, self._size = file, 0
         self._error: OSError | None = None
-        self.size = 0
 
     def write(self, data: Any) -> int:
         """Takes all, also when nothing more can be written."""
-        self.size += len(data)
-        if self._error is None:
-            self._try(lambda: self._file.write(data))
-            self._digest.update(data)
+        self._size += len(data)
+        self._try(lambda: self._file.write(data))
         return len(data)
 
     def flush(self) -> None:
@@ -129,10 +74,10 @@ class _Digested:
         self._try(self._file.flush)
 
     def close(self) -> None:
-        """Ends the file with its digest; raises what went wrong on the way."""
-        self._try(lambda: self._file.write(_MARK + self._digest.hexdigest().encode() + b"\n"))
+        """Raises what went wrong on the way, with the size that all would have had."""
         self.flush()
         if self._error is not None:
+            self._error.add_note(f"it needs {self._size / 1e6:,.1f} MB")
             raise self._error
 
     def _try(self, act: Callable[[], Any]) -> None:
@@ -141,11 +86,3 @@ class _Digested:
                 act()
         except OSError as error:
             self._error = error
-
-
-def _unwritable(path: Path, size: int, error: OSError) -> InputError:
-    told = f"cannot write the checkpoint {path}: {error.strerror or error}"
-    if path.parent.is_dir():
-        free = shutil.disk_usage(path.parent).free
-        told += f" (it needs {size / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free)"
-    return InputError(f"{told}; what was written before is as it was")

@@ -23,6 +23,7 @@ from careergpt.data.names import title_key
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.data.store import rows_of, write_json
+from careergpt.data.whole_files import find_damage
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
 from careergpt.modeling.folder import CARD, RANDOM, add_settings, save_model, write_card
@@ -31,7 +32,7 @@ from careergpt.recommend.cases import names_in, ranked_tasks
 from careergpt.recommend.cloze import check_ranked
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.training.card import model_card
-from careergpt.training.checkpoint_files import find_damage, read_checkpoint
+from careergpt.training.checkpoint_files import read_checkpoint
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.words import evidence_text
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from careergpt.data.packed import reading
 from careergpt.data.prompts import Prompt
 from careergpt.data.store import write_lines
-from careergpt.errors import InputError
+from careergpt.data.whole_files import adding, writing
 from careergpt.generation.decoding import Generated
 
 
@@ -101,10 +100,8 @@ class KeptAnswers(Callback):
 
     def _append(self, rank: int, line: str) -> None:
         path = self._out.with_name(f"{self._out.name}.rank{rank}.partial")
-        with writing(path), path.open("a", encoding="utf-8") as file:
+        with adding(path) as file:
             file.write(line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
 
     def _files(self) -> list[Path]:
         pattern = f"{glob.escape(self._out.name)}.rank*.partial"
@@ -127,15 +124,6 @@ def work_digest(module: Any, where: str, batches: Sequence[Sequence[Prompt]]) ->
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
         digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Whatever goes wrong while the file is written becomes one line for its user."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _row(answer: Generated) -> dict[str, Any]:

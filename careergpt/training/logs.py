@@ -20,6 +20,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from careergpt.data.whole_files import adding
+
 # A dead server is given up on early: all of these together are what it may cost a run.
 _ANSWER_SECONDS = 2
 _INIT_SECONDS = 4
@@ -59,11 +61,8 @@ class MetricsLog(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Appends one line; numbers that JSON has no word for become null."""
         finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
+        with adding(self._path) as file:
             file.write(json.dumps({"step": step, **finite}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """The configuration is in config.yaml."""

@@ -15,8 +15,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
+from careergpt.data.whole_files import find_damage, move
 from careergpt.errors import InputError, RunEndedError
-from careergpt.training.checkpoint_files import find_damage, move
 from careergpt.training.position import Position, position_of, stand_at
 from careergpt.training.stops import Agreement, Signals
 
@@ -70,8 +70,6 @@ class KeepState(Callback):
         trainer.strategy.barrier()  # Every rank has read its state.
         if trainer.is_global_zero and self.saves:
             _pass_down(trainer)
-            for left in (Path(trainer.default_root_dir) / "checkpoints").glob("*.partial"):
-                left.unlink()  # Of a run that was killed within a write.
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Starts the clock."""

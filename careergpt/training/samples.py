@@ -18,6 +18,7 @@ from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.prompts import DEFAULT_PROMPTS, Question, check_lengths, ready_prompts
 from careergpt.data.splits import VAL
 from careergpt.data.tasks import Piece
+from careergpt.data.whole_files import adding
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.repetition import distinct, repetition
@@ -114,7 +115,7 @@ class SampleAnswers(Callback):
         names = ["step", "prompt", "text", "finish_reason", "log_probability"]
         self._rows += rows
         path = Path(trainer.default_root_dir) / "samples.jsonl"
-        with path.open("a", encoding="utf-8") as file:
+        with adding(path) as file:
             for row in rows:
                 file.write(
                     json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n"

@@ -10,7 +10,7 @@ from lightning import LightningDataModule, LightningModule, Trainer
 
 from careergpt.data.store import write_json
 from careergpt.errors import InputError
-from careergpt.training.kept_answers import KeptAnswers, writing
+from careergpt.training.kept_answers import KeptAnswers
 from careergpt.training.metrics import Quality
 from careergpt.training.rankings import MeasureRankings
 from careergpt.training.results import result_rows
@@ -70,8 +70,7 @@ class CareerTrainer(Trainer):
                 print("\n" + rankings_table(ranked.measured, ranked.candidates))
             if json is not None:
                 rows = result_rows(quality_of(model), ranked.measured, ranked.candidates)
-                with writing(Path(json)):
-                    write_json(Path(json), rows)
+                write_json(Path(json), rows)
         return results
 
     def predict(  # type: ignore[override]

@@ -1,5 +1,6 @@
 """A mistake of the user's: one line on stderr, exit code 2, nothing left behind."""
 
+import errno
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from careergpt import cli
 from careergpt.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -128,7 +130,14 @@ OPTIONS = {
     "no end": ("--trainer.max_epochs=-1", "the learning rate needs an end"),
     "no devices": ("--trainer.devices=0", "not a valid input"),
     "audit's option": ("--data.tokenizer=x", "--data.tokenizer is for audit"),
-    "a cache in a file": ("--data.cache=/dev/null/x", "cannot be written; name another"),
+    "a cache in a file": ("--data.cache=/dev/null/x", "/dev/null is no folder; name one"),
+    "a cache of too long a name": (f"--data.cache={'x' * 300}", "File name too long: shorten it"),
+    "a run of too long a name": (
+        f"--trainer.default_root_dir={'x' * 300}", "File name too long: shorten it",
+    ),
+    "a model of too long a name": (
+        f"--model.pretrained={'x' * 300}", "File name too long: shorten it",
+    ),
     "a template that asks nothing": (
         '--data.tasks={"t": {"prompt": "a", "completion": "b"}}', "has no {field}",
     ),
@@ -217,6 +226,18 @@ def test_a_result_that_cannot_be_written(
 def test_no_table(verb: str, model: str, quiet: list[str], refused: Callable) -> None:
     words = [] if verb == "audit" else [model, *quiet]
     assert "no table given: name one with --data.source" in refused([verb, *words])
+
+
+def test_what_the_system_refuses_is_told_in_its_own_words(
+    refused: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "model/careergpt.json")
+
+    monkeypatch.setattr(cli, "_run", denied)
+    told = refused(["recommend", "--position=Nurse"])
+    assert "model/careergpt.json: Permission denied: change its permissions" in told
+    assert "room" not in told
 
 
 def test_an_unknown_verb(refused: Callable) -> None:

@@ -1,7 +1,9 @@
 """`compare` end to end: what it writes, what it finds, what it refuses."""
 
+import errno
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import torch
 import wandb
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from careergpt.cli import compare as comparing
 from careergpt.cli import main
 from careergpt.recommend.cloze import RANKED
 
@@ -354,7 +357,7 @@ def test_wandb_gets_the_figures_and_both_tables(
         (["--limit=0"], "--limit must be 1 or more, found 0"),
         (["--answers=-1"], "--answers must be 0 or more, found -1"),
         (["--device=abacus"], "--device abacus"),
-        (["--out=FILE"], "cannot be written"),
+        (["--out=FILE"], "is no folder; name one"),
         (["--skills=nowhere.txt"], "nowhere.txt"),
         (["--data.tokenizer=gpt2"], "leave them out"),
         (["--decoding.temperature=0"], "temperature"),
@@ -389,3 +392,23 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert len(errors) == 1
     assert said in errors[0]
     assert not out.exists()
+
+
+def test_a_full_disk_takes_the_files_and_not_the_verdict(
+    run: Path, sample: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(comparing, "write_report", full)
+    models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
+    words = ["compare", *models, *sample, "--answers=2", "--decoding.max_new_tokens=2"]
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--device=cpu", f"--out={tmp_path / 'out'}"])
+    told = capsys.readouterr()
+    error = [line for line in told.err.splitlines() if line.startswith("error: ")]
+    assert len(error) == 1
+    assert error[0].startswith(f"error: cannot write {tmp_path / 'out'}")
+    assert "loss" in told.out.casefold()
+    assert list((tmp_path / "out").iterdir()) == []

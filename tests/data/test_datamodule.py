@@ -2,6 +2,7 @@
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -252,8 +253,15 @@ def test_the_seed_decides_the_order_alone(data_module) -> None:
     assert (one.split == other.split).all()
 
 
-def trainer_of(rank: int, ranks: int) -> SimpleNamespace:
-    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+def trainer_of(rank: int, ranks: int, told: list[Any] | None = None) -> SimpleNamespace:
+    """A trainer; `told` is what the first rank has told the others."""
+
+    def broadcast(own: Any) -> Any:
+        if rank == 0:
+            told.append(own)
+        return told[-1]
+
+    strategy = SimpleNamespace(root_device=torch.device("cpu"), broadcast=broadcast)
     return SimpleNamespace(
         global_rank=rank,
         world_size=ranks,
@@ -278,10 +286,10 @@ def test_a_model_is_tested_on_tables_that_its_columns_were_not_named_for(
 
 def test_ranks_share_every_loader(data_module) -> None:
     shares: list[list[int]] = [[], [], []]
-    prompts = []
+    prompts, told = [], []
     for rank in range(2):
         data = data_module(batch_tokens=300, prompts_per_batch=3)
-        data.trainer = trainer_of(rank, 2)
+        data.trainer = trainer_of(rank, 2, told)
         ready(data)
         loaders = train_batches(data), data.val_dataloader(), data.test_dataloader()
         for share, batches in zip(shares, loaders, strict=True):
@@ -292,6 +300,23 @@ def test_ranks_share_every_loader(data_module) -> None:
     for split, share in enumerate(shares):
         assert sorted(share) == data.members(split).tolist(), SPLITS[split]
     assert sorted(prompts) == list(range(len(data.prompts)))
+
+
+def test_every_rank_reads_what_the_first_prepared_though_its_table_is_another(
+    data_module, tables
+) -> None:
+    told: list[Any] = []
+    first, second = data_module(), data_module()
+    first.trainer, second.trainer = trainer_of(0, 2, told), trainer_of(1, 2, told)
+    ready(first)
+    with (tables / "careers.jsonl").open("a") as file:
+        file.write('{"titles": ["Cook", "Chef"]}\n')
+    second.setup("fit")
+    assert second.trained_on() == first.trained_on()
+    assert second.store.path == first.store.path
+    first.store.path.unlink()
+    with pytest.raises(InputError, match=r"rank 1 has no .*tokens-\w+\.arrow"):
+        second.setup("fit")
 
 
 def test_accumulation_splits_no_evaluation_batch(data_module) -> None:

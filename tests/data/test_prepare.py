@@ -2,7 +2,9 @@
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,7 +53,67 @@ def test_a_second_start_builds_nothing(source, rules, tokenizer, tmp_path, monke
 def test_the_cache_holds_only_whole_files(source, rules, tokenizer, tmp_path) -> None:
     path = token_file(source, rules, tokenizer, tmp_path / "cache")
     names = sorted(entry.name.split("-")[0] + entry.suffix for entry in path.parent.iterdir())
-    assert names == ["records.arrow", "records.json", "tokens.arrow"]
+    assert names == ["records.arrow", "tokens.arrow"]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda whole: b"",
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "flipped": lambda whole: whole[:700] + bytes([whole[700] ^ 4]) + whole[701:],
+    "of another day": lambda whole: whole[:-72],
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("name", ["records", "tokens"])
+def test_a_damaged_cache_file_is_named_and_made_anew(
+    kind, name, source, rules, tokenizer, tmp_path, capsys
+) -> None:
+    token_file(source, rules, tokenizer, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").glob(f"{name}-*")
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGE[kind](whole))
+    token_file(source, rules, tokenizer, tmp_path / "cache")
+    assert path.read_bytes() == whole
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{path} is damaged (")
+    assert line.endswith("): it is made anew")
+    token_file(source, rules, tokenizer, tmp_path / "cache")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_cache_that_cannot_be_written_serves_what_it_has(
+    source, rules, tokenizer, tmp_path, monkeypatch
+) -> None:
+    first = token_file(source, rules, tokenizer, tmp_path / "cache")
+    before = ages(tmp_path / "cache")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert token_file(source, rules, tokenizer, tmp_path / "cache") == first
+    for missing in ({"max_length": 99}, {"mask_contacts": False}):
+        with pytest.raises(InputError, match=r"--data\.cache .* cannot be written"):
+            token_file(source, rules, tokenizer, tmp_path / "cache", **missing)
+    assert ages(tmp_path / "cache") == before
+
+
+def test_a_table_that_grows_while_it_is_read_is_filed_under_no_name(
+    source, rules, tokenizer, tmp_path, monkeypatch
+) -> None:
+    table = Path(source) / "careers.jsonl"
+    short = table.read_bytes()
+    build = preparing.build_records
+
+    def grows(*asked: Any) -> None:
+        table.write_bytes(short + b'{"titles": ["Cook", "Chef"]}\n')
+        build(*asked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "build_records", grows)
+        with pytest.raises(InputError, match=r"careers\.jsonl changed while it was read"):
+            prepare_records(source, rules(), tmp_path / "cache", workers=1)
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert prepare_records(source, rules(), tmp_path / "cache", workers=1).counts["read"] == 91
+    table.write_bytes(short)
+    assert prepare_records(source, rules(), tmp_path / "cache", workers=1).counts["read"] == 90
 
 
 def test_tables_that_moved_are_the_same_tables(source, rules, tokenizer, tmp_path) -> None:

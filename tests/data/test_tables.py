@@ -391,7 +391,7 @@ def test_the_content_follows_bytes_and_names_but_not_folders(write: Write, tmp_p
     (tmp_path / "other").mkdir()
     one, two = write("a.csv", "a\n1\n"), write("b.csv", "a\n1\n")
     assert only(one).content == only(write("other/a.csv", "a\n1\n")).content
-    contents = [only(one).content, only(two).content]
+    contents = [only(path).content for path in (one, two)]
     contents.append(only(write("a.csv", "a\n2\n")).content)
     assert len(set(contents)) == len(contents)
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -285,7 +285,7 @@ def test_a_full_disk_is_an_error_in_one_line_and_loses_nothing(
 ) -> None:  # fmt: skip
     full_disk(2000)
     error = error_of([*words, f"--out={out}"], capsys)
-    assert error == f"error: cannot write {partial(out)}: File too large"
+    assert error.startswith(f"error: cannot write {partial(out)}: File too large (")
     full_disk(resource.RLIM_INFINITY)
     assert 0 < len(kept(out)) < 26
     assert_finishes(words, out, undisturbed, capsys, assert_none_twice(out))
@@ -301,13 +301,5 @@ def test_an_output_that_cannot_be_written_costs_no_answer(
     with monkeypatch.context() as patch:
         patch.setattr(kept_answers, "write_lines", full)
         error = error_of([*words, f"--out={out}"], capsys)
-    assert error == f"error: cannot write {out}: No space left on device"
+    assert error.startswith(f"error: cannot write {out}: No space left on device (")
     assert_finishes(words, out, undisturbed, capsys, PROMPTS)
-
-
-@pytest.fixture
-def full_disk() -> Iterator[Callable[[int], None]]:
-    """Lets no file grow beyond so many bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda most: resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)

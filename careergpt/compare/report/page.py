@@ -14,7 +14,7 @@ from careergpt.compare.comparison import Comparison
 from careergpt.compare.report import numbers, panels, plots, rows, shades
 from careergpt.compare.report.texts import short, visible
 from careergpt.compare.surprise import END
-from careergpt.data.store import whole
+from careergpt.data.whole_files import whole
 from careergpt.modeling.loss import perplexity
 
 

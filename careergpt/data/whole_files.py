@@ -1,0 +1,160 @@
+"""Files that are whole or not there: the one way in which files are written and take their names.
+
+What is written lies beside its name, in a file that its process locks: what a killed process has
+left is told from what another is writing, on this machine or on one that shares the folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import TextIO
+
+from careergpt.errors import InputError, system_fault
+
+_MARK = b"sha256 "
+SEAL = len(_MARK) + 64 + 1
+"""Bytes after a sealed file's own: `sha256 `, 64 hexadecimal digits, a line's end."""
+
+_PARTIAL = re.compile(r"\.\d+-[0-9a-f]{8}\.partial$")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Whatever the system refuses while the path is written becomes one line for its user."""
+    try:
+        yield
+    except Exception as error:
+        if (told := system_fault(error, path)) is None:
+            raise
+        raise InputError(f"cannot write {told}") from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file to write instead, which takes the path's name once it is on disk, or is gone.
+
+    A folder that is missing is made.
+
+    Raises:
+        InputError: The system refuses it; what lay at the path is as it was.
+    """
+    with writing(path), temporary(path) as partial:
+        yield partial
+        _flush(partial)
+        move(partial, path)
+
+
+@contextmanager
+def whole_files(folder: Path) -> Iterator[Path]:
+    """A folder to fill instead, whose files take their places once all of them are on disk."""
+    with writing(folder), temporary(folder / "files", Path.mkdir) as partial:
+        yield partial
+        files = sorted(partial.iterdir())
+        for file in files:
+            _flush(file)
+        for file in files:
+            move(file, folder / file.name)
+
+
+@contextmanager
+def sealed(path: Path) -> Iterator[Path]:
+    """The same as `whole` for a file that ends with its digest: `find_damage` looks at that."""
+    with whole(path) as partial:
+        yield partial
+        with partial.open("rb+") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.write(_MARK + digest.encode() + b"\n")
+
+
+@contextmanager
+def adding(path: Path) -> Iterator[TextIO]:
+    """The file, to add lines to its end that are on disk before it is closed."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def find_damage(path: Path) -> str | None:
+    """What is wrong with the sealed file; None: it is as it was written."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < SEAL:
+                return "empty" if size == 0 else f"{size} bytes"
+            digest, left = hashlib.sha256(), size - SEAL
+            while left and (block := file.read(min(left, 1 << 20))):
+                digest.update(block)
+                left -= len(block)
+            seal = file.read()
+    except OSError as error:
+        return error.strerror or str(error)
+    if not (seal.startswith(_MARK) and seal.endswith(b"\n")):
+        return "truncated, or not written by careergpt: no digest at its end"
+    found = seal[len(_MARK) : -1]
+    return None if found == digest.hexdigest().encode() else "its SHA-256 is not what it says"
+
+
+def move(old: Path, new: Path) -> None:
+    """Gives a file another name, on disk before it returns."""
+    os.replace(old, new)
+    _flush(new.parent)
+
+
+@contextmanager
+def temporary(path: Path, make: Callable[[Path], None] = Path.touch) -> Iterator[Path]:
+    """What `make` makes beside the path, locked while it is used; it is gone at the end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(path.parent)
+    # A name may be as long as the system takes: then there is room for no more.
+    partial = path.with_name(f"{path.name[:50]}.{os.getpid()}-{token_hex(4)}.partial")
+    try:
+        make(partial)
+        with _opened(partial) as held:
+            with suppress(OSError):  # Some network file systems have no locks.
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield partial
+    finally:
+        _remove(partial)
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Removes what processes that are gone have left: nobody locks it."""
+    for left in folder.glob("*.partial"):
+        if _PARTIAL.search(left.name):
+            # In use, gone by now, not ours to remove, or no file system with locks.
+            with suppress(OSError), _opened(left) as held:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(left)
+
+
+def _remove(partial: Path) -> None:
+    if partial.is_dir():
+        shutil.rmtree(partial, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _flush(path: Path) -> None:
+    with _opened(path) as held:
+        os.fsync(held)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    held = os.open(path, os.O_RDONLY)
+    try:
+        yield held
+    finally:
+        os.close(held)
