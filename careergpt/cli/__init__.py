@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from careergpt.errors import InputError, RunEndedError
+from careergpt.errors import InputError, RunEndedError, printable
 
 VERBS = {
     "fit": "Fine-tune a model on tables of postings and careers; writes a run folder.",
@@ -41,15 +41,19 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         _run(verb, words)
     except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_line(error)}", file=sys.stderr)
         sys.exit(2)
     except RunEndedError as ended:
         if ended.code:  # Other ranks end with the first.
-            print(" ".join(str(ended).split()), file=sys.stderr)
+            print(_line(ended), file=sys.stderr)
         sys.exit(ended.code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+
+
+def _line(error: Exception) -> str:
+    return printable(" ".join(str(error).split()))
 
 
 def _run(verb: str, words: Sequence[str]) -> None:
@@ -60,6 +64,8 @@ def _run(verb: str, words: Sequence[str]) -> None:
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     # Its retries are noise above the one line that says what could not be fetched.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    # It would print what a model folder says, as it says it; what matters of that we check.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # Tokenizers that were used before a fork would warn at every fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if verb == "audit":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from careergpt.errors import InputError
+from careergpt.errors import InputError, printable
 
 Field = str | tuple[str, ...]
 Fields = Mapping[str, Field]
@@ -99,6 +99,8 @@ def parse_template(template: str) -> tuple[Slot, ...]:
 def check_tasks(tasks: Mapping[str, Task]) -> None:
     """Raises InputError unless every template parses, asks something and weighs something."""
     for name, task in tasks.items():
+        if name != printable(name):
+            raise InputError(f"task {name!r}: its name stands in tables, so no control characters")
         slots = parse_template(task.prompt), parse_template(task.completion)
         if not any(slot.field for slot in slots[1]):
             raise InputError(f"task {name!r}: its completion {task.completion!r} has no {{field}}")
