@@ -60,6 +60,14 @@ def test_a_check_draws_no_random_number(model: PreTrainedModel) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_named(model: PreTrainedModel, value: float) -> None:
+    name, weight = list(model.named_parameters())[-1]
+    weight.data.view(-1)[0] = value
+    with pytest.raises(InputError, match=f"it: {name} is not finite everywhere: its training"):
+        check_model(model, "it")
+
+
 def test_a_softcap_on_the_logits_is_refused() -> None:
     with pytest.raises(InputError, match="linear map"):
         check_model(made(gemma3(5.0)), "it")
