@@ -10,13 +10,9 @@ from careergpt.errors import InputError, printable
 
 def test_no_control_character_and_no_half_of_one_is_printed_as_it_is() -> None:
     every = "".join(map(chr, range(0x11000)))
-    left = {unicodedata.category(sign) for sign in printable(every)}
-    assert not left & {"Cc", "Cs", "Zl", "Zp"}
-    assert not {unicodedata.bidirectional(sign) for sign in printable(every)} & {
-        "RLO",
-        "LRO",
-        "RLI",
-    }
+    shown = printable(every)
+    assert not {unicodedata.category(sign) for sign in shown} & {"Cc", "Cs", "Zl", "Zp"}
+    assert not {unicodedata.bidirectional(sign) for sign in shown} & {"RLO", "LRO", "RLI"}
     assert printable("\x1b[31mred\r\nerror: forged\ud800") == r"\x1b[31mred\r\nerror: forged\ud800"
 
 

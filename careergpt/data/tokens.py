@@ -60,7 +60,7 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerFast:
         loader: Any = GPT2Tokenizer if bare else AutoTokenizer
         tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # Transformers raises OSError, ValueError, KeyError, TypeError …
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"no tokenizer can be loaded from {source!r} ({reason[:150]}); "
             "name a folder that holds one, or a hub name on a machine with a network"

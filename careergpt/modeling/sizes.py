@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from careergpt.data.foreign_files import read_json
 from careergpt.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-MOST_PARTS = 1000
+MOST = 1000
 """Even an empty layer takes its time to be made; the deepest published models have some 130."""
 
 _PARTS = re.compile(r"(?:n|num)_(?:\w+_)?(?:layer|expert)s?")
@@ -61,9 +62,8 @@ def check_parts(told: Mapping[Any, Any], source: str) -> None:
     for name, value in told.items():
         if isinstance(value, Mapping):
             check_parts(value, source)
-        elif _PARTS.fullmatch(str(name)) and isinstance(value, int):
-            if not 0 <= value <= MOST_PARTS:
-                raise InputError(f"{source}: {name} is {value}: it can be {MOST_PARTS} at most")
+        elif isinstance(value, int) and _PARTS.fullmatch(str(name)) and not 0 <= value <= MOST:
+            raise InputError(f"{source}: {name} is {str(value)[:20]}: it can be {MOST} at most")
 
 
 def _numbers(config: PretrainedConfig, source: str) -> tuple[int, int]:
@@ -72,10 +72,16 @@ def _numbers(config: PretrainedConfig, source: str) -> tuple[int, int]:
 
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(deepcopy(config), trust_remote_code=False)
+            model = AutoModelForCausalLM.from_config(
+                deepcopy(config), attn_implementation="sdpa", trust_remote_code=False
+            )
     except Exception as error:  # Whatever impossible sizes lead an architecture to.
         reason = " ".join(str(error).split())[:150]
-        raise InputError(f"{source}: its sizes make no model ({reason})") from None
+        raise InputError(
+            f"{source}: no model that can be used here has its configuration ({reason}): give "
+            "other sizes, or a family whose attention can be replaced, as in GPT-2, GPT-NeoX, "
+            "Llama, Mistral, OPT or Qwen2"
+        ) from None
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return parameters, parameters + sum(buffer.numel() for buffer in model.buffers())
 
@@ -85,6 +91,10 @@ def _stored(folder: Path) -> int:
     files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
     if not files:
         raise InputError(f"{folder} holds no weights: there is no model.safetensors in it")
+    for index in folder.glob("*.index.json"):
+        named = set(dict(read_json(index).get("weight_map", {})).values())
+        if lost := named - {path.name for path in files}:
+            raise InputError(f"{folder} lacks {min(lost)}, which {index.name} names: copy it anew")
     for path in files:
         try:
             if path.suffix == ".safetensors":

@@ -33,7 +33,7 @@ def test_a_number_of_layers_that_no_model_has_is_refused_before_transformers_rea
     name: str, layers: int, folder: Path
 ) -> None:
     for told in ({name: layers}, {"text_config": {name: layers}}):
-        with pytest.raises(InputError, match=f"{name} is {layers}: it can be 1000 at most"):
+        with pytest.raises(InputError, match=f"{name} is {str(layers)[:20]}: it can be 1000 at"):
             check_folder(change(folder, **told))
 
 
