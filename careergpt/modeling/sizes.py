@@ -91,10 +91,9 @@ def _stored(folder: Path) -> int:
     files = [path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin")]
     if not files:
         raise InputError(f"{folder} holds no weights: there is no model.safetensors in it")
-    for index in folder.glob("*.index.json"):
-        named = set(dict(read_json(index).get("weight_map", {})).values())
-        if lost := named - {path.name for path in files}:
-            raise InputError(f"{folder} lacks {min(lost)}, which {index.name} names: copy it anew")
+    index = folder / "model.safetensors.index.json"
+    if index.exists() and not (folder / "model.safetensors").exists():
+        _check_shards(index)
     for path in files:
         try:
             if path.suffix == ".safetensors":
@@ -105,3 +104,13 @@ def _stored(folder: Path) -> int:
                 f"{path} is damaged, or cut off ({error}): fetch it, or copy it, anew"
             ) from None
     return sum(path.stat().st_size for path in files)
+
+
+def _check_shards(index: Path) -> None:
+    try:
+        named = {str(name) for name in read_json(index)["weight_map"].values()}
+    except (KeyError, TypeError, AttributeError):
+        raise InputError(f"{index} names no weights: copy it anew") from None
+    for name in sorted(named):
+        if not (index.parent / name).is_file():
+            raise InputError(f"{index.parent} lacks {name}, which {index.name} names: copy it anew")

@@ -230,6 +230,9 @@ def test_sharded_weights_load_and_a_lost_shard_is_refused(
     shards[1].unlink()
     with pytest.raises(InputError, match=f"lacks {shards[1].name}, which model.safetensors.index"):
         build(tmp_path, tokenizer)
+    (tmp_path / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(InputError, match=r"index.json names no weights"):
+        build(tmp_path, tokenizer)
 
 
 def test_tokens_that_were_added_to_the_tokenizer_alone_are_refused_with_the_cure(
