@@ -93,7 +93,7 @@ def prompt_of(tokens: int, tokenizer: PreTrainedTokenizerFast) -> list[int]:
 def models(config: GPT2Config) -> tuple[PreTrainedModel, PreTrainedModel]:
     """Transformers' model as it comes, and ours with the same weights."""
     torch.manual_seed(0)
-    theirs = AutoModelForCausalLM.from_config(config)
+    theirs = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     ours = build_model(deepcopy(config), None)
     ours.load_state_dict(theirs.state_dict())
     return theirs.eval(), ours.eval()

@@ -87,7 +87,7 @@ def main() -> None:
     data = CareerDataModule(args.source, tokenizer=args.model, context=module.context)
     data.setup("test")
     assert data.store is not None
-    members = [i for i in data.members(TEST) if data.store.task[i] == 0][: args.records]
+    members = [i for i in data.members(TEST).tolist() if data.store.task[i] == 0][: args.records]
     examples = [(data.store.token_ids(i).tolist(), int(data.store.n_prompt[i])) for i in members]
     prompts = [
         Prompt(place, "", "", tuple(ids[:start])) for place, (ids, start) in enumerate(examples)

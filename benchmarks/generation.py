@@ -66,9 +66,11 @@ def models(source: str | None, device: str) -> tuple[PreTrainedModel, PreTrained
     """Transformers' model as it comes, and ours with the same weights."""
     torch.manual_seed(0)
     if source:
-        theirs = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+        theirs = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, trust_remote_code=False
+        )
     else:
-        theirs = AutoModelForCausalLM.from_config(GPT2Config())
+        theirs = AutoModelForCausalLM.from_config(GPT2Config(), trust_remote_code=False)
     ours = build_model(deepcopy(theirs.config), None)
     ours.load_state_dict(theirs.state_dict())
     return theirs.eval().to(device), ours.eval().to(device)

@@ -38,13 +38,16 @@ def fit(layout: str, seed: int, options: list[str], folder: Path) -> Fit:
     """Trains once; raises CalledProcessError where that fails."""
     run = folder / f"{layout}-{seed}"
     quiet = ["--trainer.logger=false", "--trainer.enable_progress_bar=false", "--titles.limit=0"]
+    # Every step is logged, so that they can be counted: samples are numbered otherwise.
+    quiet.append("--trainer.log_every_n_steps=1")
     words = [*options, f"--seed_everything={seed}", f"--trainer.default_root_dir={run}", *quiet]
     subprocess.run(
         [sys.executable, str(MAIN), "fit", *words], check=True, stdout=subprocess.DEVNULL
     )
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     losses = [row["val/loss"] for row in rows if "val/loss" in row]
-    return Fit(layout, seed, min(losses), max(row["step"] for row in rows) + 1)
+    steps = max(row["step"] for row in rows if "train/loss" in row) + 1
+    return Fit(layout, seed, min(losses), steps)
 
 
 def table(fits: list[Fit]) -> str:

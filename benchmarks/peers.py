@@ -55,7 +55,7 @@ def sft_trainer(workload: Workload, gate: Gate) -> None:
         model=_model(workload),
         args=arguments,
         train_dataset=Dataset.from_list(list(_Examples(store))),
-        processing_class=AutoTokenizer.from_pretrained(workload.model),
+        processing_class=AutoTokenizer.from_pretrained(workload.model, trust_remote_code=False),
     ).train()
 
 
@@ -110,7 +110,10 @@ def _model(workload: Workload):
     from transformers import GPT2LMHeadModel
 
     return GPT2LMHeadModel.from_pretrained(
-        workload.model, attn_implementation="sdpa", dtype=torch.float32
+        workload.model,
+        attn_implementation="sdpa",
+        dtype=torch.float32,
+        trust_remote_code=False,
     )
 
 

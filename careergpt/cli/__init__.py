@@ -67,6 +67,8 @@ def _run(verb: str, words: Sequence[str]) -> None:
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     # Its retries are noise above the one line that says what could not be fetched.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    # It would print what a model folder says, as it says it; what matters of that we check.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # Tokenizers that were used before a fork would warn at every fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     if verb == "audit":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
-from careergpt.errors import InputError
+from careergpt.errors import InputError, printable
 
 Field = str | tuple[str, ...]
 Fields = Mapping[str, Field]
@@ -114,6 +114,8 @@ def parse_template(template: str) -> tuple[Slot, ...]:
 def check_tasks(tasks: Mapping[str, Task]) -> None:
     """Raises InputError unless every template parses, asks something and weighs something."""
     for name, task in tasks.items():
+        if name != printable(name):
+            raise InputError(f"task {name!r}: its name stands in tables, so no control characters")
         parse_template(task.prompt)
         if not _required(task.completion):
             raise InputError(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from careergpt.data.foreign_files import check_files
 from careergpt.data.tasks import Piece, PromptCompletion, text_of
 from careergpt.errors import InputError
 
@@ -52,12 +54,13 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer, GPT2Tokenizer
 
     folder = Path(source)
+    check_files(folder)
     bare = (folder / "merges.txt").exists() and not (folder / "tokenizer.json").exists()
     try:
         loader: Any = GPT2Tokenizer if bare else AutoTokenizer
-        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(source)
+        tokenizer: PreTrainedTokenizerFast = loader.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # Transformers raises OSError, ValueError, KeyError, TypeError …
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"no tokenizer can be loaded from {source!r} ({reason[:150]}); "
             "name a folder that holds one, or a hub name on a machine with a network"
@@ -66,6 +69,11 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerFast:
         raise InputError(f"the tokenizer of {source!r} is not a fast one with an end-of-text token")
     tokenizer.model_max_length = int(1e30)  # Lengths are ours to check; no warning is wanted.
     return tokenizer
+
+
+def vocabulary_digest(tokenizer: PreTrainedTokenizerFast) -> str:
+    """Names which token has which id: a model means these tokens by its ids, and no others."""
+    return sha256(repr(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:

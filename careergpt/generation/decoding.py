@@ -70,9 +70,11 @@ def generate(
         InputError: The model's logits are no numbers.
     """
     end = int(tokenizer.eos_token_id)
+    # Models are padded to round numbers, by ids that spell nothing.
+    unknown = set(range(model.config.vocab_size)) - set(tokenizer.get_vocab().values())
     with dropout_off(model), attention_to_cache(model):
         rooms = [min(decoding.max_new_tokens, context - len(p.token_ids)) for p in prompts]
-        written = write(model, prompts, decoding, rooms, end)
+        written = write(model, prompts, decoding, rooms, end, sorted(unknown))
     answers = [
         Generated(
             prompt.place,
@@ -96,6 +98,7 @@ def write(
     decoding: Decoding,
     rooms: Sequence[int],
     end: int | None,
+    unknown: Sequence[int] = (),
 ) -> list[Written]:
     """What follows each prompt: a token a step, for those that have not ended.
 
@@ -107,6 +110,7 @@ def write(
         decoding: How to write.
         rooms: How many tokens each may write.
         end: The end of text; None: every row fills its room.
+        unknown: Ids that are never written.
 
     Raises:
         InputError: The model's logits are no numbers.
@@ -114,7 +118,7 @@ def write(
     width, most = max(len(prompt.token_ids) for prompt in prompts), max(rooms)
     lengths = torch.tensor([len(prompt.token_ids) for prompt in prompts], device=model.device)
     ids = _padded(prompts, width + most).to(model.device)
-    choice = Choice(decoding, [prompt.place for prompt in prompts], most)
+    choice = Choice(decoding, [prompt.place for prompt in prompts], most, unknown)
     cache = KeyValueCache(lengths, width, width + most)
     head = model.get_output_embeddings().weight
     tokens: list[list[int]] = [[] for _ in prompts]

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import (
     LogitsProcessorList,
     RepetitionPenaltyLogitsProcessor,
+    SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
 )
@@ -64,10 +65,19 @@ class Choice:
     beside any neighbours.
     """
 
-    def __init__(self, decoding: Decoding, places: Sequence[int], steps: int) -> None:
-        """For rows with these places in the input, which write so many tokens at most."""
+    def __init__(
+        self, decoding: Decoding, places: Sequence[int], steps: int, unknown: Sequence[int] = ()
+    ) -> None:
+        """For rows with these places in the input, which write so many tokens at most.
+
+        Args:
+            decoding: How to write.
+            places: The rows' places.
+            steps: The most tokens that a row writes.
+            unknown: Ids that are never chosen.
+        """
         self._greedy, self._top_p = decoding.greedy, decoding.top_p
-        self._processors = processors(decoding)
+        self._processors = processors(decoding, unknown)
         self._uniform = torch.stack(
             [
                 torch.rand(steps, 2, generator=_generator(decoding.seed, place), dtype=torch.double)
@@ -91,9 +101,11 @@ class Choice:
         return draw_likely(scores.softmax(-1), uniform, self._top_p)
 
 
-def processors(decoding: Decoding) -> LogitsProcessorList:
+def processors(decoding: Decoding, unknown: Sequence[int] = ()) -> LogitsProcessorList:
     """What happens to the logits at each step: transformers' own, in transformers' order."""
     steps = LogitsProcessorList()
+    if unknown:
+        steps.append(SuppressTokensLogitsProcessor(unknown))
     if decoding.repetition_penalty != 1:
         steps.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
     if decoding.greedy:

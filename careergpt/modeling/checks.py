@@ -19,9 +19,15 @@ def check_model(model: PreTrainedModel, name: str) -> None:
     """Two short forward passes that show whether scoring and packing are exact for this model.
 
     Raises:
-        InputError: The head is not a linear map of the last hidden state, or packed examples
-            see each other.
+        InputError: The weights are no numbers, the head is not a linear map of the last hidden
+            state, or packed examples see each other.
     """
+    for weight, values in model.named_parameters():
+        if not values.isfinite().all():
+            raise InputError(
+                f"{name}: {weight} is not finite everywhere: its training diverged, or the file is "
+                "damaged; take weights from before that"
+            )
     rng = torch.Generator().manual_seed(0)
     examples = [
         Scored(torch.randint(model.config.vocab_size, (length,), generator=rng).numpy(), 1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,15 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from careergpt.data.foreign_files import read_json
 from careergpt.data.store import write_json
+from careergpt.data.tokens import vocabulary_digest
 from careergpt.data.whole_files import whole, whole_files
 from careergpt.errors import InputError
+from careergpt.modeling.sizes import check_parts, check_size
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 SETTINGS = "careergpt.json"
 CARD = "README.md"
+
+VOCABULARY = "vocabulary"
+"""Where careergpt.json names the tokens that the model's ids are of."""
 
 RANDOM = "random"
 """What careergpt.json says of the weights of a model that was never trained."""
@@ -61,7 +66,7 @@ def scratch_config(scratch: Scratch, tokenizer: PreTrainedTokenizerFast) -> Pret
             f"model.scratch.n_embd ({scratch.n_embd}) must be a multiple of n_head "
             f"({scratch.n_head})"
         )
-    return GPT2Config(
+    config = GPT2Config(
         vocab_size=len(tokenizer),
         n_layer=scratch.n_layer,
         n_head=scratch.n_head,
@@ -70,34 +75,56 @@ def scratch_config(scratch: Scratch, tokenizer: PreTrainedTokenizerFast) -> Pret
         bos_token_id=tokenizer.eos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
+    check_size(config, "model.scratch")
+    return config
 
 
 def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
     """The configuration of a saved model.
 
     Raises:
-        InputError: There is no causal language model, or its vocabulary is not the tokenizer's.
+        InputError: There is no causal language model, its weights are not of its sizes, or its
+            vocabulary is not the tokenizer's.
     """
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
+        config: PretrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except Exception as error:  # OSError, ValueError, its own kind for a wrong value …
         raise _no_model(source, error) from None
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         raise InputError(
             f"{source} holds a {config.model_type}, which writes no text; give a GPT-2"
         )
+    _check_vocabulary(source, config, tokenizer)
+    check_size(config, source)
+    return config
+
+
+def _check_vocabulary(
+    source: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerFast
+) -> None:
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     spare = config.vocab_size - len(tokenizer)
-    if not 0 <= spare <= _SPARE or (ends != [None] and tokenizer.eos_token_id not in ends):
+    if abs(spare) > _SPARE or (ends != [None] and tokenizer.eos_token_id not in ends):
         raise InputError(
             f"{source}: its tokenizer has {len(tokenizer)} tokens and ends texts by "
             f"{tokenizer.eos_token_id}, its model {config.vocab_size} and {config.eos_token_id}: "
             "they are not of one kind; save the right tokenizer into the folder"
         )
-    return config
+    if spare < 0:
+        raise InputError(
+            f"{source}: its tokenizer has {len(tokenizer)} tokens, its model {config.vocab_size}: "
+            "tokens were added to one alone; load both, and save both after "
+            "model.resize_token_embeddings(len(tokenizer))"
+        )
+    told = read_settings(source).get(VOCABULARY)
+    if told is not None and told != vocabulary_digest(tokenizer):
+        raise InputError(
+            f"{source}: its model was taught with another tokenizer than the one beside it: copy "
+            "tokenizer.json from where the model was saved"
+        )
 
 
 def context_of(config: PretrainedConfig) -> int:
@@ -136,7 +163,7 @@ def build_model(config: PretrainedConfig, pretrained: str | None) -> PreTrainedM
         config.activation_function = "gelu_pytorch_tanh"  # The same function, fused.
     if pretrained is None:
         model: PreTrainedModel = AutoModelForCausalLM.from_config(
-            config, attn_implementation="sdpa"
+            config, attn_implementation="sdpa", trust_remote_code=False
         )
     else:
         model = _load(pretrained, config)
@@ -161,6 +188,7 @@ def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
             dtype=torch.float32,
             attn_implementation="sdpa",
             output_loading_info=True,
+            trust_remote_code=False,
         )
     except UnpicklingError:
         raise InputError(
@@ -170,15 +198,30 @@ def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
     except Exception as error:  # OSError, ValueError, RuntimeError, safetensors' own …
         raise _no_model(source, error) from None
     if info["missing_keys"]:
-        missing = ", ".join(sorted(info["missing_keys"])[:3])
-        raise InputError(f"{source} lacks weights ({missing}): fetch or save the model again")
+        raise _lacking(source, sorted(info["missing_keys"]), info["unexpected_keys"])
     loaded: PreTrainedModel = model
     return loaded
+
+
+def _lacking(source: str, missing: Sequence[str], unexpected: Iterable[str]) -> InputError:
+    same = ((n, found) for n in missing for found in unexpected if found.endswith(f".{n}"))
+    for name, found in same:
+        return InputError(
+            f"{source}: its weights' names begin with {found.removesuffix(name)!r}, as "
+            "torch.compile and other wrappers save them; remove that from each, and save them again"
+        )
+    some = ", ".join(missing[:3])
+    return InputError(f"{source} lacks weights ({some}): fetch or save the model again")
 
 
 def check_folder(source: str) -> None:
     """Raises InputError for a local folder that is missing or holds no model."""
     folder = Path(source)
+    if (folder / "adapter_config.json").exists():
+        raise InputError(
+            f"{source} holds an adapter, which is no whole model: merge it into its base by "
+            "peft's merge_and_unload() and save_pretrained(FOLDER), with the tokenizer"
+        )
     if folder.is_dir() and not (folder / "config.json").exists():
         inside = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
         raise InputError(
@@ -186,10 +229,12 @@ def check_folder(source: str) -> None:
         )
     if not folder.is_dir() and (source.count("/") > 1 or source.startswith((".", "/", "~"))):
         raise InputError(f"no such model folder: {source}")
+    if folder.is_dir():
+        check_parts(_read_object(folder / "config.json"), source)
 
 
 def _no_model(source: str, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else repr(error)
+    reason = " ".join(str(error).split())[:150] or repr(error)
     return InputError(
         f"no model can be loaded from {source!r} ({reason}); "
         "name a folder that holds one, or a hub name on a machine with a network"
@@ -217,6 +262,7 @@ def save_model(
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # Its bars would break up the training's own.
+    settings = {**settings, VOCABULARY: vocabulary_digest(tokenizer)}
     end = tokenizer.eos_token_id
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end, **decoding)
     unbounded, tokenizer.model_max_length = tokenizer.model_max_length, context_of(model.config)
@@ -244,15 +290,14 @@ def write_card(folder: Path, card: str) -> None:
 def read_settings(source: str) -> dict[str, Any]:
     """What careergpt.json in the folder says; empty where there is none."""
     path = Path(source) / SETTINGS
-    if not path.exists():
-        return {}
-    try:
-        settings: Any = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}; save the model again") from None
-    if not isinstance(settings, dict):
+    return _read_object(path) if path.exists() else {}
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if not isinstance(content, dict):
         raise InputError(f"{path} holds no JSON object; save the model again")
-    return settings
+    return content
 
 
 def tokenizer_of(pretrained: str | None, scratch: Scratch) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from careergpt.errors import printable
 from careergpt.recommend.people import Person
 from careergpt.recommend.recommendation import Effect, NextPosition, Recommendation
 
@@ -53,7 +54,9 @@ def as_text(found: Recommendation) -> str:
     if written := found.qualifications:
         part = "all of its text" if written.whole else "from a longer text"
         head = f"Qualifications asked for, {written.position} (written by the model, {part}):"
-        blocks.append("\n".join([head, *(f"  {line}" for line in written.text.splitlines())]))
+        blocks.append(
+            "\n".join([head, *(f"  {printable(line)}" for line in written.text.splitlines())])
+        )
     if found.notes:
         blocks.append("\n".join(f"Note: {note}" for note in found.notes))
     return "\n\n".join(blocks)

@@ -9,10 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from careergpt.data.names import title_key
-from careergpt.errors import InputError
+from careergpt.errors import InputError, printable
 
 LONGEST = 100
 """Characters; what is longer is a sentence, and would leave the model no room for the question."""
+
+MOST = 100_000
+"""Candidates that training names, the most frequent ones: more are more than one waits for."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Candidates:
             if 0 < len(key) <= LONGEST and some.total() >= min_count
         }
         # Of two as frequent, the same one is first whatever the records' order.
-        keys = sorted(known, key=lambda key: (-known[key].total(), key))
+        keys = sorted(known, key=lambda key: (-known[key].total(), key))[:MOST]
         names = (max(known[key], key=lambda name: (known[key][name], name)) for key in keys)
         return cls(tuple(names), tuple(known[key].total() for key in keys))
 
@@ -93,8 +96,11 @@ class Candidates:
     def from_json(cls, content: Mapping[str, Any]) -> Candidates:
         """What `to_json` gave, from a model folder."""
         names, counts = tuple(content["names"]), tuple(content["counts"])
-        if not all(isinstance(n, str) for n in names) or not all(
-            isinstance(n, int) for n in counts
-        ):
-            raise InputError("names of candidates must be texts, and counts whole numbers")
+        if len(names) > MOST:
+            raise InputError(f"{len(names):,} candidates: at most {MOST:,} can be ranked")
+        for name in names:
+            if name != printable(name) or not 0 < len(title_key(name)) <= LONGEST:
+                raise InputError(f"no candidate is {name[:LONGEST]!r}")
+        if not all(isinstance(count, int) and 0 <= count < 2**53 for count in counts):
+            raise InputError("counts of candidates must be whole numbers")
         return cls(names, counts)

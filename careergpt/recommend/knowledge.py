@@ -184,7 +184,7 @@ class Knowledge:
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{folder / SETTINGS}: its candidates, calibration or blend cannot be read "
-                f"({error!r}); save the model again"
+                f"({error if isinstance(error, InputError) else repr(error)}); save the model again"
             ) from None
         rankings = {}
         for name in ranked_tasks(tasks):

@@ -8,8 +8,18 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from careergpt.data.foreign_files import check_file
 from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
+
+_UNFOLDS = 50
+"""Bytes that a byte on disk becomes at most; our tables take 2 to 10, a made-up one 1,000."""
+
+_SMALL = 2**26
+"""Bytes that any table may become."""
+
+_LARGEST_COUNT = 2**31
+"""Sums of more could pass the range of their type."""
 
 
 def count_table(places: np.ndarray, shape: tuple[int, int]) -> sparse.csr_array:
@@ -30,11 +40,12 @@ def read_table(path: Path, columns: int) -> sparse.csr_array:
     Raises:
         InputError: There is no such file, it is damaged, or it has another number of columns.
     """
+    check_file(path)
     try:
+        _check_unfolded(path)
         table = sparse.csr_array(sparse.load_npz(path))  # It never unpickles.
-        # A made-up index would be followed to wherever it leads.
-        table.check_format(full_check=True)
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        _check_counts(table)
+    except Exception as error:  # Whatever a made-up file leads scipy and NumPy to.
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise InputError(
             f"{path} cannot be read ({reason}): train again, or copy it anew"
@@ -45,3 +56,19 @@ def read_table(path: Path, columns: int) -> sparse.csr_array:
             f"{columns}: take all files from one model"
         )
     return table
+
+
+def _check_unfolded(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+    if size > max(_UNFOLDS * path.stat().st_size, _SMALL):
+        raise ValueError(f"it would unfold to {size:,} bytes")
+
+
+def _check_counts(table: sparse.csr_array) -> None:
+    if table.dtype.kind not in "iu":
+        raise ValueError("its counts are no whole numbers")
+    # A made-up index would be followed to wherever it leads.
+    table.check_format(full_check=True)
+    if table.nnz and not 1 <= table.data.min() <= table.data.max() <= _LARGEST_COUNT:
+        raise ValueError("counts must be 1 or more, and below 2,000,000,000")

@@ -24,7 +24,7 @@ from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.data.store import rows_of, write_json
 from careergpt.data.whole_files import find_damage
-from careergpt.errors import InputError
+from careergpt.errors import InputError, printable
 from careergpt.generation.decoding import Generated
 from careergpt.modeling.folder import CARD, RANDOM, add_settings, save_model, write_card
 from careergpt.modeling.loaded import LoadedModel
@@ -189,7 +189,7 @@ class FinishRun(Callback):
     ) -> list[str]:
         lines = []
         for first, last in zip(self._samples.first, answers, strict=False):
-            lines += [f"\n> {last.prompt}"]
+            lines += [f"\n> {_short(last.prompt)}"]
             lines += [f"  before: {_short(first)}", f"  after:  {_short(last.text)}"]
         if evidence is not None:
             lines += ["", evidence_text(evidence)]
@@ -211,5 +211,5 @@ def is_written(folder: Path) -> bool:
 
 
 def _short(text: str, width: int = 300) -> str:
-    line = " ".join(text.split())
+    line = printable(" ".join(text.split()))
     return line if len(line) <= width else line[: width - 1] + "…"

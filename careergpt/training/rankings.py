@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from careergpt.data.splits import TEST
 from careergpt.data.tasks import Fields
-from careergpt.errors import InputError
+from careergpt.errors import InputError, printable
 from careergpt.modeling.folder import RANDOM, read_settings
 from careergpt.modeling.loaded import LoadedModel, find_model
 from careergpt.recommend.cases import names_in
@@ -107,19 +107,19 @@ def _logged(row: Row, metrics: RankingMetrics) -> dict[str, float]:
     return found | {f"test/{row.task}/answer_perplexity": metrics.perplexity}
 
 
-def _baseline(source: str | None, device: torch.device) -> LoadedModel | None:
+def _baseline(source: object, device: torch.device) -> LoadedModel | None:
     """The untouched model that this one started from, where it is still to be had.
 
     Random weights rank by chance, and are as long about it: they are no baseline.
     """
-    if source is None:
+    if not isinstance(source, str):
         return None
     try:
         if read_settings(source).get("weights") == RANDOM:
             return None
         return find_model(source).load(device)
     except InputError as error:
-        rank_zero_only(print)(f"no row for the untouched baseline: {error}")
+        rank_zero_only(print)(printable(f"no row for the untouched baseline: {error}"))
         return None
 
 

@@ -1,5 +1,7 @@
 """What is data executes nothing: checkpoints, model folders, YAML tags, URLs; logs hold no keys."""
 
+import ast
+import io
 import json
 import os
 import pickle
@@ -8,12 +10,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig
 
 from careergpt.cli import main
+from careergpt.data.tokens import load_tokenizer
+from careergpt.errors import InputError
+from careergpt.modeling.folder import build_model, pretrained_config
 
 ROOT = Path(__file__).parents[2]
 FORCED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
@@ -182,10 +190,51 @@ def test_a_url_is_one_line_and_no_network_is_asked(
 
 
 def test_no_code_of_a_model_s_is_trusted_anywhere() -> None:
-    places = (ROOT / name for name in ("careergpt", "benchmarks", "configs"))
-    sources = [path for place in places for path in place.rglob("*") if path.is_file()]
-    for path in (path for path in sources if path.suffix in (".py", ".yaml")):
-        assert "trust_remote_code" not in path.read_text(encoding="utf-8"), path
+    """Where nothing is said, transformers asks whoever sits there, or what is piped in."""
+    for path in (*ROOT.glob("careergpt/**/*.py"), *ROOT.glob("benchmarks/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            if node.func.attr in ("from_pretrained", "from_config"):
+                said = {word.arg: ast.unparse(word.value) for word in node.keywords}
+                assert said.get("trust_remote_code") == "False", f"{path}:{node.lineno}"
+
+
+LOADS: dict[str, Callable[[str, Any], object]] = {
+    "AutoConfig": pretrained_config,
+    "AutoTokenizer": lambda folder, _: load_tokenizer(folder),
+    "AutoModelForCausalLM": lambda folder, _: build_model(
+        AutoConfig.from_pretrained(folder, trust_remote_code=False), folder
+    ),
+}
+# What transformers must not know, or it would not ask.
+STRANGE = {
+    "AutoConfig": {"model_type": "evil"},
+    "AutoTokenizer": {"tokenizer_class": "EvilTokenizer"},
+    "AutoModelForCausalLM": {"model_type": "vit"},
+}
+
+
+@pytest.mark.parametrize("kind", LOADS)
+def test_code_in_a_model_folder_is_not_run_whatever_is_answered(
+    kind: str, run: Path, tmp_path: Path, owned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(run / "model", folder)
+    (folder / "evil.py").write_text(f"open({str(owned)!r}, 'w')\nclass C: pass\n")
+    named: object = "evil.C"
+    path = folder / "config.json"
+    if kind == "AutoTokenizer":
+        path.unlink()
+        named, path = ["evil.C", "evil.C"], folder / "tokenizer_config.json"
+    told = json.loads(path.read_text()) | STRANGE[kind] | {"auto_map": {kind: named}}
+    path.write_text(json.dumps(told))
+    answers = io.StringIO("y\n" * 9)
+    monkeypatch.setattr("sys.stdin", answers)
+    with suppress(InputError):
+        LOADS[kind](str(folder), load_tokenizer(str(run / "model")))
+    assert not owned.exists()
+    assert answers.tell() == 0  # Nobody was asked.
 
 
 SECRETS = {

@@ -74,6 +74,21 @@ def answer(
     return lambda prompts, decoding: generate(model, tokenizer, prompts, decoding, CONTEXT)
 
 
+@pytest.mark.parametrize("decoding", [GREEDY, PENALIZED, SAMPLED, DEFAULTS], ids=str)
+def test_ids_that_spell_nothing_are_never_written(
+    decoding: Decoding, prompts: list[Prompt], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    torch.manual_seed(1)
+    config = CONFIGS["gpt2"]()
+    config.vocab_size = len(tokenizer) + 48
+    model = build_model(config, None).eval()
+    model.lm_head.weight.data[: len(tokenizer)] *= 0.01  # So the others are the likeliest.
+    answers = generate(model, tokenizer, prompts, decoding, CONTEXT)
+    written = {token for answer in answers for token in answer.token_ids}
+    assert max(written) < len(tokenizer)
+    assert all(answer.log_probability > -np.inf for answer in answers)
+
+
 def library_s(model: PreTrainedModel) -> PreTrainedModel:
     """The library's own class with the same weights, its attention its own."""
     config = deepcopy(model.config)

@@ -7,9 +7,9 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     BloomConfig,
-    BloomForCausalLM,
     Gemma3TextConfig,
     GPT2LMHeadModel,
+    GPTNeoConfig,
     MistralConfig,
     PhiConfig,
     PretrainedConfig,
@@ -21,7 +21,7 @@ from careergpt.data.batches import TokenBatch
 from careergpt.errors import InputError
 from careergpt.modeling import checks
 from careergpt.modeling.checks import check_model
-from careergpt.modeling.folder import build_model, pretrained_config
+from careergpt.modeling.folder import pretrained_config
 from careergpt.modeling.loss import hidden_states
 
 
@@ -58,6 +58,14 @@ def test_a_check_draws_no_random_number(model: PreTrainedModel) -> None:
     state = torch.get_rng_state()
     check_model(model, "it")
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_numbers_are_named(model: PreTrainedModel, value: float) -> None:
+    name, weight = list(model.named_parameters())[-1]
+    weight.data.view(-1)[0] = value
+    with pytest.raises(InputError, match=f"it: {name} is not finite everywhere: its training"):
+        check_model(model, "it")
 
 
 def test_a_softcap_on_the_logits_is_refused() -> None:
@@ -111,15 +119,21 @@ def test_positions_that_run_on_through_a_row_are_refused(
         check_model(model, "it")
 
 
-def test_a_family_whose_attention_is_its_own_is_refused(
-    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+BLOOM = BloomConfig(hidden_size=32, n_layer=1, n_head=2)
+NEO = GPTNeoConfig(
+    hidden_size=32, num_layers=2, num_heads=2, attention_types=[[["global", "local"], 1]]
+)
+
+
+@pytest.mark.parametrize("config", [BLOOM, NEO], ids=lambda config: config.model_type)
+def test_a_family_whose_attention_is_its_own_is_refused_before_its_weights_are_read(
+    config: PretrainedConfig, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    config = BloomConfig(
-        vocab_size=len(tokenizer), hidden_size=32, n_layer=1, n_head=2, eos_token_id=0
-    )
-    BloomForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="BloomForCausalLM does not support"):
-        build_model(pretrained_config(str(tmp_path), tokenizer), str(tmp_path))
+    config.vocab_size, config.eos_token_id = len(tokenizer), tokenizer.eos_token_id
+    config.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(InputError, match=r"ForCausalLM does not support .* as in GPT-2"):
+        pretrained_config(str(tmp_path), tokenizer)
 
 
 def test_a_window_of_a_few_tokens_is_refused() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from careergpt.data.names import title_key
 from careergpt.errors import InputError
+from careergpt.recommend import candidates
 from careergpt.recommend.candidates import LONGEST, Candidates
 
 HOSTILE = ["", "   ", "🚀", "🚀 🚀", "---", "\u200b", "\x00", "C++", "日本 語", "_", "a" * 10_000]
@@ -85,6 +86,30 @@ def test_in_a_users_list_the_first_spelling_wins() -> None:
 def test_an_empty_list_is_refused(lines: list[str]) -> None:
     with pytest.raises(InputError, match="write one a line"):
         Candidates.listed(lines)
+
+
+NO_NAMES = ["", "---\n", "\x1b[31mred", "a\nerror: forged", "a" * (LONGEST + 1), "\ud800", 5, None]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_an_edited_file_with_what_is_no_name_is_refused(name: object) -> None:
+    with pytest.raises((InputError, TypeError)):
+        Candidates.from_json({"names": ["Nurse", name], "counts": [5, 5]})
+
+
+@pytest.mark.parametrize("count", [-1, 0.5, float("nan"), 10**400, "5", None])
+def test_an_edited_file_with_what_is_no_count_is_refused(count: object) -> None:
+    with pytest.raises(InputError, match="whole numbers"):
+        Candidates.from_json({"names": ["Nurse"], "counts": [count]})
+
+
+def test_more_candidates_than_can_be_ranked_are_refused_and_never_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(candidates, "MOST", 3)
+    with pytest.raises(InputError, match="4 candidates: at most 3"):
+        Candidates.from_json({"names": list("abcd"), "counts": [1] * 4})
+    assert Candidates.of([list("abcd"), list("bd"), list("d")], 1).names == ("d", "b", "a")
 
 
 def test_an_edited_file_with_two_equal_names_is_refused() -> None:

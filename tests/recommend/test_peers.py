@@ -2,6 +2,7 @@
 
 import io
 import math
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -304,6 +305,10 @@ CSR = {
         _npz(**CSR | {"indices": np.array([99])}),
         _npz(**CSR | {"indices": np.array([-1])}),
         _npz(**CSR | {"data": np.array([{"a": "pickle"}], dtype=object)}),
+        _npz(**CSR | {"data": np.array([np.nan])}),
+        _npz(**CSR | {"data": np.array([-5])}),
+        _npz(**CSR | {"data": np.array([0])}),
+        _npz(**CSR | {"data": np.array([2**62])}),
         None,
     ],
 )
@@ -315,6 +320,27 @@ def test_a_damaged_or_missing_table_is_refused_in_one_line(
     with pytest.raises(InputError, match=f"{MARKOV} cannot be read") as refused:
         MarkovChain.load(tmp_path, TITLES)
     assert "\n" not in str(refused.value)
+
+
+def test_a_table_that_would_unfold_to_a_thousand_times_its_size_is_not_unfolded(
+    tmp_path: Path,
+) -> None:
+    with zipfile.ZipFile(tmp_path / MARKOV, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in CSR:
+            archive.writestr(f"{name}.npy", bytes(2**24))
+    with pytest.raises(InputError, match=r"cannot be read \(it would unfold to 83,886,080 bytes"):
+        MarkovChain.load(tmp_path, TITLES)
+
+
+def test_what_many_equal_lists_write_is_read(tmp_path: Path) -> None:
+    SkillNeighbours.fit([(["sql"], "A")] * 100_000, SKILLS, TITLES).save(tmp_path)
+    assert SkillNeighbours.load(tmp_path, SKILLS, TITLES).words.shape[0] == 100_000
+
+
+def test_an_endless_device_in_a_table_s_place_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / MARKOV).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="is a device"):
+        MarkovChain.load(tmp_path, TITLES)
 
 
 def test_tables_of_another_model_are_refused(tmp_path: Path) -> None:
