@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from careergpt.data.duplicates import groups, near_pairs, signature, words_of
+from careergpt.data.leaving import unfinished
 from careergpt.data.parallel import map_chunks
 from careergpt.data.records import (
     CAREER,
@@ -91,16 +92,13 @@ def build_records(
     """Writes the record file in two passes, since a group is known only when all rows are."""
     counts: dict[str, Any] = {"read": 0, "kept": 0, "dropped": Counter(), "tables": []}
     schema = _record_schema(rules)
-    first = path.with_suffix(f".{os.getpid()}.cleaned")
-    try:
+    with unfinished(path.with_suffix(f".{os.getpid()}.cleaned")) as first:
         write_arrow(first, schema, _first_pass(tables, rules, schema, counts, workers))
         table = read_arrow(first)
         group = _near_groups(table)
         counts["near_duplicates"] = _near_duplicate_counts(group)
         units = _group_units(table["key"].to_pylist(), group)
         write_arrow(path, schema, _second_pass(table, units, group))
-    finally:
-        first.unlink(missing_ok=True)
     return counts
 
 

@@ -14,6 +14,8 @@ import pyarrow as pa
 from jaxtyping import Int32
 from numpy.typing import NDArray
 
+from careergpt.data.leaving import unfinished
+
 # Column name -> its values: a list, or an array of numpy or Arrow.
 Columns = Mapping[str, Any]
 
@@ -26,12 +28,9 @@ def whole(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Named by process, so that two programs that write the same file do not mix.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
+    with unfinished(path.with_name(f"{path.name}.{os.getpid()}.partial")) as partial:
         yield partial
         os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[Columns]) -> None:
