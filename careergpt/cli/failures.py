@@ -26,6 +26,8 @@ def explained(error: Exception) -> Exception | None:
 
     Waits a moment where ranks are lost, for the watch that names them.
     """
+    if isinstance(first := error.__context__, InputError | RunEndedError):
+        return first  # Lightning's teardown has broken on what that one left.
     told = str(error)
     if isinstance(error, OSError):
         return _of_system(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 from collections import deque
@@ -38,6 +39,8 @@ class _Worker(ForkProcess):
             super().start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # The interpreter's end would ask one that is left by SIGTERM, and wait for ever.
+        atexit.register(self.kill)
 
     def run(self) -> None:
         """Works; a parent that was killed could not tell it to stop."""

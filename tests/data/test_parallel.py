@@ -135,6 +135,19 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
         time.sleep(0.01)
 
 
+LEFT = """
+import time
+from careergpt.data.parallel import Workers
+
+worker = Workers().Process(target=time.sleep, args=(600,), daemon=True)
+worker.start()
+"""
+
+
+def test_a_worker_that_is_left_does_not_keep_its_parent_from_ending() -> None:
+    assert subprocess.run([sys.executable, "-c", LEFT], timeout=60).returncode == 0
+
+
 def is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
