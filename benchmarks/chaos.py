@@ -8,7 +8,8 @@ Every run is the real command in a process of its own, on the embedded sample, o
 attempt is resumed and killed once more until none is left. `times`: SIGKILL at random times after
 the first step of a larger one. Afterwards the weights, the optimizer's state and the logged losses
 must be those of the undisturbed run, bit by bit, and every row must have been trained on as often
-as it was there.
+as it was there. `stops`: signals to a run, its ranks or its loader processes, after its first step;
+resumed and compared likewise. `signals`: every verb in every phase, as signals.py does.
 """
 
 from __future__ import annotations
@@ -22,67 +23,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from lightning import Callback
+import signals
+from small_runs import ROOT, SMALL, environment, hear, sample_table
+from witness import KILL, differences, epoch_ends, lost, witnessed
 
-ROOT = Path(__file__).parents[1]
 IN_TIME = ("step", "validation", "epoch", "write", "before")
-KILL = "CAREERGPT_CHAOS_KILL"
-TIMED = ("tokens_per_second", "waiting_share")
-
-
 Process = subprocess.Popen
 Disturb = Callable[[Any], None]
-
-
-class Witness(Callback):
-    """Writes down which examples each batch had; kills its own process where it is told to."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        point, _, step = os.environ.get(KILL, "").partition(":")
-        self._point, self._step = point, int(step or -1)
-
-    def on_train_batch_end(
-        self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any
-    ) -> None:
-        """Writes the batch down."""
-        loop = trainer.fit_loop
-        row = {
-            "batch": loop.total_batch_idx,
-            "epoch": trainer.current_epoch,
-            "step": trainer.global_step,
-        }
-        with Path(f"{self._path}.{trainer.global_rank}").open("a") as file:
-            file.write(json.dumps({**row, "examples": list(batch.examples)}) + "\n")
-        self._kill("step", trainer)
-
-    def on_before_optimizer_step(self, trainer: Any, *_: Any) -> None:
-        """The gradient is there, the step is not."""
-        self._kill("before", trainer)
-
-    def on_validation_batch_end(self, trainer: Any, *_: Any) -> None:
-        """Within a validation."""
-        if not trainer.sanity_checking:
-            self._kill("validation", trainer)
-
-    def on_train_epoch_end(self, trainer: Any, *_: Any) -> None:
-        """An epoch's batches are done, its end is not."""
-        self._kill("epoch", trainer)
-
-    def on_save_checkpoint(self, trainer: Any, *_: Any) -> None:
-        """A state is about to be written."""
-        self._kill("write", trainer)
-
-    def _kill(self, point: str, trainer: Any) -> None:
-        if (point, trainer.global_step) == (self._point, self._step):
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Case(NamedTuple):
@@ -93,10 +45,6 @@ class Case(NamedTuple):
     ranks: int = 1
 
 
-SMALL = (
-    "--model.scratch.n_layer=1", "--model.scratch.n_head=2", "--model.scratch.n_embd=16",
-    "--model.scratch.n_positions=128", "--data.batch_tokens=1024", "--trainer.max_epochs=2",
-)  # fmt: skip
 CASES = (
     Case("packed", SMALL),
     Case("accumulating 4, 2 loader processes", (
@@ -133,57 +81,71 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="The first case, five kills of a kind."
+        "--quick", action="store_true", help="Two kills and three signals: a minute."
     )
     parser.add_argument("--times", type=int, default=50, help="Kills at random times.")
     parser.add_argument("--seed", type=int, default=0, help="Of the random times.")
-    parser.add_argument("--only", choices=("steps", "times", "stops"), help="One part alone.")
+    parser.add_argument(
+        "--only", choices=("steps", "times", "stops", "signals"), help="One part alone."
+    )
     parser.add_argument("--cases", nargs="*", type=int, default=range(len(CASES)))
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     results: list[Result] = []
+    stopped: list[signals.Row] = []
     with tempfile.TemporaryDirectory() as folder:
+        print(HEAD)
         for result in _results(args, Path(folder)):
             results.append(result)
             print(_line(result), flush=True)
+        if args.only in (None, "signals"):
+            print(f"\n{signals.HEAD}")
+            for row in signals.rows(Path(folder), args.quick):
+                stopped.append(row)
+                print(signals.line(row), flush=True)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps([result._asdict() for result in results], indent=1))
-    sys.exit(any(result.differs or result.lost for result in results))
+        found = {"resumed": results, "stopped": stopped}
+        plain = {part: [row._asdict() for row in rows] for part, rows in found.items()}
+        args.json.write_text(json.dumps(plain, indent=1))
+    sound = all(not (result.differs or result.lost) for result in results)
+    sys.exit(not (sound and all(row.right for row in stopped)))
 
 
 def _results(args: argparse.Namespace, folder: Path) -> Iterator[Result]:
-    table, quick = _table(folder), args.quick
+    table = sample_table(folder)
+    if args.quick:
+        if args.only in (None, "steps"):
+            yield _at_every_step(CASES[0], folder, table, ("step", "write"))
+        return
     if args.only in (None, "steps"):
-        for case in args.cases[: 1 if quick else None]:
-            yield _at_every_step(CASES[case], folder, table, 1 if quick else None)
+        for case in args.cases:
+            yield _at_every_step(CASES[case], folder, table)
     if args.only in (None, "times"):
-        times = 5 if quick else args.times
-        yield _at_random_times(CASES[args.cases[0]], folder, table, times, args.seed)
+        yield _at_random_times(CASES[args.cases[0]], folder, table, args.times, args.seed)
     if args.only in (None, "stops"):
-        for name in list(STOPS)[: 1 if quick else None]:
-            yield _stopped(name, folder, table, 1 if quick else 3)
+        for name in STOPS:
+            yield _stopped(name, folder, table, 3)
 
 
-def _at_every_step(case: Case, folder: Path, table: list[str], each: int | None) -> Result:
+def _at_every_step(
+    case: Case, folder: Path, table: list[str], one_of: tuple[str, ...] = ()
+) -> Result:
+    """Kills the run at every point of the plan, or at one of each of these kinds."""
     whole = folder / f"whole {case.name}"
     code, _ = _run(case, whole, table)
     if code:
         sys.exit(f"{case.name}: the undisturbed run ended with {code}")
-    steps = max(row["step"] for row in _witnessed(whole, 0))
-    ends = _epoch_ends(whole)
+    steps = max(row["step"] for row in witnessed(whole, 0))
+    ends = epoch_ends(whole)
     plan = [("step", step) for step in range(1, steps + 1)]
     plan += [("before", step) for step in range(0, steps, 3)]
     # A state is written as soon as the next step begins, so `write` is found at those of its steps.
     plan += [("write", step) for end in ends for step in (end - 1, end)]
     plan += [(point, end) for end in ends for point in ("validation", "epoch")]
-    if each is not None:
+    if one_of:
         chance = random.Random(0)
-        plan = [
-            kill
-            for point in IN_TIME
-            for kill in chance.sample([k for k in plan if k[0] == point], each)
-        ]
+        plan = [chance.choice([kill for kill in plan if kill[0] == point]) for point in one_of]
     # A run bears one after the other: what is wrong after one kill stays wrong.
     broken, kills, found = folder / f"broken {case.name}", 0, []
     for point, step in sorted(plan, key=lambda kill: (kill[1], IN_TIME.index(kill[0]))):
@@ -216,9 +178,9 @@ def _signal_child(number: int, process: Process) -> None:
 
 STOPS: dict[str, tuple[Case, Disturb, int]] = {
     **{
-        f"{number.name}, {case.name}": (
+        f"{number.name} to its process group, {case.name}": (
             case,
-            partial(Process.send_signal, sig=number),
+            partial(_signal_all, number),
             128 + number,
         )
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -294,8 +256,8 @@ def _judged(
 ) -> Result:
     """Lets the run come to its end and compares it."""
     code, told = _run(case, broken, table)
-    differs = [f"exit code {code}: {told[-300:]}"] if code else _differences(whole, broken)
-    lost = 0 if code else sum(_lost(whole, broken, rank) for rank in range(case.ranks))
+    differs = [f"exit code {code}: {told[-300:]}"] if code else differences(whole, broken)
+    lost = 0 if code else sum(lost(whole, broken, rank) for rank in range(case.ranks))
     return Result(case.name, how, kills, 0 if differs or lost else kills, lost, tuple(differs))
 
 
@@ -318,7 +280,7 @@ def _run(
         kill: Where the run kills itself: a point of `IN_TIME` and the step, `step:3`.
         disturb: What is done to the process after its first step.
     """
-    witness = {"class_path": "benchmarks.chaos.Witness", "init_args": {"path": f"{run}.seen"}}
+    witness = {"class_path": "witness.Witness", "init_args": {"path": f"{run}.seen"}}
     words = [
         sys.executable, str(ROOT / "main.py"), "fit", *table, *case.options,
         f"--model.scratch.tokenizer={ROOT / 'data' / 'tokenizer'}",
@@ -330,15 +292,11 @@ def _run(
         "--checkpoints.every_n_steps=1", "--samples.max_new_tokens=2", "--samples.records=0",
         "--titles.limit=0", "--rankings.limit=0", "--data.processes=1",
     ]  # fmt: skip
-    environment = {
-        **os.environ, KILL: kill, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
-        "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
     seen = Path(f"{run}.seen.0")
     size = seen.stat().st_size if seen.exists() else 0
     with subprocess.Popen(
-        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True, preexec_fn=_hear,
+        words, env={**environment(), KILL: kill}, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=hear,
     ) as process:  # fmt: skip
         if disturb is not None:
             while process.poll() is None and not (seen.exists() and seen.stat().st_size > size):
@@ -349,88 +307,15 @@ def _run(
     return process.returncode, told
 
 
-def _hear() -> None:
-    """What a shell starts in the background ignores Ctrl-C, and a run leaves it so."""
-    for number in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def _table(folder: Path) -> list[str]:
-    """A slice of the embedded sample."""
-    lines = (ROOT / "data" / "careers.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    source = folder / "careers.jsonl"
-    source.write_text("".join(lines[:400]), encoding="utf-8")
-    return [f"--data.source={source}", f"--data.cache={folder / 'cache'}"]
-
-
-def _witnessed(run: Path, rank: int) -> list[dict[str, Any]]:
-    """The batches that made the weights: of each number the last: others were undone."""
-    kept = {}
-    for line in Path(f"{run}.seen.{rank}").read_text().splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:  # Killed while it wrote.
-            continue
-        kept[row["batch"]] = row
-    return [kept[batch] for batch in sorted(kept)]
-
-
-def _epoch_ends(run: Path) -> list[int]:
-    """The steps after which an epoch ends."""
-    return sorted({row["epoch"]: row["step"] for row in _witnessed(run, 0)}.values())
-
-
-def _lost(whole: Path, broken: Path, rank: int) -> int:
-    """Rows of an epoch that were seen more or less often than in peace."""
-    counts = [
-        Counter(
-            (row["epoch"], example) for row in _witnessed(run, rank) for example in row["examples"]
-        )
-        for run in (whole, broken)
-    ]
-    return sum(abs(counts[0][key] - counts[1][key]) for key in counts[0] | counts[1])
-
-
-def _differences(whole: Path, broken: Path) -> list[str]:
-    found = []
-    states = [
-        torch.load(run / "checkpoints" / "resume.ckpt", weights_only=True)
-        for run in (whole, broken)
-    ]
-    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
-        if not _equal(states[0][part], states[1][part]):
-            found.append(part)
-    weights = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, broken)]
-    if weights[0] != weights[1]:
-        found.append("model.safetensors")
-    for name in ("metrics.jsonl", "samples.jsonl"):
-        if _logged(whole / name) != _logged(broken / name):
-            found.append(name)
-    return found
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return bool(one == other)
-
-
-def _logged(path: Path) -> list[dict[str, Any]]:
-    """The lines, but for what depends on the clock."""
-    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    timed = [{k: v for k, v in row.items() if not k.endswith(TIMED)} for row in rows]
-    return [row for row in timed if set(row) - {"step", "train/padding_share"}]
+HEAD = """| run | how | tries | survived | rows lost | what differs |
+|---|---|--:|--:|--:|---|"""
 
 
 def _line(result: Result) -> str:
-    told = "equal to the bit" if not result.differs else f"DIFFERS: {', '.join(result.differs)}"
+    differs = ", ".join(result.differs) or "nothing, to the bit"
     return (
-        f"{result.case}: {result.kills} kills ({result.how}), {result.survived} survived, "
-        f"{result.lost} rows lost or doubled, {told}"
+        f"| {result.case} | {result.how} | {result.kills} | {result.survived} | {result.lost} | "
+        f"{differs} |"
     )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
+from careergpt.cli.output import check_output, mend_output
+from careergpt.data.leaving import leave_when_stopped
 from careergpt.errors import InputError, RunEndedError, printable, system_fault
 
 VERBS = {
@@ -31,15 +32,16 @@ def main(args: Sequence[str] | None = None) -> None:
     """Runs one command; a mistake of the user's is one line and exit code 2.
 
     Args:
-        args: The words after `main.py`; None: those that were typed.
+        args: The words after `main.py`; None: those that were typed, and the process is ours.
     """
+    if args is None:
+        leave_when_stopped()
+        mend_output()
     words = list(sys.argv[1:] if args is None else args)
     verb = words[0] if words else "--help"
-    if verb in ("-h", "--help"):
-        print(_USAGE.format(verbs="\n".join(f"  {name:10}{text}" for name, text in VERBS.items())))
-        return
     try:
         _run(verb, words)
+        check_output()
     except (InputError, OSError) as error:
         told = system_fault(error) if isinstance(error, OSError) else str(error)
         if told is None:
@@ -50,9 +52,6 @@ def main(args: Sequence[str] | None = None) -> None:
         if ended.code:  # Other ranks end with the first.
             print(_line(ended), file=sys.stderr)
         sys.exit(ended.code)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
 
 
 def _line(told: object) -> str:
@@ -61,6 +60,9 @@ def _line(told: object) -> str:
 
 def _run(verb: str, words: Sequence[str]) -> None:
     """Runs the verb, of which alone the code is imported."""
+    if verb in ("-h", "--help"):
+        print(_USAGE.format(verbs="\n".join(f"  {name:10}{text}" for name, text in VERBS.items())))
+        return
     if verb not in VERBS:
         raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}")
     # With it torch would run what a checkpoint says, where a library leaves the choice to it.

@@ -22,6 +22,8 @@ def explained(error: Exception) -> Exception | None:
 
     Waits a moment where ranks are lost, for the watch that names them.
     """
+    if isinstance(first := error.__context__, InputError | RunEndedError):
+        return first  # Lightning's teardown has broken on what that one left.
     told = str(error)
     # A socket's error names no file: one to a process that is not there any more.
     if isinstance(error, ConnectionError | FileNotFoundError) and error.filename is None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
 
+from careergpt.cli.output import is_read
 from careergpt.cli.parsing import OneLineParser
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import DEFAULT_TASKS
@@ -54,23 +52,19 @@ def run_recommend(args: Sequence[str]) -> None:
     recommender = Recommender(tasks, knowledge, source.load(device), wish)
     for person in people:
         recommender.check(person)
-    # What a terminal's encoding lacks is shown by its number.
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        _answer(recommender, people, config.format)
-    except BrokenPipeError:
-        # Who reads wants no more, as in `| head`; nor may the interpreter's last flush complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _answer(recommender, people, config.format)
 
 
 def _answer(recommender: Recommender, people: Sequence[Person], form: str) -> None:
+    """Answers everyone, or as many as somebody reads of."""
     for number, person in enumerate(people):
         found = recommender.recommend(person)
         if form == "json":
-            print(json.dumps(as_json(found), ensure_ascii=False), flush=True)
+            print(json.dumps(as_json(found), ensure_ascii=False))
         else:
-            print(("\n\n" if number else "") + as_text(found), flush=True)
+            print(("\n\n" if number else "") + as_text(found))
+        if not is_read():
+            break
 
 
 def _parser() -> OneLineParser:

@@ -53,11 +53,6 @@ def run_trainer(words: Sequence[str]) -> None:
             torch.distributed.destroy_process_group()
     except MisconfigurationException as error:
         raise InputError(str(error)) from None
-    except SystemExit as left:
-        # Lightning's way to tell of Ctrl-C: an exit with 1.
-        if isinstance(left.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
     except (RuntimeError, OSError) as error:
         if (told := explained(error)) is None:
             raise

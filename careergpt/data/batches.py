@@ -69,6 +69,15 @@ class TokenBatch(NamedTuple):
         }
         return self._replace(**moved)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Loader processes send it by value: torch's own way needs room in /dev/shm and sockets."""
+        return _sent, tuple(v.numpy() if isinstance(v, Tensor) else v for v in self)
+
+
+def _sent(*values: Any) -> TokenBatch:
+    tensors = (torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in values)
+    return TokenBatch._make(tensors)
+
 
 class Scored(NamedTuple):
     """One example ready to be laid into a row."""

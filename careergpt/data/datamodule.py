@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from careergpt.data.batches import BatchPlan, PlannedBatches, TokenBatch
-from careergpt.data.parallel import processes
+from careergpt.data.parallel import Workers, processes
 from careergpt.data.prepare import RecordFile, prepare_records, prepare_tokens
 from careergpt.data.prompts import (
     Prompt,
@@ -343,6 +343,7 @@ class CareerDataModule(LightningDataModule):
             sampler=self._plan(split),
             batch_size=None,  # The plan's batches come whole.
             num_workers=self._workers,
+            multiprocessing_context=Workers() if self._workers else None,
             pin_memory=_on_cuda(self.trainer),
             persistent_workers=self._workers > 0,
         )

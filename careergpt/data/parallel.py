@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
-from multiprocessing import get_context
+from multiprocessing import parent_process
+from multiprocessing.context import ForkContext, ForkProcess
+from threading import Thread
 from typing import Any, TypeVar
+
+from careergpt.data.leaving import STOPS
+from careergpt.errors import InputError, RunEndedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -16,6 +24,66 @@ Result = TypeVar("Result")
 CHUNK = 256
 
 _adopted: list[Callable[[Any], Any]] = []
+
+
+class _Worker(ForkProcess):
+    """A process that leaves signals to its parent, from its first instruction on, and ends with it.
+
+    A terminal, `timeout` and schedulers send theirs to parent and workers alike.
+    """
+
+    def start(self) -> None:
+        """Forks while the signals are held back: the child inherits that, and its threads do."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # The interpreter's end would ask one that is left by SIGTERM, and wait for ever.
+        atexit.register(self.kill)
+
+    def run(self) -> None:
+        """Works; a parent that was killed could not tell it to stop."""
+        Thread(target=_end_with_parent, daemon=True, name="end-with-parent").start()
+        super().run()
+
+    def terminate(self) -> None:
+        """By the one signal that it cannot leave to others."""
+        self.kill()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _shared(make: Any) -> Any:
+    """The same, with one line for who has no room for it."""
+
+    def made(context: ForkContext, *args: Any) -> Any:
+        try:
+            return make(context, *args)
+        except OSError as error:
+            raise InputError(
+                f"worker processes need room in /dev/shm ({error.strerror}): enlarge it, or do "
+                "without them: --data.workers 0 --data.processes 1"
+            ) from None
+
+    return made
+
+
+class Workers(ForkContext):
+    """Where worker processes come from.
+
+    Forked ones have settings and code that are loaded, and what cannot be pickled.
+    """
+
+    Process = _Worker
+    Lock = _shared(ForkContext.Lock)
+    Semaphore = _shared(ForkContext.Semaphore)
+    BoundedSemaphore = _shared(ForkContext.BoundedSemaphore)
 
 
 def processes(asked: int | None) -> int:
@@ -43,10 +111,8 @@ def map_chunks(
     if workers < 2 or len(first) < 2:
         yield from map(function, chain(first, chunks))
         return
-    # Forked children have the function, and settings and code that are loaded; they run no torch.
-    # Sending it with each chunk would build a tokenizer anew for each.
-    fork = get_context("fork")
-    with ProcessPoolExecutor(workers, fork, initializer=_adopt, initargs=(function,)) as pool:
+    # Sending the function with each chunk would build a tokenizer anew for each.
+    with ProcessPoolExecutor(workers, Workers(), initializer=_adopt, initargs=(function,)) as pool:
         pending: deque[Future[Result]] = deque()
         try:
             for piece in chain(first, chunks):
@@ -55,6 +121,12 @@ def map_chunks(
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+        except BrokenProcessPool:
+            raise RunEndedError(
+                "a process that prepares the tables was killed: if memory is short, lower "
+                "--data.processes",
+                1,
+            ) from None
         finally:
             for future in pending:
                 future.cancel()

@@ -10,13 +10,13 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TextIO
 
+from careergpt.data.leaving import remove, unfinished
 from careergpt.errors import InputError, system_fault
 
 _MARK = b"sha256 "
@@ -118,14 +118,12 @@ def temporary(path: Path, make: Callable[[Path], None] = Path.touch) -> Iterator
     _remove_left_over(path.parent)
     # A name may be as long as the system takes: then there is room for no more.
     partial = path.with_name(f"{path.name[:50]}.{os.getpid()}-{token_hex(4)}.partial")
-    try:
+    with unfinished(partial):
         make(partial)
         with _opened(partial) as held:
             with suppress(OSError):  # Some network file systems have no locks.
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield partial
-    finally:
-        _remove(partial)
 
 
 def _remove_left_over(folder: Path) -> None:
@@ -135,15 +133,7 @@ def _remove_left_over(folder: Path) -> None:
             # In use, gone by now, not ours to remove, or no file system with locks.
             with suppress(OSError), _opened(left) as held:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                _remove(left)
-
-
-def _remove(partial: Path) -> None:
-    if partial.is_dir():
-        shutil.rmtree(partial, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            partial.unlink()
+                remove(left)
 
 
 def _flush(path: Path) -> None:

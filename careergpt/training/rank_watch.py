@@ -14,6 +14,8 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
+from careergpt.data.leaving import leave
+
 EVERY = 0.5
 """Seconds between two looks."""
 
@@ -26,18 +28,19 @@ class RankWatch(Callback):
 
     def __init__(self) -> None:
         self._watching = False
+        started_by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+        if os.environ.get("LOCAL_RANK", "0") != "0" and not started_by_torchrun:
+            # From now on: the ranks' first meeting would wait for a lost one for half an hour.
+            _in_background(_outlive_no_parent)
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Starts to watch, once there are ranks."""
         strategy: Any = trainer.strategy
-        if self._watching or trainer.world_size == 1:
+        if self._watching or trainer.world_size == 1 or trainer.local_rank:
             return
         if not isinstance(strategy.cluster_environment, LightningEnvironment):
             return
         self._watching = True
-        if trainer.local_rank:
-            _in_background(_outlive_no_parent)
-            return
         for thread in threading.enumerate():
             if isinstance(thread, _ChildProcessObserver):
                 thread._child_processes = []  # Lightning's kills all of us without a word.
@@ -68,9 +71,7 @@ def _outlive_no_parent() -> None:
 
 
 def _leave(told: str, code: int) -> None:
-    # Another thread may wait for the lost rank for ever: no handler of Python's would be run.
-    os.write(2, f"{told}: all ranks are stopped. Go on with --ckpt_path last\n".encode())
-    os._exit(code)
+    leave(f"{told}: all ranks are stopped. Go on with --ckpt_path last", code)
 
 
 def _in_background(work: Callable[[], None]) -> None:

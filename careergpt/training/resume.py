@@ -108,6 +108,12 @@ class KeepState(Callback):
         self._ended = True
         self._save(trainer)
 
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Stops if a signal came too late for a step to heed it; from here on one ends at once."""
+        (asked,) = self._agreement.most(_asked(trainer))
+        if asked:
+            self._stop(trainer, asked)
+
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import Any
 
@@ -10,14 +9,15 @@ import torch.distributed
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from lightning.pytorch.trainer.states import TrainerFn
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+from careergpt.data.leaving import STOPS, leave, tell
 
 
 class Signals(_SignalConnector):
     """Takes the place of Lightning's, which broadcasts from within its handler: ranks hang.
 
     While a model is fit, a signal is noted, and the callbacks ask for it; the second Ctrl-C ends
-    the process at once. Other verbs keep Python's own handlers: there is no state to save.
+    the process at once. Other verbs, and what comes before and after, leave at once anyway: there
+    is no state to save.
     """
 
     asked: int = 0
@@ -28,22 +28,18 @@ class Signals(_SignalConnector):
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
         super().register_signal_handlers()
-        self._process = os.getpid()
-        for number in SIGNALS:
+        for number in STOPS:
             # One that is ignored stays so: nohup means it.
             if self._original_handlers.get(number) != signal.SIG_IGN:
                 self._register_signal(number, self._note)
 
     def _note(self, number: int, _: Any) -> None:
         if number == signal.SIGINT == self.asked:
-            os._exit(128 + number)
+            leave("stopped by SIGINT, at once", 128 + number)
         self.asked = number
-        if os.getpid() != self._process:
-            return  # A loader process, which Ctrl-C reaches too: it goes on until it is told.
         name = signal.Signals(number).name
         again = "; again: at once" if number == signal.SIGINT else ""
-        # Not by print: the signal may have come within one.
-        os.write(2, f"\n{name}: stopping after this step{again}\n".encode())
+        tell(f"{name}: stopping after this step{again}")
 
 
 class Agreement:

@@ -1,6 +1,7 @@
 """Laws of batches: exact tensors, the same examples however they are laid, ranks that share."""
 
 import pickle
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
@@ -252,3 +253,15 @@ def test_loader_processes_give_the_same_batches(store_of) -> None:
     for one, other in zip(here, there, strict=True):
         assert torch.equal(one.input_ids, other.input_ids)
         assert torch.equal(one.labels, other.labels)
+
+
+def test_a_batch_is_sent_between_processes_by_value_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("through a socket or shared memory")
+
+    monkeypatch.setattr("torch.UntypedStorage._share_fd_cpu_", refuse)
+    batch = collate([[ONE, TWO]])
+    sent = pickle.loads(ForkingPickler.dumps(batch))
+    assert type(sent) is TokenBatch
+    for one, other in zip(batch, sent, strict=True):
+        assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other

@@ -1,12 +1,18 @@
 """Laws of the parallel map: the order stays, few items are under way, errors come through."""
 
+import errno
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 
 import pytest
 
+from careergpt.data.leaving import STOPS
 from careergpt.data.parallel import map_chunks, processes
-from careergpt.errors import InputError
+from careergpt.errors import InputError, RunEndedError
 
 
 def doubled(chunk: Sequence[int]) -> list[int]:
@@ -72,3 +78,79 @@ def test_the_function_is_not_sent_with_each_chunk(workers: int) -> None:
 def test_processes_are_as_asked_or_as_many_as_cores() -> None:
     assert processes(3) == 3
     assert 1 <= processes(None) <= (os.cpu_count() or 1)
+
+
+def held_back(chunk: Sequence[int]) -> set[signal.Signals]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_workers_leave_signals_to_their_parent_which_hears_them_as_before() -> None:
+    before = held_back(())
+    for found in map_chunks(held_back, range(6), workers=2, chunk=2):
+        assert found >= set(STOPS)
+    assert held_back(()) == before
+
+
+def killed(chunk: Sequence[int]) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_is_one_line() -> None:
+    with pytest.raises(RunEndedError, match=r"was killed: .* lower --data\.processes$") as ended:
+        list(map_chunks(killed, range(9), workers=2, chunk=1))
+    assert ended.value.code == 1
+
+
+def test_no_room_for_what_processes_share_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", full)
+    with pytest.raises(InputError, match=r"^worker processes need room in /dev/shm \(No space"):
+        list(map_chunks(doubled, range(9), workers=2, chunk=1))
+
+
+ORPHANS = """
+import os, time
+from careergpt.data.parallel import map_chunks
+
+def at_work(chunk):
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+list(map_chunks(at_work, range(2), workers=2, chunk=1))
+"""
+
+
+def test_workers_end_with_a_parent_that_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        workers = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.kill()
+    deadline = time.monotonic() + 30
+    while any(is_running(worker) for worker in workers):
+        assert time.monotonic() < deadline, "workers outlive their parent"
+        time.sleep(0.01)
+
+
+LEFT = """
+import time
+from careergpt.data.parallel import Workers
+
+worker = Workers().Process(target=time.sleep, args=(600,), daemon=True)
+worker.start()
+"""
+
+
+def test_a_worker_that_is_left_does_not_keep_its_parent_from_ending() -> None:
+    assert subprocess.run([sys.executable, "-c", LEFT], timeout=60).returncode == 0
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
