@@ -1,12 +1,14 @@
-"""What breaks a run from outside, told in a line: memory, a loader process, another rank."""
+"""What breaks a run from outside, told in a line: the configuration, memory, another process."""
 
 from __future__ import annotations
 
 import errno
 import re
 import time
+from traceback import walk_tb
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from safetensors import SafetensorError
 
 from careergpt.errors import InputError, RunEndedError
@@ -20,6 +22,15 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.
 
 _GO_ON = "Go on with --ckpt_path last"
 
+TELLING = (
+    RuntimeError, OSError, SafetensorError, ValueError, TypeError, ImportError,
+    MisconfigurationException,
+)  # fmt: skip
+"""What libraries raise where they cannot do what they are told; all else is a fault of ours."""
+
+_CALLERS = ("careergpt.cli", "careergpt.training.trainer")
+"""Our files that call a library as the configuration says, and on behalf of nothing else."""
+
 
 def explained(error: Exception) -> Exception | None:
     """The error as one line for the user; None: it is the program's own.
@@ -28,7 +39,7 @@ def explained(error: Exception) -> Exception | None:
     """
     told = str(error)
     if isinstance(error, OSError):
-        return _of_system(error)
+        return _of_system(error) or _of_configuration(error)
     if isinstance(error, SafetensorError):
         return InputError(f"cannot write the model: {told[:200]}. Make room. {_GO_ON}")
     if "Error(s) in loading state_dict" in told:
@@ -48,7 +59,7 @@ def explained(error: Exception) -> Exception | None:
     if torch.distributed.is_initialized() and _RANK.search(told):
         time.sleep(4 * EVERY)  # Who watches the ranks knows which it is, and ends all.
         return RunEndedError(f"another rank is gone ({told.splitlines()[0][:150]}). {_GO_ON}", 1)
-    return None
+    return _of_configuration(error)
 
 
 def _of_system(error: OSError) -> Exception | None:
@@ -59,3 +70,23 @@ def _of_system(error: OSError) -> Exception | None:
         return None
     where = f" {error.filename}" if error.filename else ""
     return InputError(f"cannot write{where}: {error.strerror}. Make room. {_GO_ON}")
+
+
+def _of_configuration(error: Exception) -> Exception | None:
+    """A library's refusal of what is configured: of its classes, or of the Trainer as it is set up.
+
+    Told by where it was raised: in Lightning itself, or in what was called without any of our
+    rooms between. Once the loops run only a missing package and Lightning's own word count.
+    """
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__")) for frame in frames]
+    caller = next((name for name in reversed(modules) if name.startswith("careergpt")), "")
+    if modules[-1] == caller:
+        return None
+    runs = any(frame.f_code.co_name == "_run_stage" for frame in frames)
+    refused = modules[-1].startswith("lightning") or caller.startswith(_CALLERS)
+    if (runs or not refused) and not isinstance(error, ImportError | MisconfigurationException):
+        return None
+    place = frames[-1].f_code.co_qualname.partition(".")[0]
+    where = "trainer" if place.startswith(("_", "Trainer")) else place
+    return InputError(f"{where}: {str(error)[:500]}")

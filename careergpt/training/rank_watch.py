@@ -38,6 +38,8 @@ class RankWatch(Callback):
         if trainer.local_rank:
             _in_background(_outlive_no_parent)
             return
+        if strategy.launcher is None:  # Someone has started every process by hand.
+            return
         for thread in threading.enumerate():
             if isinstance(thread, _ChildProcessObserver):
                 thread._child_processes = []  # Lightning's kills all of us without a word.

@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.strategies import (
+    DDPStrategy,
+    SingleDeviceStrategy,
+    Strategy,
+    StrategyRegistry,
+)
 
 from careergpt.data.store import write_json
 from careergpt.errors import InputError
@@ -22,6 +28,7 @@ class CareerTrainer(Trainer):
     """Lightning's Trainer; `test` can write its table, `predict` writes its answers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _check_strategy(kwargs.get("strategy", "auto"))
         super().__init__(*args, **kwargs)
         self._signal_connector = Signals(self)
 
@@ -116,6 +123,26 @@ def quality_of(model: Any) -> dict[str, Quality]:
 def _folder_of(model: Any, ckpt_path: str | None) -> str | None:
     """The model folder whose candidates and calibration belong to the weights that are tested."""
     return None if ckpt_path else getattr(model, "pretrained", None)
+
+
+def _check_strategy(strategy: str | Strategy) -> None:
+    """Refuses what would deal with a step's gradients by itself: the module scales and clips them.
+
+    Raises:
+        InputError: It shards the model, or forks processes, which cannot share what is set up here.
+    """
+    kind, start = type(strategy), getattr(strategy, "_start_method", "popen")
+    if isinstance(strategy, str):
+        if strategy not in StrategyRegistry:
+            return  # "auto", or one that Lightning refuses.
+        known = StrategyRegistry[strategy]
+        kind, start = known["strategy"], known["init_params"].get("start_method", "popen")
+    if not issubclass(kind, DDPStrategy | SingleDeviceStrategy) or start != "popen":
+        named = strategy if isinstance(strategy, str) else kind.__name__
+        raise InputError(
+            f"trainer.strategy={named}: models are trained whole, on one device or by ddp, a "
+            "process for each: --trainer.strategy ddp"
+        )
 
 
 def _check_writable(path: str | None) -> None:
