@@ -22,11 +22,8 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.
 
 _GO_ON = "Go on with --ckpt_path last"
 
-TELLING = (
-    RuntimeError, OSError, SafetensorError, ValueError, TypeError, ImportError,
-    MisconfigurationException,
-)  # fmt: skip
-"""What libraries raise where they cannot do what they are told; all else is a fault of ours."""
+_FAULTS = (AssertionError, AttributeError, LookupError, NameError)
+"""What no library raises to say that it cannot do what it is told."""
 
 _CALLERS = ("careergpt.cli", "careergpt.training.trainer")
 """Our files that call a library as the configuration says, and on behalf of nothing else."""
@@ -38,6 +35,8 @@ def explained(error: Exception) -> Exception | None:
     Waits a moment where ranks are lost, for the watch that names them.
     """
     told = str(error)
+    if isinstance(error, _FAULTS):
+        return None
     if isinstance(error, OSError):
         return _of_system(error) or _of_configuration(error)
     if isinstance(error, SafetensorError):
@@ -78,15 +77,20 @@ def _of_configuration(error: Exception) -> Exception | None:
     Told by where it was raised: in Lightning itself, or in what was called without any of our
     rooms between. Once the loops run only a missing package and Lightning's own word count.
     """
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    root: BaseException = error
+    while root.__cause__ is not None:  # jsonargparse tells of each type that a value may have.
+        root = root.__cause__
+    if isinstance(root, InputError):
+        return root
+    frames = [frame for e in (error, root) for frame, _ in walk_tb(e.__traceback__)]
     modules = [str(frame.f_globals.get("__name__")) for frame in frames]
     caller = next((name for name in reversed(modules) if name.startswith("careergpt")), "")
     if modules[-1] == caller:
         return None
     runs = any(frame.f_code.co_name == "_run_stage" for frame in frames)
     refused = modules[-1].startswith("lightning") or caller.startswith(_CALLERS)
-    if (runs or not refused) and not isinstance(error, ImportError | MisconfigurationException):
+    if (runs or not refused) and not isinstance(root, ImportError | MisconfigurationException):
         return None
     place = frames[-1].f_code.co_qualname.partition(".")[0]
     where = "trainer" if place.startswith(("_", "Trainer")) else place
-    return InputError(f"{where}: {str(error)[:500]}")
+    return InputError(f"{where}: {str(root)[:500]}")

@@ -118,12 +118,14 @@ def meant(message: str, options: Mapping[str, str]) -> str:
         return ""
     group = found.groupdict().get("group")
     name = f"{group}.{found['option']}" if group else found["option"]
+    own = name.rpartition(".")[2]
     last = {option.rpartition(".")[2]: option for option in options}
-    words = re.split(r"[._-]", name.rpartition(".")[2].lower())
-    near = [
-        *get_close_matches(name, options, 2, 0.8),
-        *(last[short] for short in get_close_matches(name.rpartition(".")[2], last, 2, 0.8)),
-        *(option for option, text in options.items() if all(w in text.lower() for w in words)),
-    ]
-    told = " or ".join(f"--{option}" for option in list(dict.fromkeys(near))[:2])
+    words = re.split(r"[._-]", own.lower())
+    near = (
+        [last[own]] if own in last else [],
+        get_close_matches(name, options, 1, 0.8),
+        [last[short] for short in get_close_matches(own, last, 1, 0.8)],
+        [option for option, text in options.items() if all(w in text.lower() for w in words)],
+    )
+    told = " or ".join(f"--{option}" for option in next(filter(None, near), [])[:2])
     return f"; did you mean {told}?" if told else ""

@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from careergpt.cli import VERBS
-from careergpt.cli.failures import TELLING, explained
+from careergpt.cli.failures import explained
 from careergpt.cli.parsing import OneLineParser, data_module, set_data_defaults
 from careergpt.cli.runs import (
     RunLock,
@@ -33,7 +33,7 @@ from careergpt.cli.runs import (
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.vocabulary import train_tokenizer
-from careergpt.errors import InputError
+from careergpt.errors import InputError, RunEndedError
 from careergpt.modeling.folder import read_settings
 from careergpt.training.checkpoint_files import WholeCheckpoints
 from careergpt.training.finish import FinishRun
@@ -61,14 +61,14 @@ def run_trainer(words: Sequence[str]) -> None:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             # Left to the interpreter's end, gloo's threads now and then abort a finished rank.
             torch.distributed.destroy_process_group()
-    except InputError:
+    except (InputError, RunEndedError):
         raise
     except SystemExit as left:
         # Lightning's way to tell of Ctrl-C: an exit with 1.
         if isinstance(left.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-    except TELLING as error:
+    except Exception as error:
         if (told := explained(error)) is None:
             raise
         raise told from error

@@ -10,7 +10,6 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.strategies import (
     DDPStrategy,
     SingleDeviceStrategy,
-    Strategy,
     StrategyRegistry,
 )
 
@@ -125,7 +124,7 @@ def _folder_of(model: Any, ckpt_path: str | None) -> str | None:
     return None if ckpt_path else getattr(model, "pretrained", None)
 
 
-def _check_strategy(strategy: str | Strategy) -> None:
+def _check_strategy(strategy: Any) -> None:
     """Refuses what would deal with a step's gradients by itself: the module scales and clips them.
 
     Raises:

@@ -161,15 +161,7 @@ OPTIONS = {
     "forks": ("--trainer.strategy=ddp_fork", "trainer.strategy=ddp_fork: models are trained"),
     "spawned ranks": ("--trainer.strategy=ddp_spawn", "--trainer.strategy ddp"),
     "a sharded model": ("--trainer.strategy=fsdp", "trainer.strategy=fsdp: models are trained"),
-    "a class that shards": (
-        "--trainer.strategy=ModelParallelStrategy", "trainer.strategy=ModelParallelStrategy: mod",
-    ),
-    "a class that forks": (
-        '--trainer.strategy={"class_path": "DDPStrategy", "init_args": {"start_method": "fork"}}',
-        "trainer.strategy=DDPStrategy: models are trained",
-    ),
     "no such strategy": ("--trainer.strategy=dpp", "invalid strategy"),
-    "a key twice": ('--data.separators={"skills": ";", "skills": ","}', "'skills' stands twice"),
 }  # fmt: skip
 
 
@@ -181,6 +173,20 @@ def test_an_option_that_cannot_be_meant(
     (tmp_path / "there").mkdir()
     word = word.replace("{there}", str(tmp_path / "there"))
     assert said in refused([*fit, f"--data.source={tables}", word])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [("ModelParallelStrategy", {}), ("DDPStrategy", {"start_method": "fork"})],
+)
+def test_a_strategy_that_would_train_wrongly(
+    strategy: str, options: dict[str, str], fit: list[str], tables: Path, tmp_path: Path,
+    refused: Callable,
+) -> None:  # fmt: skip
+    named = {"class_path": f"lightning.pytorch.strategies.{strategy}", "init_args": options}
+    (tmp_path / "s.json").write_text(json.dumps({"trainer": {"strategy": named}}))
+    said = refused([*fit, f"--data.source={tables}", f"--config={tmp_path / 's.json'}"])
+    assert f"trainer.strategy={strategy}: models are trained whole" in said
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "json"])

@@ -43,8 +43,8 @@ def test_help_shows_the_common_options_first_and_all_where_asked(
 def test_help_shows_the_options_that_have_a_word_in_their_names(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shown = options(said(["fit", "--help", "separators"], capsys))
-    assert shown == ["data.separators", "data.separators.skills", "data.separators.titles"]
+    shown = options(said(["fit", "--help", "fraction"], capsys))
+    assert shown == ["data.val_fraction", "data.test_fraction"]
 
 
 TYPOS = {

@@ -195,7 +195,7 @@ def test_every_logger_has_the_configuration_and_the_evidence_and_a_table_where_i
 ) -> None:
     own = {"save_dir": str(tmp_path), "project": "demo", "group": "g", "tags": ["a", "b"]}
     csv = {"class_path": "CSVLogger", "init_args": {"save_dir": str(tmp_path / "csv")}}
-    wandb = {"class_path": "WandbLogger", "init_args": {**own, "offline": True}}
+    wandb = {"class_path": "WandbLogger", "init_args": {**own, "mode": "offline"}}
     main([*fit, into(tmp_path / "run"), f"--trainer.logger={json.dumps([csv, wandb])}"])
     (csv_folder,) = tmp_path.glob("csv/lightning_logs/version_*")
     assert yaml.safe_load((csv_folder / "hparams.yaml").read_text())["model"]["lr"] == 0.002
