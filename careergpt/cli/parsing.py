@@ -92,8 +92,9 @@ class OneLineParser(LightningArgumentParser):
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """The options by group, the Trainer's many last, and examples."""
-        self._action_groups.sort(
-            key=lambda group: any(a.dest.startswith("trainer.") for a in group._group_actions)
+        self._action_groups = sorted(
+            self._action_groups,
+            key=lambda group: any(a.dest.startswith("trainer.") for a in group._group_actions),
         )
         return super().format_help(formatter) + ending(self.verb)
 

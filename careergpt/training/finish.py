@@ -212,7 +212,7 @@ class FinishRun(Callback):
 
 def _chosen(knowledge: Knowledge) -> dict[str, float]:
     """What validation chose for each ranking, by `<task>/<what>`."""
-    found = {}
+    found: dict[str, float] = {}
     for task, ranking in knowledge.rankings.items():
         found |= {f"{task}/{name}": x for name, x in ranking.calibration._asdict().items()}
         if ranking.blend:
