@@ -44,7 +44,7 @@ from careergpt.training.rank_watch import RankWatch
 from careergpt.training.resume import BestWeights, KeepState
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.throughput import Throughput
-from careergpt.training.trainer import CareerTrainer
+from careergpt.training.trainer import CareerTrainer, check_strategy
 
 
 def run_trainer(words: Sequence[str]) -> None:
@@ -214,6 +214,7 @@ class CareerCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the logs, the checkpoints and the run's end to what is configured."""
         config = self._get(self.config_init, "trainer")
+        check_strategy(config.strategy)
         config.plugins = [*_listed(config.plugins), WholeCheckpoints()]
         config.callbacks = [RankWatch(), *_listed(config.callbacks)]
         loggers = self._loggers(config)

@@ -27,7 +27,6 @@ class CareerTrainer(Trainer):
     """Lightning's Trainer; `test` can write its table, `predict` writes its answers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        _check_strategy(kwargs.get("strategy", "auto"))
         super().__init__(*args, **kwargs)
         self._signal_connector = Signals(self)
 
@@ -124,7 +123,7 @@ def _folder_of(model: Any, ckpt_path: str | None) -> str | None:
     return None if ckpt_path else getattr(model, "pretrained", None)
 
 
-def _check_strategy(strategy: Any) -> None:
+def check_strategy(strategy: Any) -> None:
     """Refuses what would deal with a step's gradients by itself: the module scales and clips them.
 
     Raises:
