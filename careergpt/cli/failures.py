@@ -22,7 +22,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.
 
 _GO_ON = "Go on with --ckpt_path last"
 
-_FAULTS = (AssertionError, AttributeError, LookupError, NameError)
+_FAULTS = (AssertionError, AttributeError, LookupError, NameError, Warning)
 """What no library raises to say that it cannot do what it is told."""
 
 _CALLERS = ("careergpt.cli", "careergpt.training.trainer")

@@ -200,7 +200,8 @@ class SaveRun(SaveConfigCallback):
         report.write(Path(trainer.default_root_dir) / "data_report.json")
         print(report)
         keep_id(trainer.loggers, Path(trainer.default_root_dir))
-        plain = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        written = Path(trainer.default_root_dir, self.config_filename)
+        plain = yaml.safe_load(written.read_text(encoding="utf-8"))
         for logger in trainer.loggers:
             logger.log_hyperparams(plain)
 
