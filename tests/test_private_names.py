@@ -22,6 +22,7 @@ TRIED = {
     "transformers": "5.17.0, 5.23.0 and 5.24.0",
     "datasets": "5.0.0 and 5.2.0",
     "wandb": "0.31.0",
+    "jsonargparse": "4.53.0",
     "torch": "2.13.0",
 }
 
@@ -44,6 +45,16 @@ PRIVATE = [
     ("lightning.pytorch.cli", "LightningCLI._parse_ckpt_path", "cli/trainer.py"),
     ("lightning.pytorch.loggers", "WandbLogger._experiment", "training/logs.py"),
     ("lightning.pytorch.loggers", "WandbLogger._wandb_init", "training/logs.py"),
+    ("lightning.pytorch.loggers", "WandbLogger._id", "training/logs.py"),
+    ("lightning.pytorch.loggers", "WandbLogger._save_dir", "training/logs.py"),
+    ("lightning.pytorch.strategies", "DDPStrategy._start_method", "training/trainer.py"),
+    ("lightning.pytorch", "Trainer._run_stage", "cli/failures.py"),
+    ("jsonargparse", "ArgumentParser._actions", "cli/parsing.py"),
+    ("jsonargparse", "ArgumentParser._action_groups", "cli/parsing.py"),
+    ("jsonargparse", "ArgumentParser._subcommands_action", "cli/parsing.py"),
+    ("jsonargparse._subcommands", "ActionSubCommands._name_parser_map", "cli/parsing.py"),
+    ("jsonargparse._core", "ArgumentGroup._group_actions", "cli/parsing.py"),
+    ("jsonargparse._actions", "_HelpAction", "cli/parsing.py"),
     ("transformers", "PretrainedConfig._attn_implementation", "modeling/attention.py"),
     (
         "transformers.models.auto.modeling_auto",

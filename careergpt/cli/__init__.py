@@ -21,7 +21,7 @@ VERBS = {
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
 }
 
-_USAGE = """usage: python main.py VERB [options]      python main.py VERB --help
+_USAGE = """usage: python main.py VERB [options]      python main.py VERB --help [all | WORD]
 
 {verbs}
 

@@ -1,13 +1,15 @@
-"""What breaks a run from outside, told in a line: memory, a loader process, another rank."""
+"""What breaks a run from outside, told in a line: the configuration, memory, another process."""
 
 from __future__ import annotations
 
 import re
 import time
+from traceback import walk_tb
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from careergpt.errors import InputError, RunEndedError
+from careergpt.errors import InputError, RunEndedError, system_fault
 from careergpt.training.rank_watch import EVERY
 
 _MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
@@ -15,6 +17,12 @@ _LOADER = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\)[^.\n]*")
 _RANK = re.compile(r"gloo|Connection (closed|reset) by peer|NCCL|Socket", re.IGNORECASE)
 
 _GO_ON = "Go on with --ckpt_path last"
+
+_FAULTS = (AssertionError, AttributeError, LookupError, NameError, Warning)
+"""What no library raises to say that it cannot do what it is told."""
+
+_CALLERS = ("careergpt.cli", "careergpt.training.trainer")
+"""Our files that call a library as the configuration says, and on behalf of nothing else."""
 
 
 def explained(error: Exception) -> Exception | None:
@@ -25,6 +33,8 @@ def explained(error: Exception) -> Exception | None:
     if isinstance(first := error.__context__, InputError | RunEndedError):
         return first  # Lightning's teardown has broken on what that one left.
     told = str(error)
+    if isinstance(error, _FAULTS):
+        return None
     # A socket's error names no file: one to a process that is not there any more.
     if isinstance(error, ConnectionError | FileNotFoundError) and error.filename is None:
         return RunEndedError(f"a loader process is gone ({error}). {_GO_ON}", 1)
@@ -45,4 +55,29 @@ def explained(error: Exception) -> Exception | None:
     if torch.distributed.is_initialized() and _RANK.search(told):
         time.sleep(4 * EVERY)  # Who watches the ranks knows which it is, and ends all.
         return RunEndedError(f"another rank is gone ({told.splitlines()[0][:150]}). {_GO_ON}", 1)
-    return None
+    return None if system_fault(error) else _of_configuration(error)
+
+
+def _of_configuration(error: Exception) -> Exception | None:
+    """A library's refusal of what is configured: of its classes, or of the Trainer as it is set up.
+
+    Told by where it was raised: in Lightning itself, or in what was called without any of our
+    rooms between. Once the loops run only a missing package and Lightning's own word count.
+    """
+    root: BaseException = error
+    while root.__cause__ is not None:  # jsonargparse tells of each type that a value may have.
+        root = root.__cause__
+    if isinstance(root, InputError):
+        return root
+    frames = [frame for e in (error, root) for frame, _ in walk_tb(e.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__")) for frame in frames]
+    caller = next((name for name in reversed(modules) if name.startswith("careergpt")), "")
+    if modules[-1] == caller:
+        return None
+    runs = any(frame.f_code.co_name == "_run_stage" for frame in frames)
+    refused = modules[-1].startswith("lightning") or caller.startswith(_CALLERS)
+    if (runs or not refused) and not isinstance(root, ImportError | MisconfigurationException):
+        return None
+    place = frames[-1].f_code.co_qualname.partition(".")[0]
+    where = "trainer" if place.startswith(("_", "Trainer")) else place
+    return InputError(f"{where}: {str(root)[:500]}")

@@ -69,6 +69,7 @@ def _answer(recommender: Recommender, people: Sequence[Person], form: str) -> No
 
 def _parser() -> OneLineParser:
     parser = OneLineParser(
+        verb="recommend",
         prog="main.py recommend",
         description="Recommend positions, skills and qualifications for a position or skills.",
     )

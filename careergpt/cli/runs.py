@@ -1,28 +1,57 @@
-"""A run is a folder: where it is, and which checkpoint in it a word means."""
+"""A run is a folder: where it is, who may write it, which checkpoint in it a word means."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import yaml
+from lightning import Trainer
+from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
-from careergpt.data.whole_files import find_damage
+from careergpt.data.whole_files import find_damage, whole
 from careergpt.errors import InputError
-from careergpt.training.resume import NEWEST_FIRST
+from careergpt.training.checkpoint_files import read_checkpoint
+from careergpt.training.finish import is_written
+from careergpt.training.logs import keep_id
+from careergpt.training.resume import LOGS, NEWEST_FIRST, is_finished
 
 _NAMED = "CAREERGPT_RUN"
 
+_RANKS = (
+    "RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK",
+    "OMPI_COMM_WORLD_RANK",
+)  # fmt: skip
+"""What torchrun, Lightning, SLURM, LSF and MPI number the processes of one run by."""
 
-def run_folder(asked: str | None, config_name: str) -> Path:
-    """The run's folder: as asked, else runs/<config>-<time>, the same for every rank of a run."""
+
+def _is_first() -> bool:
+    """Whether this process is the first of its run's, on all nodes."""
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)
+
+
+def run_folder(asked: str | None, config_name: str, n_nodes: int) -> Path:
+    """The run's folder: as asked, else runs/<config>-<time>, the same for every rank of a run.
+
+    Raises:
+        InputError: It is not named, and ranks that something else starts could not agree on a name.
+    """
     if asked is not None:
         return Path(asked)
     # Lightning starts further ranks as copies of this command, which inherit the environment.
     if "LOCAL_RANK" not in os.environ or _NAMED not in os.environ:
+        started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1"
+        if n_nodes > 1 or started != "1":
+            raise InputError(
+                "this run is one of several processes: name a folder that all of them reach by "
+                "--trainer.default_root_dir"
+            )
         os.environ[_NAMED] = _free_name(config_name)
     return Path("runs") / os.environ[_NAMED]
 
@@ -33,22 +62,23 @@ def _free_name(config_name: str) -> str:
     return next(one for one in (name, *others) if not (Path("runs") / one).exists())
 
 
-def check_folder(folder: Path, resuming: bool) -> None:
-    """Looks before the work starts; the folder is made when there is something to write.
-
-    Raises:
-        InputError: It holds a run already, or cannot be written.
-    """
+def check_writable(folder: Path) -> None:
+    """Raises InputError where no run can be written."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--trainer.default_root_dir {folder} is a file: name a folder")
-    if (folder / "config.yaml").exists() and not resuming:
-        raise InputError(
-            f"{folder} holds a run already: resume it with --ckpt_path last, or name another "
-            "folder by --trainer.default_root_dir"
-        )
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(nearest, os.W_OK):
         raise InputError(f"cannot write the run's folder {folder}: {nearest} is read-only for you")
+
+
+def check_new(folder: Path) -> None:
+    """Raises InputError where a run has left something that a new one would overwrite."""
+    left = [name for name in ("config.yaml", *LOGS) if (folder / name).exists()]
+    if left and _is_first():
+        raise InputError(
+            f"{folder} holds a run already ({left[0]}): resume it with --ckpt_path last, or name "
+            "another folder by --trainer.default_root_dir"
+        )
 
 
 def is_run(configs: Sequence[object] | None) -> bool:
@@ -118,20 +148,85 @@ def _whole(path: Path, asked: str) -> Path:
     return path
 
 
+def has_ended(
+    checkpoint: Path | None, folder: Path, max_epochs: int | None, max_steps: int, stoppers: str
+) -> bool:
+    """Whether the folder's run has nothing left to do; says so, or that there is no state yet.
+
+    Args:
+        checkpoint: What the run would go on from; None: `last` is none yet.
+        folder: Of the run.
+        max_epochs: As the Trainer has it.
+        max_steps: As the Trainer has it.
+        stoppers: What may end the run before, as text.
+
+    Raises:
+        InputError: Going on would overwrite another run, or one that has ended.
+    """
+    if checkpoint is None:
+        if is_written(folder):
+            raise InputError(
+                f"{folder} holds a finished run without its checkpoints: name another folder by "
+                "--trainer.default_root_dir"
+            )
+        rank_zero_only(print)(f"no checkpoint in {folder} yet: starting anew")
+        return False
+    if folder.resolve() not in checkpoint.resolve().parents:
+        check_new(folder)
+    state = read_checkpoint(checkpoint)
+    if not (is_finished(state, max_epochs, max_steps, stoppers) and is_written(folder)):
+        return False
+    rank_zero_only(print)(
+        f"this run is finished: its model is in {folder / 'model'}. To train it for longer raise "
+        "--trainer.max_epochs"
+    )
+    return True
+
+
+class SaveRun(SaveConfigCallback):
+    """Writes config.yaml and data_report.json, and logs the configuration once, nested."""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Too early: a checkpoint may yet refuse what is configured."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Saves once, and only what is a run; where it began belongs to one command alone."""
+        self.config = self.config.clone()
+        self.config.ckpt_path = None
+        super().setup(trainer, pl_module, "fit")
+
+    def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Called on rank zero alone."""
+        folder = Path(trainer.default_root_dir)
+        report = trainer.datamodule.report()  # type: ignore[attr-defined]
+        report.write(folder / "data_report.json")
+        config = self.parser.dump(self.config, skip_unset=False)
+        # The last: it is what makes the folder a run's.
+        with whole(folder / "config.yaml") as partial:
+            partial.write_text(config, encoding="utf-8")
+        print(report)
+        keep_id(trainer.loggers, folder)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(yaml.safe_load(config))
+
+
 class RunLock:
     """Keeps a second run out of a run's folder; it ends with the process, however that ends."""
 
     def __init__(self) -> None:
         self._held: int | None = None
+        self._made: list[Path] = []
 
     def take(self, folder: Path) -> None:
-        """Locks the folder, which is made if it is missing; ranks of one run share the first's.
+        """Locks the folder, which is made if it is missing, for all ranks of this run.
 
         Raises:
-            InputError: Another process holds it.
+            InputError: Another run holds it.
         """
-        if self._held is not None or os.environ.get("LOCAL_RANK", "0") != "0":
+        if self._held is not None or not _is_first():
             return
+        places = (folder.absolute(), *folder.absolute().parents)
+        self._made = [place for place in places if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
         # The folder itself, so that nothing lies in it that is not the run's.
         held = os.open(folder, os.O_RDONLY)
@@ -147,10 +242,17 @@ class RunLock:
             print(f"{folder} cannot be locked ({error.strerror}): start no second run in it")
         self._held = held
         # Loader processes are forks: they would hold the lock a little longer than the run.
-        os.register_at_fork(after_in_child=self.free)
+        os.register_at_fork(after_in_child=self._let_go)
 
     def free(self) -> None:
-        """Lets others in."""
+        """Lets others in; folders that it made for nothing are gone."""
+        if self._held is not None:
+            with suppress(OSError):
+                for folder in self._made:
+                    folder.rmdir()
+            self._let_go()
+
+    def _let_go(self) -> None:
         if self._held is not None:
             os.close(self._held)
             self._held = None

@@ -12,29 +12,39 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import LambdaCallback, ProgressBar
-from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.loggers import Logger, WandbLogger
 
+from careergpt.cli import VERBS
 from careergpt.cli.failures import explained
 from careergpt.cli.parsing import OneLineParser, data_module, set_data_defaults
-from careergpt.cli.runs import RunLock, check_folder, find_checkpoint, is_run, run_folder, run_of
+from careergpt.cli.runs import (
+    RunLock,
+    SaveRun,
+    check_new,
+    check_writable,
+    find_checkpoint,
+    has_ended,
+    is_run,
+    run_folder,
+    run_of,
+)
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.vocabulary import train_tokenizer
-from careergpt.data.whole_files import whole
-from careergpt.errors import InputError
+from careergpt.errors import InputError, RunEndedError
 from careergpt.modeling.folder import read_settings
-from careergpt.training.checkpoint_files import WholeCheckpoints, read_checkpoint
-from careergpt.training.finish import FinishRun, is_written
-from careergpt.training.logs import MetricsLog, Wandb
+from careergpt.training.checkpoint_files import WholeCheckpoints
+from careergpt.training.finish import FinishRun
+from careergpt.training.logs import MetricsLog, Wandb, join_run
 from careergpt.training.module import CareerModule
 from careergpt.training.progress import Progress
 from careergpt.training.rank_watch import RankWatch
-from careergpt.training.resume import BestWeights, KeepState, is_finished
+from careergpt.training.resume import BestWeights, KeepState
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.throughput import Throughput
-from careergpt.training.trainer import CareerTrainer
+from careergpt.training.trainer import CareerTrainer, check_strategy
 
 
 def run_trainer(words: Sequence[str]) -> None:
@@ -51,40 +61,14 @@ def run_trainer(words: Sequence[str]) -> None:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             # Left to the interpreter's end, gloo's threads now and then abort a finished rank.
             torch.distributed.destroy_process_group()
-    except MisconfigurationException as error:
-        raise InputError(str(error)) from None
-    except (RuntimeError, OSError) as error:
+    except (InputError, RunEndedError):
+        raise
+    except Exception as error:
         if (told := explained(error)) is None:
             raise
-        raise told from None
+        raise told from error
     finally:
         lock.free()
-
-
-class SaveRun(SaveConfigCallback):
-    """Writes config.yaml and data_report.json, and logs the configuration once, nested."""
-
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Too early: a checkpoint may yet refuse what is configured."""
-
-    def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Saves once, and only what is a run; where it began belongs to one command alone."""
-        self.config = self.config.clone()
-        self.config.ckpt_path = None
-        super().setup(trainer, pl_module, "fit")
-
-    def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
-        """Called on rank zero alone."""
-        folder = Path(trainer.default_root_dir)
-        report = trainer.datamodule.report()  # type: ignore[attr-defined]
-        report.write(folder / "data_report.json")
-        # The last: it is what makes the folder a run's.
-        with whole(folder / "config.yaml") as partial:
-            partial.write_text(self.parser.dump(self.config, skip_unset=False), encoding="utf-8")
-        print(report)
-        for logger in trainer.loggers:
-            if isinstance(logger, Wandb):
-                logger.log_config(self.config.as_dict())
 
 
 class CareerCLI(LightningCLI):
@@ -113,6 +97,9 @@ class CareerCLI(LightningCLI):
             },
             seed_everything_default=0,
             parser_class=OneLineParser,
+            parser_kwargs={
+                verb: {"verb": verb, "description": VERBS[verb]} for verb in self.subcommands()
+            },
             args=self._words,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
@@ -159,27 +146,29 @@ class CareerCLI(LightningCLI):
             typed = "default_root_dir" in typed_options(self._words).get("trainer", {})
             run = None if typed else run_of(asked, config.get("config"))
             config.trainer.default_root_dir = run or config.trainer.default_root_dir
-        root = config.trainer.default_root_dir
+        root, fits = config.trainer.default_root_dir, self.config.subcommand == "fit"
+        if fits:
+            self._take_folder(config)
         if asked:
-            folder = Path(root) if root else None
-            found = find_checkpoint(asked, folder, resuming=self.config.subcommand == "fit")
-            if found is None:
-                print(f"no checkpoint in {root} yet: starting anew")
+            found = find_checkpoint(asked, Path(root) if root else None, resuming=fits)
             config.ckpt_path = None if found is None else str(found)
-            if found is not None and self.config.subcommand == "fit":
-                self._leave_if_finished(found, Path(config.trainer.default_root_dir or asked))
+            if fits:
+                trainer = config.trainer
+                limits = trainer.max_epochs, trainer.max_steps, self._stoppers()
+                if has_ended(found, Path(trainer.default_root_dir), *limits):
+                    sys.exit(0)
+            elif found is None:
+                raise InputError(f"--ckpt_path {asked}: there is no checkpoint in {root}")
 
-    def _leave_if_finished(self, checkpoint: Path, folder: Path) -> None:
-        """A run that has nothing left to do says so."""
-        trainer = self.config[self.config.subcommand].trainer
-        state = read_checkpoint(checkpoint)
-        limits = trainer.max_epochs, trainer.max_steps, self._stoppers()
-        if is_finished(state, *limits) and is_written(folder):
-            print(
-                f"this run is finished: its model is in {folder / 'model'}. To train it for longer "
-                "raise --trainer.max_epochs"
-            )
-            sys.exit(0)
+    def _take_folder(self, config: Any) -> None:
+        """Names the run's folder and locks it, before anything in it is looked at."""
+        named = Path(str(config.config[0])).stem if config.get("config") else "fit"
+        folder = run_folder(config.trainer.default_root_dir, named, config.trainer.num_nodes)
+        check_writable(folder)
+        self._lock.take(folder)
+        config.trainer.default_root_dir = str(folder)
+        if not self._resuming:
+            check_new(folder)
 
     def _stoppers(self) -> str:
         """What may end a run before its limits, as text."""
@@ -195,13 +184,6 @@ class CareerCLI(LightningCLI):
         if config.model.pretrained is not None:
             self._take_settings(read_settings(config.model.pretrained))
         config = self.config[self.config.subcommand]
-        if self.config.subcommand == "fit":
-            named = Path(str(config.config[0])).stem if config.get("config") else "fit"
-            folder = run_folder(config.trainer.default_root_dir, named)
-            check_folder(folder, self._resuming)
-            config.trainer.default_root_dir = str(folder)
-            if folder.exists():
-                self._lock.take(folder)
         scratch = config.model.scratch
         if scratch.vocabulary is not None and config.model.pretrained is None:
             scratch.tokenizer = str(Path(config.trainer.default_root_dir or "") / "tokenizer")
@@ -227,21 +209,21 @@ class CareerCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Adds the logs, the checkpoints and the run's end to what is configured."""
         config = self._get(self.config_init, "trainer")
+        check_strategy(config.strategy)
         config.plugins = [*_listed(config.plugins), WholeCheckpoints()]
         config.callbacks = [RankWatch(), *_listed(config.callbacks)]
+        loggers = self._loggers(config)
         if self.subcommand != "fit":
-            return super().instantiate_trainer(logger=False, enable_checkpointing=False)
+            return super().instantiate_trainer(logger=loggers, enable_checkpointing=False)
         if config.use_distributed_sampler:
             raise InputError("trainer.use_distributed_sampler=true would deal the batches twice")
         if config.overfit_batches:
             raise InputError("trainer.overfit_batches: the batches are planned; bring fewer rows")
+        if config.barebones:
+            raise InputError("trainer.barebones=true: a run logs, validates and keeps its state")
         folder = str(config.default_root_dir)
-        loggers = _listed(config.logger)
-        if config.logger in (None, True):
-            loggers = [Wandb(folder, name=Path(folder).name)]
         keep: KeepState = self._get(self.config_init, "checkpoints")
         keep.saves = config.enable_checkpointing is not False
-        keep.resumes = bool(self._get(self.config_init, "ckpt_path"))
         keep.stoppers = self._stoppers()
         best = BestWeights(Path(folder) / "checkpoints") if keep.saves else None
         self._finish = FinishRun(
@@ -252,19 +234,32 @@ class CareerCLI(LightningCLI):
             self._get(self.config_init, "samples"),
             best=best,
         )
-        lock = LambdaCallback(setup=lambda trainer, module, stage: self._lock.take(Path(folder)))
         # Whatever else is logged as a step begins belongs behind the state before it.
-        callbacks = [lock, keep, *config.callbacks]
+        callbacks = [keep, *config.callbacks]
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if config.enable_progress_bar is not False and not has_bar:
             callbacks.append(Progress())
         # Throughput comes after the bar: what the bar waits for is no wait for the loader.
         callbacks += [Throughput(), self._finish, *([best] if best else [])]
-        if keep.resumes:
+        if self._get(self.config_init, "ckpt_path"):
             config.num_sanity_val_steps = 0  # What goes on is no starting model.
         return super().instantiate_trainer(
             logger=[MetricsLog(folder), *loggers], callbacks=callbacks
         )
+
+    def _loggers(self, config: Any) -> list[Logger]:
+        """The configured ones; fit logs to W&B where none is named, other verbs where asked to."""
+        loggers: list[Logger] = _listed(config.logger)
+        if config.logger is True or (config.logger is None and self.subcommand == "fit"):
+            loggers = [Wandb()]
+        folder = Path(config.default_root_dir or "")
+        if self.subcommand != "fit" and self.model.pretrained:
+            run = Path(self.model.pretrained).parent
+            folder = run if (run / "config.yaml").exists() else folder
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                join_run(logger, folder)
+        return loggers
 
     def after_fit(self) -> None:
         """Tells what came out, below the finished progress bar; LightningCLI calls it."""

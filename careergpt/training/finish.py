@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ from careergpt.training.card import model_card
 from careergpt.training.checkpoint_files import read_checkpoint
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.words import evidence_text
+
+_PERPLEXITIES = ("perplexity_true", "perplexity_swapped", "perplexity_trigram")
 
 
 class FinishRun(Callback):
@@ -155,6 +158,7 @@ class FinishRun(Callback):
             knowledge = knowledge.fit(model, data.fields(VAL, names), self._rankings_limit)
         knowledge.save_peers(folder)
         add_settings(folder, knowledge.settings())
+        _log(trainer, "rankings", _chosen(knowledge))
 
     def _evidence(self, trainer: Any, module: Any) -> TitleEvidence | None:
         """What the title is worth to the model; None where the data cannot show it."""
@@ -182,6 +186,9 @@ class FinishRun(Callback):
         write_json(
             self._folder / "titles.json", {**evidence._asdict(), "gain": evidence.gain._asdict()}
         )
+        worth = {"worth": evidence.gain.estimate, "worth_low": evidence.gain.low}
+        worth |= {"worth_high": evidence.gain.high}
+        _log(trainer, "titles", worth | {name: getattr(evidence, name) for name in _PERPLEXITIES})
         return evidence
 
     def _lines(
@@ -203,6 +210,22 @@ class FinishRun(Callback):
             f"{verb} test --config {config} --model.pretrained {model}",
             f"{verb} compare --config {config} --baseline {shlex.quote(start)} --finetuned {model}",
         ]
+
+
+def _chosen(knowledge: Knowledge) -> dict[str, float]:
+    """What validation chose for each ranking, by `<task>/<what>`."""
+    found: dict[str, float] = {}
+    for task, ranking in knowledge.rankings.items():
+        found |= {f"{task}/{name}": x for name, x in ranking.calibration._asdict().items()}
+        if ranking.blend:
+            found[f"{task}/model_weight"] = ranking.blend.weight
+    return found
+
+
+def _log(trainer: Trainer, group: str, numbers: Mapping[str, float]) -> None:
+    for logger in trainer.loggers if numbers else ():
+        named = {f"{group}/{name}": number for name, number in numbers.items()}
+        logger.log_metrics(named, step=trainer.global_step)
 
 
 def is_written(folder: Path) -> bool:

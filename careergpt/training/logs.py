@@ -6,7 +6,7 @@ import json
 import math
 import netrc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -16,11 +16,11 @@ from urllib.parse import urlparse
 from urllib.request import Request, urlopen
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from careergpt.data.whole_files import adding
+from careergpt.data.whole_files import adding, whole
 
 # A dead server is given up on early: all of these together are what it may cost a run.
 _ANSWER_SECONDS = 2
@@ -28,6 +28,8 @@ _INIT_SECONDS = 4
 _FINISH_SECONDS = 4
 
 _JSON = {"Content-Type": "application/json"}
+
+_ID = "wandb_id.txt"
 
 
 class MetricsLog(Logger):
@@ -75,20 +77,29 @@ class Wandb(WandbLogger):
     in the run folder, and a line tells how to send it.
     """
 
-    def __init__(self, save_dir: str, project: str = "careergpt", name: str | None = None) -> None:
+    def __init__(
+        self,
+        save_dir: str | None = None,
+        project: str = "careergpt",
+        name: str | None = None,
+        offline: bool = False,
+        **kwargs: Any,
+    ) -> None:
         """Starts nothing; the first metric does.
 
         Args:
-            save_dir: The run's folder; W&B writes into its `wandb/`.
+            save_dir: W&B writes into its `wandb/`. Null: the run's folder.
             project: The project, unless WANDB_PROJECT names it.
-            name: The run's name, unless WANDB_NAME does.
+            name: The run's name, unless WANDB_NAME does. Null: its folder's name.
+            offline: Stay offline though the user has logged in.
+            kwargs: What else WandbLogger and wandb.init take, as group, tags or notes.
         """
+        mode = "offline" if offline or not logged_in() else None
         super().__init__(
             name=os.environ.get("WANDB_NAME", name),
             project=os.environ.get("WANDB_PROJECT", project),
-            save_dir=save_dir,
-            mode=None if logged_in() else "offline",
-            settings=_settings(),
+            save_dir=save_dir,  # type: ignore[arg-type]
+            **{"mode": mode, "settings": _settings(), **kwargs},
         )
         # Lightning passes an option on that W&B no longer knows, and W&B warns of it.
         self._wandb_init.pop("anonymous", None)
@@ -112,10 +123,10 @@ class Wandb(WandbLogger):
             return run
 
     @rank_zero_only
-    def log_config(self, config: dict[str, Any]) -> None:
+    def log_hyperparams(self, params: Any) -> None:
         """Logs the configuration, nested as it is."""
         with self._harmless():
-            self.experiment.config.update(config, allow_val_change=True)
+            super().log_hyperparams(params)
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
@@ -153,6 +164,38 @@ class Wandb(WandbLogger):
         if not self._told:
             print(f"W&B at {_server()} {what}. Send it later: wandb sync {run.settings.sync_dir}")
         self._told = True
+
+
+def join_run(logger: WandbLogger, folder: Path) -> None:
+    """Has all commands of a run log into the W&B run whose id is kept in the run's folder."""
+    kept = folder / _ID
+    if logger._id is None and kept.exists():
+        logger._id = logger._wandb_init["id"] = kept.read_text(encoding="utf-8").strip()
+    if isinstance(logger, Wandb) and logger._save_dir is None:
+        logger._save_dir = logger._wandb_init["dir"] = str(folder)
+        logger._wandb_init["name"] = logger._wandb_init["name"] or folder.absolute().name
+
+
+def keep_id(loggers: Iterable[Logger], folder: Path) -> None:
+    """Keeps the id of the W&B run that has begun."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger) and logger.version:
+            with whole(folder / _ID) as partial:
+                partial.write_text(logger.version + "\n", encoding="utf-8")
+
+
+def log_table(
+    loggers: Iterable[Logger], name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Gives a table to every logger that can show one."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_table(name, columns=list(columns), data=[list(row) for row in rows])
+        elif isinstance(logger, TensorBoardLogger):
+            lines = (columns, ["---"] * len(columns), *rows)
+            cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
+            text = "\n".join(" | ".join(cell.replace("\n", " ") for cell in line) for line in cells)
+            logger.experiment.add_text(name, text)
 
 
 def _ask(server: str) -> None:

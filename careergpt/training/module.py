@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -119,8 +121,10 @@ class CareerModule(LightningModule):
         source = self.pretrained
         if source is not None and Path(source).is_dir():
             source = str(Path(source).resolve())
+        meanings = json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
         return {
             "--model.pretrained": source,
+            "what its tokens' numbers mean": sha256(meanings.encode()).hexdigest()[:16],
             "--model.scratch.vocabulary": self._vocabulary,
             **config,
         }

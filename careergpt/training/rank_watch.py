@@ -41,6 +41,8 @@ class RankWatch(Callback):
         if not isinstance(strategy.cluster_environment, LightningEnvironment):
             return
         self._watching = True
+        if strategy.launcher is None:  # Someone has started every process by hand.
+            return
         for thread in threading.enumerate():
             if isinstance(thread, _ChildProcessObserver):
                 thread._child_processes = []  # Lightning's kills all of us without a word.

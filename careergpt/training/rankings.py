@@ -22,6 +22,7 @@ from careergpt.recommend.evaluation import Ranked, Row, joined, rank_cases
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.metrics import RankingMetrics, measure
 from careergpt.recommend.ranking import Logs, untouched
+from careergpt.training.logs import log_table
 from careergpt.training.results import answer_figures
 
 Measured = Mapping[Row, RankingMetrics]
@@ -77,6 +78,11 @@ class MeasureRankings(Callback):
         for row, metrics in self.measured.items():
             if row.ranker == "model":
                 pl_module.log_dict(_logged(row, metrics), rank_zero_only=True)
+        figures = {row: answer_figures(metrics) for row, metrics in self.measured.items()}
+        if trainer.is_global_zero and figures:
+            columns = ["task", "row", *next(iter(figures.values()))]
+            rows = [[*row, *found.values()] for row, found in figures.items()]
+            log_table(trainer.loggers, "test/rankings", columns, rows)
 
     def _rank(
         self, trainer: Any, knowledge: Knowledge, name: str, models: Mapping[str, LoadedModel]

@@ -58,15 +58,15 @@ class KeepState(Callback):
             raise InputError(f"checkpoints.every_minutes must be above 0, found {every_minutes}")
         self._every_n_steps, self._seconds = every_n_steps, every_minutes * 60
         self._allow_changes = allow_changes
-        self.saves, self.resumes, self.stoppers = True, False, ""
+        self.saves, self.stoppers = True, ""
+        self._log_sizes: Mapping[str, int] = {}
         self._agreement = Agreement()
         self._saved_step, self._saved_at = 0, 0.0
         self._validated = self._ended = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """What a run logged that was killed before its first state, it logs again."""
-        if not self.resumes:
-            _cut_logs(trainer, {})
+        """What a run logged after its last state, it logs again: nothing refuses it any more."""
+        _cut_logs(trainer, self._log_sizes)
         trainer.strategy.barrier()  # Every rank has read its state.
         if trainer.is_global_zero and self.saves:
             _pass_down(trainer)
@@ -159,7 +159,7 @@ class KeepState(Callback):
                 "hold: resume with --ckpt_path last"
             )
         data.resume_at(*position)
-        _cut_logs(trainer, kept["log_sizes"])
+        self._log_sizes = kept["log_sizes"]
         limits = trainer.max_epochs, trainer.max_steps, self.stoppers
         trainer.should_stop = is_finished(checkpoint, *limits)
 

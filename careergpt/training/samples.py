@@ -23,11 +23,13 @@ from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.repetition import distinct, repetition
 from careergpt.generation.sampling import Decoding
-from careergpt.training.logs import Wandb
+from careergpt.training.logs import log_table
+
+_COLUMNS = ("step", "prompt", "text", "finish_reason", "log_probability")
 
 
 class SampleAnswers(Callback):
-    """Answers fixed prompts: a W&B table and `samples.jsonl`; first and last also on the screen.
+    """Answers fixed prompts: `samples.jsonl` and a logged table; first and last also on the screen.
 
     Unseen records are asked by their titles as well: what skills do the answers name?
     """
@@ -84,6 +86,7 @@ class SampleAnswers(Callback):
             self.first = [answer.text for answer in self.answer(trainer, pl_module)]
         elif path.exists():
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            self._rows = [[row[name] for name in _COLUMNS] for row in rows]
             first = [row["text"] for row in rows if row["step"] == 0]
             self.first = first[: len(self._prompts)]
 
@@ -112,20 +115,18 @@ class SampleAnswers(Callback):
     def _log(self, trainer: Trainer, answers: list[Generated]) -> None:
         step = trainer.global_step
         rows = [[step, a.prompt, a.text, a.finish_reason, a.log_probability] for a in answers]
-        names = ["step", "prompt", "text", "finish_reason", "log_probability"]
         self._rows += rows
         path = Path(trainer.default_root_dir) / "samples.jsonl"
         with adding(path) as file:
             for row in rows:
                 file.write(
-                    json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n"
+                    json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) + "\n"
                 )
         numbers = self._numbers(answers)
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=step)
-            if isinstance(logger, Wandb):
-                # W&B shows a table's latest version: each has all rows so far.
-                logger.log_table("samples", columns=names, data=[list(row) for row in self._rows])
+        # The latest version of a table is shown: each has all rows so far.
+        log_table(trainer.loggers, "samples", _COLUMNS, self._rows)
 
     def _numbers(self, answers: list[Generated]) -> dict[str, float]:
         texts = [answer.token_ids for answer in answers]

@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.strategies import (
+    DDPStrategy,
+    SingleDeviceStrategy,
+    StrategyRegistry,
+)
 
 from careergpt.data.store import write_json
 from careergpt.errors import InputError
@@ -115,6 +120,26 @@ def quality_of(model: Any) -> dict[str, Quality]:
 def _folder_of(model: Any, ckpt_path: str | None) -> str | None:
     """The model folder whose candidates and calibration belong to the weights that are tested."""
     return None if ckpt_path else getattr(model, "pretrained", None)
+
+
+def check_strategy(strategy: Any) -> None:
+    """Refuses what would deal with a step's gradients by itself: the module scales and clips them.
+
+    Raises:
+        InputError: It shards the model, or forks processes, which cannot share what is set up here.
+    """
+    kind, start = type(strategy), getattr(strategy, "_start_method", "popen")
+    if isinstance(strategy, str):
+        if strategy not in StrategyRegistry:
+            return  # "auto", or one that Lightning refuses.
+        known = StrategyRegistry[strategy]
+        kind, start = known["strategy"], known["init_params"].get("start_method", "popen")
+    if not issubclass(kind, DDPStrategy | SingleDeviceStrategy) or start != "popen":
+        named = strategy if isinstance(strategy, str) else kind.__name__
+        raise InputError(
+            f"trainer.strategy={named}: models are trained whole, on one device or by ddp, a "
+            "process for each: --trainer.strategy ddp"
+        )
 
 
 def _check_writable(path: str | None) -> None:

@@ -148,6 +148,29 @@ OPTIONS = {
         "--data.columns.skills=abilities", "no table has a column abilities",
     ),
     "a sampler of Lightning's": ("--trainer.use_distributed_sampler=true", "twice"),
+    "a seed below 0": ("--seed_everything=-1", "seed_everything: -1 is not in bounds"),
+    "a long way to validation": ("--trainer.val_check_interval=5000", "(5000) must be less"),
+    "bare bones": ("--trainer.barebones=true", "trainer.barebones=true: a run logs"),
+    "a precision of another package": ("--trainer.precision=transformer-engine", "nstall"),
+    "a logger's package": (
+        '--trainer.logger={"class_path": "TensorBoardLogger", "init_args": {"save_dir": "x"}}',
+        "TensorBoardLogger: Neither `tensorboard` nor `tensorboardX` is available",
+    ),
+    "another logger's package": ("--trainer.logger=MLFlowLogger", "MLFlowLogger: Requirement"),
+    "a profiler's package": ("--trainer.profiler=xla", "XLAProfiler: Requirement"),
+    "what a callback cannot take": (
+        '--trainer.callbacks=[{"class_path": "StochasticWeightAveraging", "init_args": '
+        '{"swa_lrs": -1.0}}]', "StochasticWeightAveraging: The `swa_lrs` should a positive",
+    ),
+    "options that exclude each other": (
+        '--trainer.callbacks=[{"class_path": "ModelCheckpoint", "init_args": '
+        '{"every_n_epochs": 1, "every_n_train_steps": 1}}]', "ModelCheckpoint: Combination",
+    ),
+    "a limit of no batch": ("--trainer.limit_train_batches=1e-9", "trainer: You requested"),
+    "forks": ("--trainer.strategy=ddp_fork", "trainer.strategy=ddp_fork: models are trained"),
+    "spawned ranks": ("--trainer.strategy=ddp_spawn", "--trainer.strategy ddp"),
+    "a sharded model": ("--trainer.strategy=fsdp", "trainer.strategy=fsdp: models are trained"),
+    "no such strategy": ("--trainer.strategy=dpp", "invalid strategy"),
 }  # fmt: skip
 
 
@@ -159,6 +182,47 @@ def test_an_option_that_cannot_be_meant(
     (tmp_path / "there").mkdir()
     word = word.replace("{there}", str(tmp_path / "there"))
     assert said in refused([*fit, f"--data.source={tables}", word])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [("ModelParallelStrategy", {}), ("DDPStrategy", {"start_method": "fork"})],
+)
+def test_a_strategy_that_would_train_wrongly(
+    strategy: str, options: dict[str, str], fit: list[str], tables: Path, tmp_path: Path,
+    refused: Callable,
+) -> None:  # fmt: skip
+    named = {"class_path": f"lightning.pytorch.strategies.{strategy}", "init_args": options}
+    (tmp_path / "s.json").write_text(json.dumps({"trainer": {"strategy": named}}))
+    said = refused([*fit, f"--data.source={tables}", f"--config={tmp_path / 's.json'}"])
+    assert f"trainer.strategy={strategy}: models are trained whole" in said
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_a_key_that_stands_twice_in_a_configuration(
+    suffix: str, fit: list[str], tmp_path: Path, refused: Callable
+) -> None:
+    path = tmp_path / f"twice.{suffix}"
+    texts = {"yaml": "model: {lr: 0.1}\ndata:\n  pack: true\nmodel:\n  dropout: 0.1\n"}
+    texts["json"] = '{"model": {"lr": 0.1, "lr": 0.2}}'
+    path.write_text(texts[suffix])
+    said = refused([*fit, f"--config={path}"])
+    assert "stands twice in one mapping" in said
+    assert ("'model'" if suffix == "yaml" else "'lr'") in said
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, TypeError, AttributeError])
+def test_what_our_own_code_breaks_keeps_its_traceback(
+    error: type[Exception], fit: list[str], tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import careergpt.training.module as module
+
+    def broken(*_: object) -> None:
+        raise error("a bug")
+
+    monkeypatch.setattr(module, "build_model", broken)
+    with pytest.raises(error, match="a bug"):
+        main([*fit, f"--data.source={tables}"])
 
 
 def test_rows_of_zero_when_padding(fit: list[str], tables: Path, refused: Callable) -> None:

@@ -242,6 +242,21 @@ def test_another_model_is_refused(
     assert "the checkpoint is of " in capsys.readouterr().err
 
 
+def test_an_edited_tokenizer_is_another_model_whatever_changes_are_allowed(
+    words: list[str], half: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited = Path(shutil.copytree(ROOT / "data" / "tokenizer", tmp_path / "edited"))
+    content = json.loads((edited / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = content["model"]["vocab"]
+    one, other = list(vocabulary)[400:402]
+    vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
+    (edited / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    words = [*words, f"--model.scratch.tokenizer={edited}", "--checkpoints.allow_changes=true"]
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, into(half)])
+    assert "of another model (what its tokens' numbers mean was" in capsys.readouterr().err
+
+
 def test_a_pretrained_model_that_the_checkpoint_would_replace_is_refused(
     words: list[str], half: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,12 +5,15 @@ import math
 import struct
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+import yaml
+from lightning.pytorch.loggers import TensorBoardLogger
 from wandb.proto import wandb_internal_pb2
 
 from careergpt.cli import main
-from careergpt.training.logs import MetricsLog, Wandb, logged_in
+from careergpt.training.logs import MetricsLog, Wandb, log_table, logged_in
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +104,8 @@ def test_names_come_from_the_environment_first(
     assert Wandb(str(tmp_path), name="run")._wandb_init["name"] == "mine"
 
 
-def records(folder: Path) -> list[Any]:
+def records(path: Path) -> list[Any]:
     """What W&B wrote for a later sync: a header of 7 bytes, then LevelDB's log format."""
-    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     data, place, parts, found = path.read_bytes(), 7, b"", []
     while place + 7 < len(data):
         if 32768 - place % 32768 < 7:  # No header fits into the rest of the block.
@@ -117,44 +119,105 @@ def records(folder: Path) -> list[Any]:
     return found
 
 
-def test_a_stranger_s_run_goes_offline_with_its_configuration_once_and_nested(
+@pytest.fixture
+def fit(
     tables: Path, tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> list[str]:
+    """A fit of a few steps with its evidence, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("W&B asked"))
-    folder = tmp_path / "a-run"
-    main([
+    return [
         "fit", f"--model.pretrained={tiny_gpt2}", f"--data.source={tables}",
         f"--data.cache={tmp_path / 'cache'}", "--data.processes=1", "--data.batch_tokens=512",
-        f"--trainer.default_root_dir={folder}", "--trainer.accelerator=cpu",
-        "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--samples.max_new_tokens=3",
-        "--trainer.enable_progress_bar=false", "--titles.limit=0", "--model.lr=0.002",
-    ])  # fmt: skip
-    import wandb
+        "--trainer.accelerator=cpu", "--trainer.max_epochs=1", "--trainer.log_every_n_steps=1",
+        "--samples.max_new_tokens=3", "--trainer.enable_progress_bar=false", "--titles.limit=10",
+        "--rankings.limit=10", "--model.lr=0.002",
+    ]  # fmt: skip
 
-    wandb.finish()
-    assert (folder / "model" / "config.json").exists()
-    found = records(folder)
-    updates = [
+
+def into(folder: Path) -> str:
+    return f"--trainer.default_root_dir={folder}"
+
+
+def configured(found: list[Any]) -> list[tuple[list[str], Any]]:
+    """The configuration's keys and values, as often as they were sent."""
+    return [
         (list(item.nested_key) or [item.key], json.loads(item.value_json))
         for record in found
         for part in (record.config, record.run.config)
         for item in part.update
         if (list(item.nested_key) or [item.key])[0] != "_wandb"
     ]
-    keys = [key for key, _ in updates]
+
+
+def logged(found: list[Any]) -> set[str]:
+    items = (item for record in found for item in record.history.item)
+    return {"/".join(item.nested_key) or item.key for item in items}
+
+
+EVIDENCE = {"titles/worth", "titles/perplexity_trigram", "rankings/path/temperature"}
+
+
+def test_a_stranger_s_run_goes_offline_with_its_configuration_once_and_nested(
+    fit: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("W&B asked"))
+    folder = tmp_path / "a-run"
+    main([*fit, into(folder)])
+    assert (folder / "model" / "config.json").exists()
+    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    found = records(path)
+    keys = [key for key, _ in configured(found)]
     assert all(len(key) == 1 and "." not in key[0] and "/" not in key[0] for key in keys)
     assert {"data", "model", "trainer"} <= {key[0] for key in keys}
-    values = {key[0]: value for key, value in updates}
+    values = {key[0]: value for key, value in configured(found)}
     assert values["model"]["lr"] == 0.002
     assert values["trainer"]["max_epochs"] == 1
     assert values["data"]["tasks"]["path"]["prompt"] == "Career path: {titles[0]}"
     assert len(keys) == len({key[0] for key in keys})
-    logged = {
-        "/".join(item.nested_key) or item.key for record in found for item in record.history.item
-    }
-    assert {"val/loss", "train/loss", "train/tokens_per_second"} <= logged
-    assert {"samples/path", "samples/nrows"} <= logged  # The table of answers.
+    assert {"val/loss", "train/loss", "train/tokens_per_second"} | EVIDENCE <= logged(found)
+    assert {"samples/path", "samples/nrows"} <= logged(found)  # The table of answers.
     (run,) = (record.run for record in found if record.HasField("run"))
     assert (run.display_name, run.project) == ("a-run", "careergpt")
     assert not (tmp_path / "wandb").exists()
+    assert {name for line in lines(folder) for name in line} >= EVIDENCE
+    # It goes on, and is tested, as the same run of W&B's.
+    main([*fit, into(folder), "--ckpt_path=last", "--trainer.max_epochs=2"])
+    tested = ["test", f"--config={folder / 'config.yaml'}", "--trainer.logger=true"]
+    main([*tested, f"--model.pretrained={folder / 'model'}", "--queries=5"])
+    paths = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda p: p.stat().st_mtime)
+    runs = [next(r.run for r in records(path) if r.HasField("run")) for path in paths]
+    assert [one.run_id for one in runs] == [run.run_id] * 3
+    assert {"test/loss", "test/path/mrr", "test/rankings/nrows"} <= logged(records(paths[-1]))
+
+
+def test_every_logger_has_the_configuration_and_the_evidence_and_a_table_where_it_can(
+    fit: list[str], tmp_path: Path
+) -> None:
+    own = {"save_dir": str(tmp_path), "project": "demo", "group": "g", "tags": ["a", "b"]}
+    csv = {"class_path": "CSVLogger", "init_args": {"save_dir": str(tmp_path / "csv")}}
+    wandb = {"class_path": "WandbLogger", "init_args": {**own, "mode": "offline"}}
+    main([*fit, into(tmp_path / "run"), f"--trainer.logger={json.dumps([csv, wandb])}"])
+    (csv_folder,) = tmp_path.glob("csv/lightning_logs/version_*")
+    assert yaml.safe_load((csv_folder / "hparams.yaml").read_text())["model"]["lr"] == 0.002
+    header = (csv_folder / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert set(header) >= EVIDENCE
+    (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    found = records(path)
+    assert dict((key[0], value) for key, value in configured(found))["model"]["lr"] == 0.002
+    assert logged(found) >= {"samples/nrows"} | EVIDENCE
+    (run,) = (record.run for record in found if record.HasField("run"))
+    assert (run.run_group, run.project, list(run.tags)) == ("g", "demo", ["a", "b"])
+
+
+def test_our_own_logger_takes_what_w_and_b_takes(tmp_path: Path) -> None:
+    begun = Wandb(str(tmp_path), group="g", tags=["a"], notes="n", offline=True)._wandb_init
+    assert (begun["group"], begun["tags"], begun["notes"]) == ("g", ["a"], "n")
+    assert begun["mode"] == "offline"
+
+
+def test_a_table_reaches_tensorboard_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = MagicMock(spec=TensorBoardLogger)
+    log_table([board, MetricsLog("x")], "samples", ["prompt", "text"], [["a|b", "c\nd"]])
+    board.experiment.add_text.assert_called_once_with(
+        "samples", "prompt | text\n--- | ---\na\\|b | c d"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -144,3 +145,32 @@ def test_one_prompt_on_three_ranks_is_answered_once(
     (row,) = rows(tmp_path / "out.jsonl")
     assert row["prompt"] == "Which skills does a Welder need?"
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_two_nodes_that_torchrun_started_are_one_run_in_one_folder(
+    common: list[str], tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [
+        "fit", f"--model.pretrained={tiny_gpt2}", *common, "--trainer.num_nodes=2",
+        "--trainer.devices=1", "--trainer.strategy=ddp", "--trainer.max_steps=2",
+        "--samples.prompts=[]", "--samples.records=0", "--titles.limit=0", "--rankings.limit=0",
+        f"--trainer.default_root_dir={tmp_path / 'run'}",
+    ]  # fmt: skip
+    nodes = []
+    for node in ("0", "1"):
+        named = {"RANK": node, "GROUP_RANK": node, "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": "1"}
+        threads = {"OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "none"}
+        nodes.append(
+            subprocess.Popen(
+                [sys.executable, str(ROOT / "main.py"), *words], text=True, cwd=tmp_path,
+                env={**os.environ, "HF_HUB_OFFLINE": "1", **named, **place, **threads},
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+        )  # fmt: skip
+    told = [node.communicate(timeout=240)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], told
+    assert [row["step"] for row in rows(tmp_path / "run" / "metrics.jsonl") if "val/loss" in row]
+    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
