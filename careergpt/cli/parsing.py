@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from enum import Enum
 from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -13,6 +15,9 @@ from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
 
 # Lightning lets them come from URLs: a configuration is code, and is read from files alone.
 set_parsing_settings(config_read_mode_fsspec_enabled=False, config_read_mode_urls_enabled=False)
+
+# Lightning has members of an enumeration where the type is text: config.yaml holds their value.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, one: dumper.represent_data(one.value))
 
 _NOT_OF_DATA = (
     "trainer", "model", "samples", "titles", "rankings", "checkpoints", "seed_everything",

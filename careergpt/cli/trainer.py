@@ -15,6 +15,7 @@ from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LambdaCallback, ProgressBar
 from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_only
 from safetensors import SafetensorError
 
 from careergpt.cli.failures import explained
@@ -26,12 +27,14 @@ from careergpt.data.vocabulary import train_tokenizer
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
 from careergpt.training.checkpoint_files import WholeCheckpoints, read_checkpoint
+from careergpt.training.configured import check_callbacks
+from careergpt.training.ending import BestWeights, Ending
 from careergpt.training.finish import FinishRun, is_written
 from careergpt.training.logs import MetricsLog, Wandb
 from careergpt.training.module import CareerModule
 from careergpt.training.progress import Progress
 from careergpt.training.rank_watch import RankWatch
-from careergpt.training.resume import BestWeights, KeepState, is_finished
+from careergpt.training.resume import KeepState, is_finished
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.throughput import Throughput
 from careergpt.training.trainer import CareerTrainer
@@ -99,6 +102,7 @@ class CareerCLI(LightningCLI):
             lock: Taken when there is a run's folder to keep for itself.
         """
         self._words, self._lock = list(words), lock
+        self._told: list[str] = []
         super().__init__(
             CareerModule,
             CareerDataModule,
@@ -150,6 +154,15 @@ class CareerCLI(LightningCLI):
             help="Validation records that choose each ranking's calibration and blend; 0: none.",
         )
 
+    def _set_seed(self) -> None:
+        """Seeds this process; a seed that is drawn, by `true`, is the data's too."""
+        config = self.config[self.config.subcommand]
+        seed, most = config.seed_everything, (1 << 32) - 1
+        if not 0 <= seed <= most:
+            raise InputError(f"seed_everything must be 0 to {most}, found {seed}")
+        super()._set_seed()
+        config.data.seed = int(config.seed_everything)
+
     def _parse_ckpt_path(self) -> None:
         """Finds the checkpoint: it gives weights and state, and what is typed stands."""
         config = self.config[self.config.subcommand]
@@ -164,7 +177,8 @@ class CareerCLI(LightningCLI):
             folder = Path(root) if root else None
             found = find_checkpoint(asked, folder, resuming=self.config.subcommand == "fit")
             if found is None:
-                print(f"no checkpoint in {root} yet: starting anew")
+                self._told.append(f"no checkpoint was in {root} to go on from: trained anew")
+                rank_zero_only(print)(f"no checkpoint in {root} yet: starting anew")
             config.ckpt_path = None if found is None else str(found)
             if found is not None and self.config.subcommand == "fit":
                 self._leave_if_finished(found, Path(config.trainer.default_root_dir or asked))
@@ -177,7 +191,7 @@ class CareerCLI(LightningCLI):
         if is_finished(state, *limits) and is_written(folder):
             print(
                 f"this run is finished: its model is in {folder / 'model'}. To train it for longer "
-                "raise --trainer.max_epochs"
+                "raise what ended it: --trainer.max_epochs, max_steps or max_time"
             )
             sys.exit(0)
 
@@ -189,7 +203,8 @@ class CareerCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Names the run's folder, and lets the model folder say how it was taught."""
         config = self.config[self.config.subcommand]
-        _check_lengths(config.trainer)
+        if self.config.subcommand == "fit":
+            _check_lengths(config.trainer)
         if self.config.subcommand != "fit" and not (config.model.pretrained or config.ckpt_path):
             raise InputError("no model given: name one with --model.pretrained RUN/model")
         if config.model.pretrained is not None:
@@ -229,22 +244,25 @@ class CareerCLI(LightningCLI):
         """Adds the logs, the checkpoints and the run's end to what is configured."""
         config = self._get(self.config_init, "trainer")
         config.plugins = [*_listed(config.plugins), WholeCheckpoints()]
-        config.callbacks = [RankWatch(), *_listed(config.callbacks)]
+        configured = _listed(config.callbacks)
+        config.callbacks = [RankWatch(), *configured]
         if self.subcommand != "fit":
             return super().instantiate_trainer(logger=False, enable_checkpointing=False)
         if config.use_distributed_sampler:
             raise InputError("trainer.use_distributed_sampler=true would deal the batches twice")
         if config.overfit_batches:
             raise InputError("trainer.overfit_batches: the batches are planned; bring fewer rows")
+        check_callbacks(configured, config.accumulate_grad_batches)
         folder = str(config.default_root_dir)
         loggers = _listed(config.logger)
         if config.logger in (None, True):
             loggers = [Wandb(folder, name=Path(folder).name)]
         keep: KeepState = self._get(self.config_init, "checkpoints")
-        keep.saves = config.enable_checkpointing is not False
+        keep.saves = config.enable_checkpointing is not False and not config.fast_dev_run
         keep.resumes = bool(self._get(self.config_init, "ckpt_path"))
         keep.stoppers = self._stoppers()
         best = BestWeights(Path(folder) / "checkpoints") if keep.saves else None
+        self._ending = Ending(configured)
         self._finish = FinishRun(
             folder,
             shlex.join(["python", "main.py", *self._words]),
@@ -254,13 +272,18 @@ class CareerCLI(LightningCLI):
             best=best,
         )
         lock = LambdaCallback(setup=lambda trainer, module, stage: self._lock.take(Path(folder)))
-        # Whatever else is logged as a step begins belongs behind the state before it.
-        callbacks = [lock, keep, *config.callbacks]
+        # What may be refused comes before a folder is made; whatever else is logged as a step
+        # begins belongs behind the state before it.
+        callbacks = [self._ending, lock, keep, *config.callbacks]
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if config.enable_progress_bar is not False and not has_bar:
             callbacks.append(Progress())
         # Throughput comes after the bar: what the bar waits for is no wait for the loader.
-        callbacks += [Throughput(), self._finish, *([best] if best else [])]
+        callbacks += [Throughput(), *([best] if best else [])]
+        if config.fast_dev_run:
+            self._told.append("fast_dev_run: all that trains has run, and no model is written")
+        else:
+            callbacks.append(self._finish)
         if keep.resumes:
             config.num_sanity_val_steps = 0  # What goes on is no starting model.
         return super().instantiate_trainer(
@@ -269,10 +292,15 @@ class CareerCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Tells what came out, below the finished progress bar; LightningCLI calls it."""
-        print("\n".join(self._finish.told))
+        if self.trainer.is_global_zero:
+            notes = [*self._ending.told, *self._told]
+            print("\n".join([*self._finish.told, *([""] if notes else []), *notes]))
 
 
 def _check_lengths(trainer: Any) -> None:
+    for name in ("max_epochs", "max_steps", "limit_train_batches"):
+        if trainer[name] == 0:
+            raise InputError(f"trainer.{name} is 0: nothing would be learned")
     if trainer.accumulate_grad_batches < 1:
         raise InputError(
             "trainer.accumulate_grad_batches must be 1 or more, "
@@ -299,6 +327,8 @@ def _quiet() -> None:
         ".*isinstance.treespec, LeafSpec.*",
         # It is: KeepState turns the plan of batches to the checkpoint's place.
         ".*dataloader is not resumable.*",
+        # It builds the weights for itself, unsharded as they are here.
+        ".*WeightAveraging callback with a model that overrides.*",
         # Our metrics are summed over ranks before they are logged.
         ".*sync_dist=True.*",
     ):
