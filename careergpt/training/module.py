@@ -156,7 +156,7 @@ class CareerModule(LightningModule):
         assert isinstance(scheduler, LambdaLR)
         assert isinstance(optimizer, LightningOptimizer)
         share = scheduler.lr_lambdas[0](scheduler.last_epoch)
-        # Lightning looks a schedule up as an epoch starts: a run that goes on within one has missed it.
+        # Lightning looks a schedule up as an epoch starts: who goes on within one has missed that.
         epoch = self.trainer.current_epoch
         self.trainer.accumulate_grad_batches = accumulated(self.trainer, epoch)
         for group in optimizer.param_groups:
@@ -326,9 +326,8 @@ def named_numbers(stage: str, quality: dict[str, Quality]) -> Iterable[tuple[str
 def metric_names(validated: Iterable[str] | None) -> list[str]:
     """What callbacks can monitor: training's metrics, and those of a validation of these tasks."""
     tasks = () if validated is None else ("", *validated)
-    return [
-        "train/loss", "train/lr", *(_named("val", task, name) for task in tasks for name in _NUMBERS)
-    ]  # fmt: skip
+    validation = (_named("val", task, name) for task in tasks for name in _NUMBERS)
+    return ["train/loss", "train/lr", *validation]
 
 
 def _named(stage: str, task: str, name: str) -> str:
