@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 import sys
@@ -198,7 +199,9 @@ class CareerCLI(LightningCLI):
     def _stoppers(self) -> str:
         """What may end a run before its limits, as text."""
         trainer = self.config[self.config.subcommand].trainer
-        return repr((trainer.callbacks, trainer.max_time))
+        # By value: what was typed and what config.yaml says of it differ in type.
+        stoppers = [trainer.callbacks, trainer.max_time]
+        return json.dumps(stoppers, default=lambda part: getattr(part, "__dict__", str(part)))
 
     def before_instantiate_classes(self) -> None:
         """Names the run's folder, and lets the model folder say how it was taught."""
