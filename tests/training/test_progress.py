@@ -28,7 +28,7 @@ def test_the_bar_tells_what_the_whole_run_has_left(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(TQDMProgressBar, "on_train_start", lambda *_: None)
     monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda *_: {"train/loss": 2.0})
-    run = SimpleNamespace(global_step=10, estimated_stepping_batches=400)
+    run = SimpleNamespace(global_step=10, estimated_stepping_batches=400, callbacks=[])
     bar = Progress()
     bar.on_train_start(run, None)
     assert bar.get_metrics(run, None) == {"train/loss": 2.0}
