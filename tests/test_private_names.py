@@ -39,10 +39,11 @@ PRIVATE = [
     (
         "lightning.pytorch.loops.training_epoch_loop",
         "_TrainingEpochLoop._batches_that_stepped",
-        "training/resume.py",
+        "training/resume.py, training/ending.py",
     ),
     ("lightning.pytorch.cli", "LightningCLI._get", "cli/trainer.py"),
     ("lightning.pytorch.cli", "LightningCLI._parse_ckpt_path", "cli/trainer.py"),
+    ("lightning.pytorch.cli", "LightningCLI._set_seed", "cli/trainer.py"),
     ("lightning.pytorch.loggers", "WandbLogger._experiment", "training/logs.py"),
     ("lightning.pytorch.loggers", "WandbLogger._wandb_init", "training/logs.py"),
     ("lightning.pytorch.loggers", "WandbLogger._id", "training/logs.py"),

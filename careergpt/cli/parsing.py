@@ -6,6 +6,7 @@ import sys
 from argparse import SUPPRESS, HelpFormatter, _HelpAction
 from collections import Counter
 from dataclasses import asdict
+from enum import Enum
 from typing import Any, NoReturn
 
 import yaml
@@ -47,6 +48,9 @@ def _without_doubles(text: str) -> Any:
 
 
 set_loader("yaml", _without_doubles, exceptions=(yaml.YAMLError,))
+
+# Lightning has members of an enumeration where the type is text: config.yaml holds their value.
+yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, one: dumper.represent_data(one.value))
 
 _NOT_OF_DATA = (
     "trainer", "model", "samples", "titles", "rankings", "checkpoints", "seed_everything",

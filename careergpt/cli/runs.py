@@ -178,7 +178,7 @@ def has_ended(
         return False
     rank_zero_only(print)(
         f"this run is finished: its model is in {folder / 'model'}. To train it for longer raise "
-        "--trainer.max_epochs"
+        "what ended it: --trainer.max_epochs, max_steps or max_time"
     )
     return True
 

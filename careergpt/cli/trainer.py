@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shlex
 import sys
@@ -36,12 +37,14 @@ from careergpt.data.vocabulary import train_tokenizer
 from careergpt.errors import InputError, RunEndedError
 from careergpt.modeling.folder import read_settings
 from careergpt.training.checkpoint_files import WholeCheckpoints
+from careergpt.training.configured import check_callbacks
+from careergpt.training.ending import BestWeights, Ending
 from careergpt.training.finish import FinishRun
 from careergpt.training.logs import MetricsLog, Wandb, join_run
 from careergpt.training.module import CareerModule
 from careergpt.training.progress import Progress
 from careergpt.training.rank_watch import RankWatch
-from careergpt.training.resume import BestWeights, KeepState
+from careergpt.training.resume import KeepState
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.throughput import Throughput
 from careergpt.training.trainer import CareerTrainer, check_strategy
@@ -82,6 +85,7 @@ class CareerCLI(LightningCLI):
             lock: Taken when there is a run's folder to keep for itself.
         """
         self._words, self._lock = list(words), lock
+        self._told: list[str] = []
         super().__init__(
             CareerModule,
             CareerDataModule,
@@ -137,6 +141,15 @@ class CareerCLI(LightningCLI):
             help="Validation records that choose each ranking's calibration and blend; 0: none.",
         )
 
+    def _set_seed(self) -> None:
+        """Seeds this process; a seed that is drawn, by `true`, is the data's too."""
+        config = self.config[self.config.subcommand]
+        seed, most = config.seed_everything, (1 << 32) - 1
+        if not 0 <= seed <= most:
+            raise InputError(f"seed_everything must be 0 to {most}, found {seed}")
+        super()._set_seed()
+        config.data.seed = int(config.seed_everything)
+
     def _parse_ckpt_path(self) -> None:
         """Finds the checkpoint: it gives weights and state, and what is typed stands."""
         config = self.config[self.config.subcommand]
@@ -151,6 +164,8 @@ class CareerCLI(LightningCLI):
             self._take_folder(config)
         if asked:
             found = find_checkpoint(asked, Path(root) if root else None, resuming=fits)
+            if found is None:
+                self._told.append(f"no checkpoint was in {root} to go on from: trained anew")
             config.ckpt_path = None if found is None else str(found)
             if fits:
                 trainer = config.trainer
@@ -173,12 +188,15 @@ class CareerCLI(LightningCLI):
     def _stoppers(self) -> str:
         """What may end a run before its limits, as text."""
         trainer = self.config[self.config.subcommand].trainer
-        return repr((trainer.callbacks, trainer.max_time))
+        # By value: what was typed and what config.yaml says of it differ in type.
+        stoppers = [trainer.callbacks, trainer.max_time]
+        return json.dumps(stoppers, default=lambda part: getattr(part, "__dict__", str(part)))
 
     def before_instantiate_classes(self) -> None:
         """Names the run's folder, and lets the model folder say how it was taught."""
         config = self.config[self.config.subcommand]
-        _check_lengths(config.trainer)
+        if self.config.subcommand == "fit":
+            _check_lengths(config.trainer)
         if self.config.subcommand != "fit" and not (config.model.pretrained or config.ckpt_path):
             raise InputError("no model given: name one with --model.pretrained RUN/model")
         if config.model.pretrained is not None:
@@ -211,7 +229,8 @@ class CareerCLI(LightningCLI):
         config = self._get(self.config_init, "trainer")
         check_strategy(config.strategy)
         config.plugins = [*_listed(config.plugins), WholeCheckpoints()]
-        config.callbacks = [RankWatch(), *_listed(config.callbacks)]
+        configured = _listed(config.callbacks)
+        config.callbacks = [RankWatch(), *configured]
         loggers = self._loggers(config)
         if self.subcommand != "fit":
             return super().instantiate_trainer(logger=loggers, enable_checkpointing=False)
@@ -221,11 +240,13 @@ class CareerCLI(LightningCLI):
             raise InputError("trainer.overfit_batches: the batches are planned; bring fewer rows")
         if config.barebones:
             raise InputError("trainer.barebones=true: a run logs, validates and keeps its state")
+        check_callbacks(configured, config.accumulate_grad_batches)
         folder = str(config.default_root_dir)
         keep: KeepState = self._get(self.config_init, "checkpoints")
-        keep.saves = config.enable_checkpointing is not False
+        keep.saves = config.enable_checkpointing is not False and not config.fast_dev_run
         keep.stoppers = self._stoppers()
         best = BestWeights(Path(folder) / "checkpoints") if keep.saves else None
+        self._ending = Ending(configured)
         self._finish = FinishRun(
             folder,
             shlex.join(["python", "main.py", *self._words]),
@@ -234,13 +255,18 @@ class CareerCLI(LightningCLI):
             self._get(self.config_init, "samples"),
             best=best,
         )
-        # Whatever else is logged as a step begins belongs behind the state before it.
-        callbacks = [keep, *config.callbacks]
+        # What may be refused comes before anything is written; whatever else is logged as a step
+        # begins belongs behind the state before it.
+        callbacks = [self._ending, keep, *config.callbacks]
         has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
         if config.enable_progress_bar is not False and not has_bar:
             callbacks.append(Progress())
         # Throughput comes after the bar: what the bar waits for is no wait for the loader.
-        callbacks += [Throughput(), self._finish, *([best] if best else [])]
+        callbacks += [Throughput(), *([best] if best else [])]
+        if config.fast_dev_run:
+            self._told.append("fast_dev_run: all that trains has run, and no model is written")
+        else:
+            callbacks.append(self._finish)
         if self._get(self.config_init, "ckpt_path"):
             config.num_sanity_val_steps = 0  # What goes on is no starting model.
         return super().instantiate_trainer(
@@ -263,10 +289,15 @@ class CareerCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Tells what came out, below the finished progress bar; LightningCLI calls it."""
-        print("\n".join(self._finish.told))
+        if self.trainer.is_global_zero:
+            notes = [*self._ending.told, *self._told]
+            print("\n".join([*self._finish.told, *([""] if notes else []), *notes]))
 
 
 def _check_lengths(trainer: Any) -> None:
+    for name in ("max_epochs", "max_steps", "limit_train_batches"):
+        if trainer[name] == 0:
+            raise InputError(f"trainer.{name} is 0: nothing would be learned")
     if trainer.accumulate_grad_batches < 1:
         raise InputError(
             "trainer.accumulate_grad_batches must be 1 or more, "
@@ -293,6 +324,8 @@ def _quiet() -> None:
         ".*isinstance.treespec, LeafSpec.*",
         # It is: KeepState turns the plan of batches to the checkpoint's place.
         ".*dataloader is not resumable.*",
+        # It builds the weights for itself, unsharded as they are here.
+        ".*WeightAveraging callback with a model that overrides.*",
         # Our metrics are summed over ranks before they are logged.
         ".*sync_dist=True.*",
     ):

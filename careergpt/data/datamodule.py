@@ -190,6 +190,12 @@ class CareerDataModule(LightningDataModule):
         fits = (self.store.length > 0) & weighs[self.store.task]
         return np.flatnonzero(self._is_member(split)[self.store.record] & fits)
 
+    def tasks_in(self, split: int) -> list[str]:
+        """The tasks that a split has examples of."""
+        assert self.store is not None
+        found = set(self.store.task[self.members(split)].tolist())
+        return [name for place, name in enumerate(self.tasks) if place in found]
+
     def trained_on(self) -> dict[str, Any]:
         """What decides which records training sees: the table, how it is read, and its split."""
         val_fraction, test_fraction = self._fractions
@@ -216,7 +222,6 @@ class CareerDataModule(LightningDataModule):
             "--data.shuffled": sorted(self._shuffled),
             "--seed_everything": self.seed,
             "the number of ranks": ranks,
-            "--trainer.accumulate_grad_batches": trainer and trainer.accumulate_grad_batches,
             "--trainer.limit_train_batches": trainer and trainer.limit_train_batches,
         }
 

@@ -90,23 +90,14 @@ class FinishRun(Callback):
         """Loads the best weights, writes the model, measures it, and notes what to tell."""
         # Lightning has taken the model off its device.
         pl_module.to(trainer.strategy.root_device)
-        loss = None
-        if self._best is not None and self._best.best_model_path:
-            path = Path(self._best.best_model_path)
-            if fault := find_damage(path):
-                rank_zero_only(print)(f"the last weights instead of the best: {path} ({fault})")
-            else:
-                state = read_checkpoint(path, map_location=pl_module.device)
-                pl_module.load_state_dict(state["state_dict"])
-                assert self._best.best_model_score is not None
-                loss = float(self._best.best_model_score)
+        step, loss = self._take_best(trainer, pl_module)
         if not trainer.is_global_zero:
             return
         # First of all, so that whatever happens while it is measured, the weights are there.
         model = self._folder / "model"
         self._save(pl_module, trainer, model)
         self._add_rankings(trainer, pl_module, model)
-        answers = self._samples.answer(trainer, pl_module)
+        answers = self._samples.answer(trainer, pl_module, step)
         evidence = self._evidence(trainer, pl_module)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         start = pl_module.pretrained or f"A {pl_module.model.config.model_type} of random weights"
@@ -115,6 +106,21 @@ class FinishRun(Callback):
             model_card(start, self._command, loss, evidence, data.tasks, answers),
         )
         self.told = self._lines(self._start(pl_module), evidence, answers)
+        if step < trainer.global_step:
+            self.told.append(f"\nvalidation was best after step {step:,}: the model is of it")
+
+    def _take_best(self, trainer: Any, module: Any) -> tuple[int, float | None]:
+        """Loads the best weights; the step that they are of, and their validation loss."""
+        if self._best is None or not self._best.best_model_path:
+            return trainer.global_step, None
+        path = Path(self._best.best_model_path)
+        if fault := find_damage(path):
+            rank_zero_only(print)(f"the last weights instead of the best: {path} ({fault})")
+            return trainer.global_step, None
+        state = read_checkpoint(path, map_location=module.device)
+        module.load_state_dict(state["state_dict"])
+        assert self._best.best_model_score is not None
+        return state["global_step"], float(self._best.best_model_score)
 
     def _start(self, module: Any) -> str:
         """Where the starting model is."""

@@ -44,10 +44,14 @@ from careergpt.training.memory import keep_freed_memory
 from careergpt.training.metrics import CompletionMetrics, Quality
 from careergpt.training.progress import slow_precision
 from careergpt.training.step_watch import StepWatch
+from careergpt.training.steps import accumulated, planned_steps
 
 # In fp16 the backward pass starts from nats / _SCALE, so that gradients stay in range; the scale is
 # undone, exactly, when the step's number of tokens is known.
 _SCALE = 4096.0
+
+_NUMBERS = ("loss", "perplexity", "accuracy", "bits_per_byte")
+"""What is logged of a `Quality`."""
 
 # Names in a model's configuration that do not decide what its weights mean.
 _UNBUILDING = re.compile(r"^_|pdrop|dropout|version|dtype|cache|^return|^output|^chunk")
@@ -87,6 +91,8 @@ class CareerModule(LightningModule):
         """
         super().__init__()
         _check_rates(lr=lr, weight_decay=weight_decay)
+        if lr == 0:
+            raise InputError("model.lr is 0: nothing would be learned")
         _check_shares(
             warmup=warmup,
             final_lr=final_lr,
@@ -154,6 +160,9 @@ class CareerModule(LightningModule):
         assert isinstance(scheduler, LambdaLR)
         assert isinstance(optimizer, LightningOptimizer)
         share = scheduler.lr_lambdas[0](scheduler.last_epoch)
+        # Lightning looks a schedule up as an epoch starts: who goes on within one has missed that.
+        epoch = self.trainer.current_epoch
+        self.trainer.accumulate_grad_batches = accumulated(self.trainer, epoch)
         for group in optimizer.param_groups:
             decay = self._weight_decay if group["params"][0].ndim >= 2 else 0.0
             group |= {"lr": self._lr * share, "initial_lr": self._lr}
@@ -247,14 +256,17 @@ class CareerModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with decay on matrices only; linear warm-up, then a cosine to `final_lr`."""
         trained = [p for p in self.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim >= 2], "weight_decay": self._weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-        ]
+        if not trained:
+            raise InputError("nothing can be learned: every weight of the model is frozen")
+        matrices = [p for p in trained if p.ndim >= 2]
+        vectors = [p for p in trained if p.ndim < 2]
+        decays = ((matrices, self._weight_decay), (vectors, 0.0))
+        # Frozen weights may leave one of them empty, of which no optimizer makes sense.
+        groups = [{"params": part, "weight_decay": decay} for part, decay in decays if part]
         # The fused step unscales fp16 gradients itself, which Lightning cannot join with clipping.
         fused = self.trainer.precision != "16-mixed"
         optimizer = AdamW(groups, lr=self._lr, betas=self._betas, fused=fused)
-        total = int(self.trainer.estimated_stepping_batches)
+        total = planned_steps(self.trainer)
 
         def share(step: int) -> float:
             return lr_share(step, total, self._warmup, self._final_lr)
@@ -311,8 +323,19 @@ def lr_share(step: int, total: int, warmup: float, final: float) -> float:
 def named_numbers(stage: str, quality: dict[str, Quality]) -> Iterable[tuple[str, float]]:
     """`val/loss`, `val/describe/loss`, …: what W&B and metrics.jsonl call them."""
     for task, numbers in quality.items():
-        for name in ("loss", "perplexity", "accuracy", "bits_per_byte"):
-            yield "/".join(filter(None, (stage, task, name))), getattr(numbers, name)
+        for name in _NUMBERS:
+            yield _named(stage, task, name), getattr(numbers, name)
+
+
+def metric_names(validated: Iterable[str] | None) -> list[str]:
+    """What callbacks can monitor: training's metrics, and those of a validation of these tasks."""
+    tasks = () if validated is None else ("", *validated)
+    validation = (_named("val", task, name) for task in tasks for name in _NUMBERS)
+    return ["train/loss", "train/lr", *validation]
+
+
+def _named(stage: str, task: str, name: str) -> str:
+    return "/".join(filter(None, (stage, task, name)))
 
 
 def _no_loss(device: torch.device) -> TokenLoss:

@@ -9,6 +9,8 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from careergpt.training.steps import planned_steps
+
 # A bar that shows the loss waits for the GPU to know it: not at every step.
 _STEPS_ON_GPU = 20
 
@@ -18,6 +20,9 @@ class Progress(TQDMProgressBar):
 
     On a GPU it is refreshed every 20 steps, else at every one.
     """
+
+    # The check before training shows numbers, too.
+    _begun, _first = 0.0, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
@@ -30,7 +35,7 @@ class Progress(TQDMProgressBar):
         """What the bar shows behind the epoch; `left` counts validations as they came so far."""
         shown = super().get_metrics(trainer, pl_module)
         if done := trainer.global_step - self._first:
-            steps = trainer.estimated_stepping_batches - trainer.global_step
+            steps = planned_steps(trainer) - trainer.global_step
             seconds = (time.monotonic() - self._begun) / done * steps
             shown["left"] = str(timedelta(seconds=round(seconds)))
         return shown

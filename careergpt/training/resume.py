@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
 from careergpt.data.whole_files import find_damage, move
 from careergpt.errors import InputError, RunEndedError
 from careergpt.training.position import Position, position_of, stand_at
+from careergpt.training.steps import accumulated, accumulation, reached_end
 from careergpt.training.stops import Agreement, Signals
 
 NEWEST_FIRST = ("resume-new.ckpt", "resume.ckpt", "resume-previous.ckpt")
@@ -123,7 +123,7 @@ class KeepState(Callback):
         sizes = {name: path.stat().st_size for name in LOGS if (path := folder / name).exists()}
         checkpoint[OURS] = {
             "position": tuple(position),
-            "data": trainer.datamodule.planned_by(),  # type: ignore[attr-defined]
+            "data": _planned_by(trainer),
             "model": pl_module.built_by(),
             "log_sizes": sizes,
             "finished": self._finished(trainer) if self._ended else None,
@@ -142,7 +142,7 @@ class KeepState(Callback):
                 "configuration, --config RUN/config.yaml, or start a new run"
             )
         position = Position(*kept["position"])
-        if changed := _differences(kept["data"], data.planned_by()):
+        if changed := _differences(kept["data"], _planned_by(trainer)):
             if not self._allow_changes:
                 raise InputError(
                     f"the run cannot go on exactly: {changed}. Undo the change, or resume with "
@@ -153,7 +153,7 @@ class KeepState(Callback):
             )
             position = Position(position.epoch, 0)
             stand_at(checkpoint["loops"], position)
-        if position.batch % trainer.accumulate_grad_batches:
+        if position.batch % accumulated(trainer, position.epoch):
             raise InputError(
                 "the checkpoint was written within an optimizer step, whose gradient it does not "
                 "hold: resume with --ckpt_path last"
@@ -165,9 +165,8 @@ class KeepState(Callback):
 
     def _finished(self, trainer: Trainer) -> dict[str, Any]:
         """What the run was to be, and whether something ended it before."""
-        steps, epochs = trainer.max_steps, trainer.max_epochs
-        reached = trainer.global_step == steps or position_of(trainer).epoch == epochs
-        return {"epochs": epochs, "steps": steps, "stoppers": None if reached else self.stoppers}
+        stoppers = None if reached_end(trainer) else self.stoppers
+        return {"epochs": trainer.max_epochs, "steps": trainer.max_steps, "stoppers": stoppers}
 
     def _is_due(self, trainer: Trainer, batch_idx: int) -> bool:
         since = trainer.global_step - self._saved_step
@@ -226,31 +225,6 @@ def _cut_logs(trainer: Trainer, sizes: Mapping[str, int]) -> None:
                 os.truncate(path, kept)
 
 
-class BestWeights(ModelCheckpoint):
-    """Keeps checkpoints/best.ckpt, by validation; a run's folder may be moved."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            dirpath=folder,
-            filename="best",
-            monitor="val/loss",
-            auto_insert_metric_name=False,
-            enable_version_counter=False,
-        )
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The same state with this folder's paths."""
-        folder = str(self.dirpath)
-
-        def here(path: str) -> str:
-            return str(Path(folder) / Path(path).name) if path else path
-
-        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-        moved = {name: here(state_dict[name]) for name in paths}
-        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": folder})
-
-
 def resuming(folder: str | Path) -> str:
     """The command that goes on with a run."""
     config = shlex.quote(str(Path(folder) / "config.yaml"))
@@ -285,10 +259,16 @@ def _asked(trainer: Any) -> int:
     return signals.asked if isinstance(signals, Signals) else 0
 
 
+def _planned_by(trainer: Any) -> dict[str, Any]:
+    """What decides which rows an optimizer step sees, by the names of its options."""
+    batches: dict[str, Any] = trainer.datamodule.planned_by()
+    return {**batches, "--trainer.accumulate_grad_batches": accumulation(trainer)}
+
+
 def _validates_next(trainer: Any, batch_idx: int) -> bool:
     """Whether a validation follows the step that this batch begins."""
     after = batch_idx + trainer.accumulate_grad_batches
-    if after >= trainer.num_training_batches:
+    if after >= trainer.num_training_batches or trainer.global_step + 1 == trainer.max_steps:
         return True
     every = trainer.val_check_batch
     if every in (None, float("inf")):

@@ -54,6 +54,7 @@ class SampleAnswers(Callback):
         self.first: list[str] = []
         self.last: list[Generated] = []
         self._rows: list[list[Any]] = []
+        self._answered: set[int] = set()
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Refuses a prompt that the model cannot read before anything is written."""
@@ -87,17 +88,23 @@ class SampleAnswers(Callback):
         elif path.exists():
             rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
             self._rows = [[row[name] for name in _COLUMNS] for row in rows]
+            self._answered = {row["step"] for row in rows}
             first = [row["text"] for row in rows if row["step"] == 0]
             self.first = first[: len(self._prompts)]
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Answers as the model does now."""
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Answers with the weights that are validated: until its end they may be an average."""
         # `trainer.training` is false meanwhile; the starting model answers in `on_train_start`.
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self.last = self.answer(trainer, pl_module)
 
-    def answer(self, trainer: Trainer, module: Any) -> list[Generated]:
-        """Answers with the weights as they are, on the first rank, and logs all.
+    def answer(self, trainer: Trainer, module: Any, step: int | None = None) -> list[Generated]:
+        """Answers with the weights as they are, on the first rank, and logs what is not yet.
+
+        Args:
+            trainer: The Trainer.
+            module: The module.
+            step: That the weights are of; None: the last.
 
         Returns:
             The answers to the fixed prompts.
@@ -109,11 +116,13 @@ class SampleAnswers(Callback):
             answers = generate(
                 module.model, module.tokenizer, self._ready, decoding, module.context
             )
-        self._log(trainer, answers)
+        step = trainer.global_step if step is None else step
+        if step not in self._answered:
+            self._log(trainer, answers, step)
         return answers[: len(self._prompts)]
 
-    def _log(self, trainer: Trainer, answers: list[Generated]) -> None:
-        step = trainer.global_step
+    def _log(self, trainer: Trainer, answers: list[Generated], step: int) -> None:
+        self._answered.add(step)
         rows = [[step, a.prompt, a.text, a.finish_reason, a.log_probability] for a in answers]
         self._rows += rows
         path = Path(trainer.default_root_dir) / "samples.jsonl"

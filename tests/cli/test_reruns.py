@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from careergpt.cli import main
@@ -115,3 +116,51 @@ def test_a_mix_of_postings_with_and_without_descriptions_ends_with_its_evidence(
         + [f"--trainer.default_root_dir={folder}", "--trainer.max_epochs=1", "--samples.prompts=[]"]
     )
     assert json.loads((folder / "titles.json").read_text())["records"] > 1
+
+
+@pytest.mark.parametrize("seed", ["true", "false"])
+def test_a_seed_that_is_drawn_or_none_is_the_run_s_own_when_it_goes_on(
+    seed: str, short: list[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "drawn"
+    words = [f"--trainer.default_root_dir={folder}", "--titles.limit=0", "--rankings.limit=0"]
+    few = ["--samples.prompts=[]", "--samples.records=0", f"--seed_everything={seed}"]
+    main(["fit", *short, *words, *few, "--trainer.max_steps=1"])
+    drawn = config_of(folder)["seed_everything"]
+    main(["fit", f"--config={folder / 'config.yaml'}", "--ckpt_path=last", "--trainer.max_steps=2"])
+    assert config_of(folder)["seed_everything"] == drawn
+    assert (drawn is False) is (seed == "false")
+    state = torch.load(folder / "checkpoints" / "resume.ckpt")
+    assert state["global_step"] == 2
+    assert state["careergpt"]["data"]["--seed_everything"] == int(drawn)
+
+
+def test_a_development_run_leaves_no_model_and_its_folder_free(
+    short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "tried"
+    main(["fit", *short, f"--trainer.default_root_dir={folder}", "--trainer.fast_dev_run=true"])
+    out = capsys.readouterr().out
+    assert out.strip().splitlines()[-1].endswith("no model is written")
+    assert "main.py" not in out
+    for name in ("model", "baseline", "checkpoints", "config.yaml"):
+        assert not (folder / name).exists()
+    main(["fit", *short, f"--trainer.default_root_dir={folder}", "--trainer.max_steps=1"])
+    assert (folder / "model" / "README.md").exists()
+
+
+def test_a_run_that_the_clock_ended_says_so_last_and_is_finished(
+    short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "timed"
+    words = ["fit", *short, f"--trainer.default_root_dir={folder}", "--trainer.max_epochs=9"]
+    words += ["--trainer.callbacks+=Timer", "--trainer.callbacks.duration={milliseconds: 1}"]
+    words += ["--titles.limit=0", "--rankings.limit=0", "--samples.records=0"]
+    main(words)
+    out = capsys.readouterr().out.strip().splitlines()
+    assert out[-1].startswith("the clock (0:00:00.001000) ended training after step 1 of ")
+    (timer,) = config_of(folder)["trainer"]["callbacks"]
+    assert timer["init_args"]["interval"] == "step"
+    with pytest.raises(SystemExit):
+        main(["fit", f"--config={folder / 'config.yaml'}", "--ckpt_path=last"])
+    assert "this run is finished" in capsys.readouterr().out

@@ -124,6 +124,14 @@ def test_a_signal_ends_a_step_saves_and_says_how_to_go_on(
         assert_same_end(whole, folder)
 
 
+SCHEDULE = json.dumps(
+    {
+        "class_path": "lightning.pytorch.callbacks.GradientAccumulationScheduler",
+        "init_args": {"scheduling": {"0": 2, "1": 3}},
+    }
+)
+
+
 class StopError(Exception):
     """Stands for whatever breaks."""
 
@@ -134,8 +142,14 @@ class StopError(Exception):
         ["--trainer.accumulate_grad_batches=4", "--data.batch_tokens=256", "--data.workers=2"],
         ["--data.pack=false", "--data.batch_size=4", "--trainer.val_check_interval=0.4"],
         ["--trainer.max_steps=32", "--trainer.max_epochs=5", "--checkpoints.every_n_steps=null"],
+        ["--data.batch_tokens=512", f"--trainer.callbacks={SCHEDULE}"],
     ],
-    ids=["accumulating, loader processes", "padded, validating within an epoch", "steps"],
+    ids=[
+        "accumulating, loader processes",
+        "padded, validating within an epoch",
+        "steps",
+        "schedule",
+    ],
 )
 def test_every_kind_of_run_goes_on_exactly(
     words: list[str], tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,9 @@ class Given(LightningDataModule):
         self.tasks, self.seed = {"describe": None, "path": None}, 0
         self._train, self._val = list(train), list(val)
 
+    def tasks_in(self, split: int) -> list[str]:
+        return list(self.tasks)
+
     def places_of(self, examples: Sequence[int]) -> list[dict[str, str]]:
         return [{"id": f"record {example}"} for example in examples]
 

@@ -110,7 +110,7 @@ def test_dropout_is_on_in_training_and_off_in_scoring(fit: Fit, examples: list[S
             scoring.append(self.last_quality[""].loss)
 
     same = [[[examples[1]]]] * 3
-    still = {"dropout": 0.5, "lr": 0.0, "weight_decay": 0.0}
+    still = {"dropout": 0.5, "lr": 1e-30, "weight_decay": 0.0}
     model = fit(same, val=same[:1], kind=Still, module=still, max_epochs=2)
     assert len(set(training)) == 6
     assert scoring[0] == scoring[1]

@@ -2,9 +2,11 @@
 
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from careergpt.training import progress
@@ -28,12 +30,13 @@ def test_the_bar_tells_what_the_whole_run_has_left(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(TQDMProgressBar, "on_train_start", lambda *_: None)
     monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda *_: {"train/loss": 2.0})
-    run = SimpleNamespace(global_step=10, estimated_stepping_batches=400)
+    run = Mock(spec=Trainer, global_step=10, estimated_stepping_batches=400, callbacks=[])
+    module = Mock(spec=LightningModule)
     bar = Progress()
-    bar.on_train_start(run, None)
-    assert bar.get_metrics(run, None) == {"train/loss": 2.0}
+    bar.on_train_start(run, module)
+    assert bar.get_metrics(run, module) == {"train/loss": 2.0}
     run.global_step = 40
-    assert bar.get_metrics(run, None) == {"train/loss": 2.0, "left": "0:06:00"}
+    assert bar.get_metrics(run, module) == {"train/loss": 2.0, "left": "0:06:00"}
 
 
 @pytest.mark.parametrize(
