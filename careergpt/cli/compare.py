@@ -17,10 +17,9 @@ from careergpt.compare.report.page import write_report
 from careergpt.compare.results import write_answers, write_comparison, write_scores
 from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.summary import add_to_card, summary
-from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.settings import writable
 from careergpt.errors import InputError
-from careergpt.modeling.folder import read_settings
+from careergpt.modeling.folder import read_settings, stages_of
 from careergpt.modeling.loaded import device_named, find_model
 from careergpt.training.logs import Wandb
 from careergpt.training.words import findings_text
@@ -30,8 +29,11 @@ def run_compare(args: Sequence[str]) -> None:
     """Parses and runs `compare`, and writes what it found."""
     parser = _parser()
     config = parser.parse_args(list(args))
-    if config.data.tokenizer or config.data.context:
-        raise InputError("compare takes tokenizer and context from the models: leave them out")
+    if config.data.tokenizer or config.data.context or config.data.models:
+        raise InputError(
+            "compare takes tokenizer, context and models from --baseline and --finetuned: leave "
+            "them out"
+        )
     # What needs no weights comes first: most mistakes show there.
     sources = find_model(config.baseline), find_model(config.finetuned)
     settings = read_settings(config.finetuned)
@@ -41,6 +43,7 @@ def run_compare(args: Sequence[str]) -> None:
     device = device_named(config.device)
     config.data.tokenizer = config.finetuned
     config.data.context = min(source.context for source in sources)
+    config.data.models = [config.baseline, config.finetuned]
     made = parser.instantiate_classes(config)
     effort = Effort(**{field.name: made[field.name] for field in fields(Effort)})
     made.data.prepare_data()
@@ -53,17 +56,14 @@ def run_compare(args: Sequence[str]) -> None:
         made.data,
         effort,
         command,
-        kept_out=_kept_out(made.data, settings),
+        stages_of(settings),
     )
     _keep(comparison, scored, out)
-    _tell(comparison, out, add_to_card(Path(config.finetuned), summary(comparison)))
+    _tell(comparison, out)
+    if config.card:
+        _add_to_card(comparison, Path(config.finetuned))
     if config.wandb:
         log_comparison(Wandb(str(out), name=out.absolute().parent.name), comparison)
-
-
-def _kept_out(data: CareerDataModule, settings: dict[str, Any]) -> bool:
-    """Whether the folder says that the test split of this very table was kept out of training."""
-    return data.splits != "all" and settings.get("trained_on") == data.trained_on()
 
 
 def _parser() -> OneLineParser:
@@ -77,6 +77,12 @@ def _parser() -> OneLineParser:
         type=str | None,
         help="Folder of the results. Null: comparison/, beside the fine-tuned model's folder.",
     )
+    parser.add_argument(
+        "--card",
+        type=bool,
+        default=False,
+        help="Tell of it in the fine-tuned folder's model card, in place of an earlier comparison.",
+    )
     parser.add_argument("--wandb", type=bool, default=False, help="Log the tables to W&B, too.")
     return parser
 
@@ -86,7 +92,7 @@ def _taught(
 ) -> Any:
     """The configuration with what the fine-tuned folder says, but for what was typed."""
     typed, plain = typed_options(args), config.as_dict()
-    split = settings.get("trained_on", {})
+    split: dict[str, Any] = dict(*stages_of(settings)[-1:])
     said = {name: value for name, value in settings.items() if name in ("tasks", "separators")}
     said |= {name: value for name, value in split.items() if name.endswith("_fraction")}
     told = {"data": unless_typed(said, plain["data"], typed.get("data", {}))}
@@ -105,12 +111,20 @@ def _keep(comparison: Comparison, scored: ScoredCases, out: Path) -> None:
     write_report(comparison, out / "report.html")
 
 
-def _tell(comparison: Comparison, out: Path, in_card: bool) -> None:
+def _tell(comparison: Comparison, out: Path) -> None:
     """Prints the verdict, the table and where the rest is."""
-    print("\n".join(["", *comparison.verdict, "", findings_text(comparison), ""]))
+    said = [comparison.plain_words, "", *comparison.verdict]
+    print("\n".join(["", *said, "", findings_text(comparison), ""]))
     print(f"The report is {out / 'report.html'}; scores.parquet has every score.")
-    if in_card:
-        print("The fine-tuned model's card tells of it.")
+
+
+def _add_to_card(comparison: Comparison, folder: Path) -> None:
+    done = add_to_card(folder, summary(comparison))
+    print(
+        f"{folder / 'README.md'} tells of it."
+        if done
+        else f"the card of {folder} was not changed: it is no folder, or cannot be written"
+    )
 
 
 def log_comparison(logger: Wandb, comparison: Comparison) -> None:

@@ -12,6 +12,9 @@ from careergpt.errors import InputError
 TRAIN, VAL, TEST = range(3)
 SPLITS = ("train", "val", "test")
 
+LEFT_OUT = len(SPLITS)
+"""Of no split: a record to test on that the model was trained on."""
+
 
 def unit_of(key: str) -> float:
     """A number in [0, 1) that the key alone decides, uniform over keys."""
