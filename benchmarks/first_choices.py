@@ -2,13 +2,15 @@
 
 `python benchmarks/first_choices.py RUN/model` asks the model, the count models and chance for the
 title after each prefix of each unseen career of `data/careers.jsonl`, the current title left out.
-A first choice is right if `data/positions.yaml` has the edge.
+A first choice is right if `data/positions.yaml` has the edge. Then everyone whose title leads on is
+asked for with no skill, one, three and all of the title's own: they change nothing about it.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,20 +23,42 @@ from careergpt.data.tasks import Task
 from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import find_model
 from careergpt.recommend.cases import names_in
+from careergpt.recommend.forecast import Forecast
 from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.people import Person
 from careergpt.recommend.ranks import without
 
 ROOT = Path(__file__).parents[1]
 
 
-def moves() -> dict[str, set[str]]:
-    """The documented graph: title -> the titles that it leads to."""
+def positions() -> dict[str, dict[str, Any]]:
+    """What the sample is made of: title -> its skills and the titles that it leads to."""
     fields = yaml.safe_load((ROOT / "data" / "positions.yaml").read_text(encoding="utf-8"))
     return {
-        title_key(title): {title_key(after) for after in position["next"]}
+        title: position
         for field in fields.values()
         for title, position in field["positions"].items()
     }
+
+
+def moves() -> dict[str, set[str]]:
+    """The documented graph: title -> the titles that it leads to."""
+    return {
+        title_key(title): {title_key(after) for after in position["next"]}
+        for title, position in positions().items()
+    }
+
+
+def with_own_skills(forecast: Forecast) -> None:
+    """Print how many first choices are edges for people who tell skills of their own title."""
+    graph, names = moves(), forecast.titles.names
+    known = {title: p["skills"] for title, p in positions().items() if graph[title_key(title)]}
+    for number in (0, 1, 3, None):
+        people = [Person(title, tuple(own[:number]), ()) for title, own in known.items()]
+        chosen = [names[place] for place in forecast.positions(people).argmax(axis=1)]
+        right = [title_key(c) in graph[title_key(t)] for t, c in zip(known, chosen, strict=True)]
+        told = "all" if number is None else number
+        print(f"{told!s:>4} own skills: {sum(right)} of {len(right)} first choices are edges")
 
 
 def main() -> None:
@@ -73,6 +97,7 @@ def main() -> None:
         print(f"{name:12}{np.mean(right):7.1%}")
     chance = [len(graph[title_key(career[-1])]) / (len(names) - 1) for career in asked]
     print(f"{'chance':12}{np.mean(chance):7.1%}")
+    with_own_skills(Forecast(knowledge, model))
 
 
 if __name__ == "__main__":

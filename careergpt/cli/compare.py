@@ -17,11 +17,10 @@ from careergpt.compare.report.page import write_report
 from careergpt.compare.results import write_answers, write_comparison, write_scores
 from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.summary import add_to_card, summary
-from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.settings import writable
 from careergpt.data.whole_files import whole_files
 from careergpt.errors import InputError
-from careergpt.modeling.folder import read_settings
+from careergpt.modeling.folder import read_settings, stages_of
 from careergpt.modeling.loaded import device_named, find_model
 from careergpt.training.logs import Wandb
 from careergpt.training.words import findings_text
@@ -31,8 +30,11 @@ def run_compare(args: Sequence[str]) -> None:
     """Parses and runs `compare`, and writes what it found."""
     parser = _parser()
     config = parser.parse_args(list(args))
-    if config.data.tokenizer or config.data.context:
-        raise InputError("compare takes tokenizer and context from the models: leave them out")
+    if config.data.tokenizer or config.data.context or config.data.models:
+        raise InputError(
+            "compare takes tokenizer, context and models from --baseline and --finetuned: leave "
+            "them out"
+        )
     # What needs no weights comes first: most mistakes show there.
     sources = find_model(config.baseline), find_model(config.finetuned)
     settings = read_settings(config.finetuned)
@@ -42,6 +44,7 @@ def run_compare(args: Sequence[str]) -> None:
     device = device_named(config.device)
     config.data.tokenizer = config.finetuned
     config.data.context = min(source.context for source in sources)
+    config.data.models = [config.baseline, config.finetuned]
     made = parser.instantiate(config)
     effort = Effort(**{field.name: made[field.name] for field in fields(Effort)})
     made.data.prepare_data()
@@ -54,22 +57,17 @@ def run_compare(args: Sequence[str]) -> None:
         made.data,
         effort,
         command,
-        kept_out=_kept_out(made.data, settings),
+        stages_of(settings),
     )
     try:
         _keep(comparison, scored, out)
     finally:  # Also where a full disk refuses the files.
-        print("\n".join(["", *comparison.verdict, "", findings_text(comparison), ""]))
+        _tell(comparison)
     print(f"The report is {out / 'report.html'}; scores.parquet has every score.")
-    if add_to_card(Path(config.finetuned), summary(comparison)):
-        print("The fine-tuned model's card tells of it.")
+    if config.card:
+        _add_to_card(comparison, Path(config.finetuned))
     if config.wandb:
         log_comparison(Wandb(str(out), name=out.absolute().parent.name), comparison)
-
-
-def _kept_out(data: CareerDataModule, settings: dict[str, Any]) -> bool:
-    """Whether the folder says that the test split of this very table was kept out of training."""
-    return data.splits != "all" and settings.get("trained_on") == data.trained_on()
 
 
 def _parser() -> OneLineParser:
@@ -83,6 +81,12 @@ def _parser() -> OneLineParser:
         type=str | None,
         help="Folder of the results. Null: comparison/, beside the fine-tuned model's folder.",
     )
+    parser.add_argument(
+        "--card",
+        type=bool,
+        default=False,
+        help="Tell of it in the fine-tuned folder's model card, in place of an earlier comparison.",
+    )
     parser.add_argument("--wandb", type=bool, default=False, help="Log the tables to W&B, too.")
     return parser
 
@@ -92,7 +96,7 @@ def _taught(
 ) -> Any:
     """The configuration with what the fine-tuned folder says, but for what was typed."""
     typed, plain = typed_options(args), config.as_dict()
-    split = settings.get("trained_on", {})
+    split: dict[str, Any] = dict(*stages_of(settings)[-1:])
     said = {name: value for name, value in settings.items() if name in ("tasks", "separators")}
     said |= {name: value for name, value in split.items() if name.endswith("_fraction")}
     told = {"data": unless_typed(said, plain["data"], typed.get("data", {}))}
@@ -109,6 +113,21 @@ def _keep(comparison: Comparison, scored: ScoredCases, out: Path) -> None:
         write_answers(partial / "answers.jsonl", [*prompted, *comparison.answers])
         write_comparison(partial / "comparison.json", comparison)
         write_report(comparison, partial / "report.html")
+
+
+def _tell(comparison: Comparison) -> None:
+    """Prints the verdict and the table."""
+    said = [comparison.plain_words, "", *comparison.verdict]
+    print("\n".join(["", *said, "", findings_text(comparison), ""]))
+
+
+def _add_to_card(comparison: Comparison, folder: Path) -> None:
+    done = add_to_card(folder, summary(comparison))
+    print(
+        f"{folder / 'README.md'} tells of it."
+        if done
+        else f"the card of {folder} was not changed: it is no folder, or cannot be written"
+    )
 
 
 def log_comparison(logger: Wandb, comparison: Comparison) -> None:

@@ -123,6 +123,7 @@ class CareerCLI(LightningCLI):
         """Links what must agree, so that it cannot disagree."""
         set_data_defaults(parser)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.link_arguments("model.pretrained", "data.models", compute_fn=_listed)
         parser.link_arguments("model.tokenizer_source", "data.tokenizer", apply_on="instantiate")
         parser.link_arguments("model.context", "data.context", apply_on="instantiate")
         parser.add_lightning_class_args(SampleAnswers, "samples")

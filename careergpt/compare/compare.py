@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from careergpt.compare.cases import draw_records, unseen
 from careergpt.compare.comparison import Comparison
@@ -10,11 +12,12 @@ from careergpt.compare.contenders import Contender, facts_of, same_tokens
 from careergpt.compare.effort import Effort
 from careergpt.compare.facts import data_facts, notes
 from careergpt.compare.findings import findings
+from careergpt.compare.floor import with_floor
 from careergpt.compare.measures import answer_metrics
 from careergpt.compare.paired import loss_metrics, paired_scores, title_metric
 from careergpt.compare.scoring import ScoredCases, score_cases
 from careergpt.compare.surprise import show_records
-from careergpt.compare.verdict import verdict
+from careergpt.compare.verdict import in_plain_words, verdict
 from careergpt.compare.writing import write_answers, yardsticks
 from careergpt.data.datamodule import CareerDataModule
 
@@ -29,8 +32,7 @@ def compare(
     data: CareerDataModule,
     effort: Effort,
     command: str,
-    *,
-    kept_out: bool,
+    stages: Sequence[Mapping[str, Any]],
 ) -> tuple[Comparison, ScoredCases]:
     """Scores both models on the same unseen records, lets both write, and judges the difference.
 
@@ -40,7 +42,7 @@ def compare(
             both contexts.
         effort: How much is compared.
         command: What was typed.
-        kept_out: Whether the fine-tuned model is known to have trained on none of the test split.
+        stages: What the fine-tuned model says it was trained on, the last stage last.
 
     Raises:
         InputError: Nothing unseen fits, or a model's logits are no numbers.
@@ -49,14 +51,22 @@ def compare(
     drawn = draw_records(asked, effort.limit, effort.seed)
     same = same_tokens(*contenders, [one.pair for one in drawn[:_PROBES]])
     # Before the work: a mistake in them would cost all of it.
-    yardstick = yardsticks(asked, data, effort, None if same else contenders[1].tokenizer, kept_out)
+    same_table = data.splits != "all" and [*stages[-1:]] == [data.trained_on()]
+    yardstick = yardsticks(
+        asked, data, effort, None if same else contenders[1].tokenizer, same_table
+    )
     scored = score_cases(contenders, drawn, data, effort, same)
     titled = [scored.cases[place] for place in scored.titled]
     written = write_answers(contenders, titled, yardstick, effort)
     measures = loss_metrics(scored.cases, scored.scores, same)
     measures += [title_metric(scored.swaps, same)] if scored.swaps else []
-    found = findings([*measures, *answer_metrics(written.answers)], seed=effort.seed)
-    facts = data_facts(scored, data, kept_out)
+    found = with_floor(
+        findings([*measures, *answer_metrics(written.answers)], seed=effort.seed),
+        scored,
+        data,
+        contenders[1].model.config.vocab_size,
+    )
+    facts = data_facts(scored, data, stages)
     pairs = paired_scores(scored.cases, scored.scores)
     to_show = scored.titled or range(len(pairs))
     comparison = Comparison(
@@ -73,6 +83,7 @@ def compare(
         ),
         shown_answers=written.shown + written.answers[:_SHOWN],
         answers=written.answers,
+        plain_words=in_plain_words(found, facts, same),
         verdict=verdict(found, facts, same),
         notes=tuple(notes(facts, scored, written, found, data)),
         settings=asdict(effort),

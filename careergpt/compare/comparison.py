@@ -45,6 +45,8 @@ class Finding(NamedTuple):
         p: Of a sign-flip permutation test by title.
         p_holm: The same, corrected for all metrics of the comparison (Holm, 1979).
         verdict: In words; "better" and "worse" are of the fine-tuned model.
+        trigram: What counting three tokens in a row of the training split reaches: a floor; None
+            where it was not counted.
     """
 
     metric: Metric
@@ -59,6 +61,7 @@ class Finding(NamedTuple):
     p: float
     p_holm: float
     verdict: Verdict
+    trigram: float | None = None
 
 
 class ModelFacts(NamedTuple):
@@ -76,13 +79,14 @@ class DataFacts(NamedTuple):
     Attributes:
         source: The tables.
         kept_out: Whether they are known to be no training records of the fine-tuned model: its
-            folder says that it was trained on the same table, split the same way.
+            folder says that it was trained on this table, and on which of its rows.
         rows: Rows read.
         records: Unseen records scored.
         examples: Examples scored: a record has one for each task that it has the fields for.
         titles: Distinct titles among the records; 0 where they have none.
         left_out: Examples of the drawn records that do not fit into the context of both models.
         cut: Examples whose completion is cut to what both models read.
+        trained: Rows of the split that one of the models was trained on.
     """
 
     source: str
@@ -93,6 +97,7 @@ class DataFacts(NamedTuple):
     titles: int
     left_out: int
     cut: int
+    trained: int = 0
 
 
 class PairedScore(NamedTuple):
@@ -181,6 +186,7 @@ class Comparison:
         shown_records: Completions shown word by word: best, median, worst.
         shown_answers: Answers to show; the first is to the seed's prompt.
         answers: Answers that were measured.
+        plain_words: The finding that decides, for who knows no nats.
         verdict: Sentences, the most important first.
         notes: What a reader must know: what was cut, what could not be measured and why.
         settings: How it was done: records and answers asked for, decoding, seed, ….
@@ -198,6 +204,7 @@ class Comparison:
     shown_records: tuple[ShownRecord, ...]
     shown_answers: tuple[PairedAnswer, ...]
     answers: tuple[PairedAnswer, ...]
+    plain_words: str
     verdict: tuple[str, ...]
     notes: tuple[str, ...]
     settings: dict[str, Any]

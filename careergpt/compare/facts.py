@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from careergpt.compare.comparison import DataFacts, Finding
 from careergpt.compare.findings import LEVEL
-from careergpt.compare.metrics import MRR, SKILLS_F1
+from careergpt.compare.metrics import COPIED_RUN, MRR, SKILLS_F1
 from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.writing import WrittenAnswers
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.names import title_key
+from careergpt.data.splits import TEST
 
 _FEW = 20
 """Titles under which a bootstrap interval is too narrow."""
 
 
-def data_facts(scored: ScoredCases, data: CareerDataModule, kept_out: bool) -> DataFacts:
-    """What the models were compared on."""
+def data_facts(
+    scored: ScoredCases, data: CareerDataModule, stages: Sequence[Mapping[str, Any]]
+) -> DataFacts:
+    """What the models were compared on.
+
+    Args:
+        scored: The scored records.
+        data: Where they are from; it has left out what any stage was trained on, unless asked.
+        stages: What the fine-tuned model says it was trained on.
+    """
+    # Read otherwise, one posting is two texts: only of the same reading is all of it known.
+    known = data.knows_training and data.trained_on()["records"] in [
+        stage.get("records") for stage in stages
+    ]
     source = data.source or ()
     cases = scored.cases
     return DataFacts(
         source=source if isinstance(source, str) else ", ".join(source),
-        kept_out=kept_out,
+        kept_out=known and not data.include_trained,
         rows=data.n_read,
         records=len({case.record for case in cases}),
         examples=len(cases),
         titles=len({title_key(case.title) for case in cases if case.title}),
         left_out=scored.n_asked - len(cases),
         cut=sum(case.cut for case in cases),
+        trained=int(data.n_trained[TEST]),
     )
 
 
@@ -40,11 +55,13 @@ def notes(
     data: CareerDataModule,
 ) -> Iterator[str]:
     """What was cut, what could not be measured and why, what the statistics cannot show."""
-    if not facts.kept_out:
+    if facts.trained:
+        done = "scored, as asked" if data.include_trained else "left out"
+        yield f"{facts.trained} rows to test on were trained on by one of the models: {done}."
+    if not facts.kept_out and not data.include_trained:
         yield (
             "Whether training saw these records is not known: the fine-tuned model's folder does "
-            "not say that it was trained on this table, split in this way. So what its answers "
-            "copy from training is not measured."
+            "not say that it was trained on this table, read in this way."
         )
     if facts.left_out:
         yield f"{facts.left_out} prompts leave no room within {data.max_length} tokens: left out."
@@ -67,6 +84,11 @@ def _on_answers(written: WrittenAnswers) -> Iterator[str]:
     measures = [answer.baseline.measures for answer in written.answers]
     if not any(SKILLS_F1.name in some for some in measures):
         yield "No answered record names a known skill (see --skills): skills are not measured."
+    if not any(COPIED_RUN.name in some for some in measures):
+        yield (
+            "What answers copy from training is not measured: the fine-tuned model's folder does "
+            "not say that it was trained on this table, read and split in this way."
+        )
     found = sum(MRR.name in some for some in measures)
     yield (
         f"Relevance is over the {found} of {len(written.answers)} answers whose title another "

@@ -100,6 +100,7 @@ def write_answers(path: Path, answers: Iterable[PairedAnswer]) -> None:
 def write_comparison(path: Path, comparison: Comparison) -> None:
     """Writes comparison.json: all but the texts, which are in scores.parquet and answers.jsonl."""
     content = {
+        "plain_words": comparison.plain_words,
         "verdict": comparison.verdict,
         "baseline": comparison.baseline._asdict(),
         "finetuned": comparison.finetuned._asdict(),

@@ -30,15 +30,16 @@ START, END = "<!-- comparison -->", "<!-- /comparison -->"
 _BLOCK = re.compile(f"{START}(?:(?!{START}).)*?{END}", re.DOTALL)
 _MARKS = re.compile(r"[\\`*_{}\[\]|#~$!]|^[-+=]")
 _HEAD = (
-    "| Metric | Task | Baseline | Fine-tuned | Difference (95 %) | Cohen's d | Won | p (Holm) | "
-    "The fine-tuned model is |\n|---|---|--:|--:|--:|--:|--:|--:|---|"
+    "| Metric | Task | Trigram | Baseline | Fine-tuned | Difference (95 %) | Cohen's d | Won "
+    "| p (Holm) | The fine-tuned model is |\n|---|---|--:|--:|--:|--:|--:|--:|--:|---|"
 )
 
 
 def summary(comparison: Comparison) -> str:
     """The verdict, the findings as a table, what was compared, what to know, the command."""
     first, *further = [plain(sentence) for sentence in comparison.verdict] or ["Nothing was found."]
-    parts = ["## Compared with the baseline", f"**{first}**", _points(further)]
+    parts = ["## Compared with the baseline", plain(comparison.plain_words)]
+    parts += [f"**{first}**", _points(further)]
     if comparison.findings:
         rows = [_row(finding) for group in grouped(comparison) for finding in group.findings]
         parts.append("\n".join([_HEAD, *rows]))
@@ -103,6 +104,7 @@ def _row(finding: Finding) -> str:
     cells = [
         plain(finding.metric.label),
         plain(finding.task) or "all",
+        "" if finding.trigram is None else _value(finding, finding.trigram, places),
         *values,
         f"{signed(finding.difference.estimate, places)} ({interval})",
         effect_size(finding.effect),

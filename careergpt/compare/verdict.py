@@ -34,27 +34,76 @@ def verdict(findings: Sequence[Finding], data: DataFacts, same_tokenizer: bool) 
         data: What they were found on.
         same_tokenizer: Whether nats a token mean the same under both models.
     """
-    measure, title = (LOSS, TITLE_GAIN) if same_tokenizer else (BITS, TITLE_GAIN_BITS)
-    [headline] = [found for found in findings if found.metric == measure and not found.task]
-    # No effect where no two differences differ: with the estimate 0, each of them is 0.
-    if all(found.difference.estimate == 0 and math.isnan(found.effect) for found in findings):
+    title = TITLE_GAIN if same_tokenizer else TITLE_GAIN_BITS
+    headline = _headline(findings, same_tokenizer)
+    if all(map(_is_equal, findings)):
         return (SAME,)
     return (
         _predictability(headline, data),
+        *([] if headline.trigram is None else [_floor(headline, headline.trigram)]),
         *(_title_worth(found) for found in findings if found.metric == title),
         *_answers([found for found in findings if found.metric in ANSWERS]),
     )
+
+
+def in_plain_words(findings: Sequence[Finding], data: DataFacts, same_tokenizer: bool) -> str:
+    """The finding that decides, without a unit; arguments as of `verdict`."""
+    found = _headline(findings, same_tokenizer)
+    texts = "unseen texts" if data.kept_out else "texts"
+    if _is_equal(found):
+        return f"Both models guess the words of these {texts} equally well."
+    chance = ", which may be chance" if found.verdict == "no difference found" else ""
+    said = (
+        f"Out of 100 {texts}, the fine-tuned model guesses the words of {_of_100(found.wins)} "
+        f"better than the baseline does{chance}."
+    )
+    if found.trigram is None:
+        return said
+    if found.finetuned < found.trigram:
+        return f"{said} It also guesses better than a mere count of which tokens follow each other."
+    return f"{said} But a mere count of which tokens follow each other guesses no worse."
+
+
+def _of_100(share: float) -> int:
+    """What is not all or none is not rounded to it."""
+    return round(share * 100) if share in (0, 1) else min(max(round(share * 100), 1), 99)
+
+
+def _headline(findings: Sequence[Finding], same_tokenizer: bool) -> Finding:
+    """The loss over all tasks, in what both models have alike."""
+    measure = LOSS if same_tokenizer else BITS
+    [found] = [found for found in findings if found.metric == measure and not found.task]
+    return found
+
+
+def _is_equal(found: Finding) -> bool:
+    # No effect where no two differences differ: with the estimate 0, each of them is 0.
+    return found.difference.estimate == 0 and math.isnan(found.effect)
+
+
+def _floor(found: Finding, trigram: float) -> str:
+    """Whether the fine-tuned model knows more than which tokens follow each other."""
+    name, value = _measured(found, trigram)
+    beats = "beats" if found.finetuned < trigram else "does not beat"
+    return (
+        f"A trigram model, which only counts three tokens in a row of the training split, has a "
+        f"{name} of {value}: the fine-tuned model {beats} this floor."
+    )
+
+
+def _measured(found: Finding, value: float) -> tuple[str, str]:
+    """The name and the number by which sentences tell a value."""
+    if found.metric == LOSS:
+        return "perplexity", _number(perplexity(value))
+    return "surprise in bits a byte", _number(value)
 
 
 def _predictability(found: Finding, data: DataFacts) -> str:
     """Whether fine-tuning made unseen texts more predictable."""
     place = _counted(data.records, "unseen record" if data.kept_out else "record")
     place += f" ({_counted(data.titles, 'title')})" if data.titles else ""
-    if found.metric == LOSS:
-        name, values = "perplexity", (perplexity(found.finetuned), perplexity(found.baseline))
-    else:
-        name, values = "surprise in bits a byte", (found.finetuned, found.baseline)
-    finetuned, baseline = map(_number, values)
+    name, finetuned = _measured(found, found.finetuned)
+    _, baseline = _measured(found, found.baseline)
     return (
         f"{HEADLINES[found.verdict]} {name} on {place} is {finetuned} where the baseline's is "
         f"{baseline}, {_change(found)}."

@@ -38,7 +38,7 @@ def yardsticks(
     data: CareerDataModule,
     effort: Effort,
     tokenizer: PreTrainedTokenizerFast | None,
-    kept_out: bool,
+    same_table: bool,
 ) -> Yardsticks | None:
     """What answers to the title's task are measured against; None where none are asked for.
 
@@ -47,7 +47,7 @@ def yardsticks(
         data: Where they are from.
         effort: How much is compared.
         tokenizer: Counts the tokens of texts; None: both models' tokens are the same.
-        kept_out: Whether the other records of the data are what the model was trained on.
+        same_table: Whether the data's training split is what the model was trained on.
     """
     listed = [line for _, line in read_lines(effort.skills)] if effort.skills else None
     name, _ = title_task(asked_tasks(asked, data)) or ("", None)
@@ -65,7 +65,7 @@ def yardsticks(
         descriptions,
         {one.record: place for place, one in enumerate(described_by)},
         SkillFinder(listed or data.known_skills()),
-        _training(data) if kept_out else None,
+        _training(data) if same_table else None,
     )
 
 

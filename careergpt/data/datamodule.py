@@ -26,11 +26,20 @@ from careergpt.data.record_file import fields_of_row
 from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport, data_report
 from careergpt.data.settings import batch_budget, check_positive, example_length
-from careergpt.data.skills import known_skills
-from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL, check_fractions, split_records
+from careergpt.data.skills import known_from, known_skills
+from careergpt.data.splits import (
+    LEFT_OUT,
+    SPLITS,
+    TEST,
+    TRAIN,
+    VAL,
+    check_fractions,
+    split_records,
+)
 from careergpt.data.store import TokenStore, read_arrow, rows_of
 from careergpt.data.tasks import Fields, Task, check_tasks, prompt_completion, text_of
 from careergpt.data.tokens import load_tokenizer
+from careergpt.data.trained_rows import leave_out_trained, numbers_of, read_trained_rows
 from careergpt.errors import InputError
 
 DEFAULT_TASKS = {
@@ -57,6 +66,7 @@ class CareerDataModule(LightningDataModule):
         tasks: dict[str, Task] | None = None,
         mask_contacts: bool = True,
         splits: Literal["hash", "own", "all"] = "hash",
+        include_trained: bool = False,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         max_length: int | None = None,
@@ -64,7 +74,7 @@ class CareerDataModule(LightningDataModule):
         batch_tokens: int | None = None,
         batch_size: int | None = None,
         shuffled: list[str] = DEFAULT_SHUFFLED,
-        min_count: int = 5,
+        min_count: int | None = None,
         prompts: str | None = None,
         prompts_per_batch: int = 16,
         seed: int = 0,
@@ -73,6 +83,7 @@ class CareerDataModule(LightningDataModule):
         cache: str = ".cache/careergpt",
         tokenizer: str | None = None,
         context: int | None = None,
+        models: list[str] | None = None,
     ) -> None:
         """Only keeps the settings; `prepare_data` reads.
 
@@ -91,6 +102,8 @@ class CareerDataModule(LightningDataModule):
             splits: hash: by a hash of each group of near-duplicates; own: as a table's name or
                 its column "split" says (train, val or validation, test), and of val and test the
                 one that they lack by hash from train; all: every record is unseen.
+            include_trained: Validate and test also on rows that the model was trained on by any of
+                its stages, instead of leaving them out.
             val_fraction: Share of groups to validate on.
             test_fraction: Share of groups to test on.
             max_length: Longest example in tokens; a longer completion is cut. Null: the model's
@@ -99,7 +112,8 @@ class CareerDataModule(LightningDataModule):
             batch_tokens: Tokens in a packed batch, at most. Null: 8192.
             batch_size: Rows in a padded batch. Null: 8.
             shuffled: List fields whose items change order every epoch.
-            min_count: Titles and skills seen as often in training count as known.
+            min_count: Titles and skills in as many training records count as known. Null: 5; of
+                fewer than 1,000 training records one for each 200, and 1 at least.
             prompts: A file of prompts for predict: .txt (one a line) or .jsonl (with "prompt").
             prompts_per_batch: Prompts that are answered side by side.
             seed: Decides order, mixture and list order; follows seed_everything.
@@ -108,6 +122,7 @@ class CareerDataModule(LightningDataModule):
             cache: Folder of prepared tables, keyed by content and settings.
             tokenizer: Hub name or folder. Training takes the model's own.
             context: The model's longest input; given by the model.
+            models: Folders of the models that say which rows they were trained on.
         """
         super().__init__()
         self.tasks = dict(DEFAULT_TASKS if tasks is None else tasks)
@@ -116,7 +131,9 @@ class CareerDataModule(LightningDataModule):
         self.budget = batch_budget(pack, batch_tokens, batch_size)
         self.max_length = example_length(max_length, context)
         self._context = context or self.max_length
-        check_positive(prompts_per_batch=prompts_per_batch, min_count=min_count)
+        check_positive(prompts_per_batch=prompts_per_batch)
+        if min_count is not None:
+            check_positive(min_count=min_count)
         self.separators = {**DEFAULT_SEPARATORS, **separators}
         for field, separator in self.separators.items():
             if separator == "":
@@ -126,9 +143,10 @@ class CareerDataModule(LightningDataModule):
         )
         self._typed_columns = tuple(columns or {})
         self.source, self.splits = source, splits
+        self.include_trained, self._models = include_trained, tuple(models or ())
         self._fractions = (val_fraction, test_fraction)
         self._shuffled = shuffled
-        self.min_count = min_count
+        self._min_count = min_count
         self._prompts, self._prompts_per_batch = prompts, prompts_per_batch
         self.seed, self._workers, self._processes = seed, workers, processes
         self._cache = Path(cache)
@@ -158,7 +176,7 @@ class CareerDataModule(LightningDataModule):
         self._agree()
         self.table = read_arrow(self._records().path)
         self.store = TokenStore(self._tokens())
-        self.split = self._split()
+        self.split = self._unseen(self._split())
         self._plans: dict[int, BatchPlan] = {}
         if stage == "fit":
             if self.splits == "all":
@@ -183,6 +201,13 @@ class CareerDataModule(LightningDataModule):
         """Rows that the tables have."""
         return int(self._records().counts["read"])
 
+    @property
+    def min_count(self) -> int:
+        """Training records that a title or skill must be in to be known."""
+        if self._min_count is not None:
+            return self._min_count
+        return known_from(int((self._split() == TRAIN).sum()))
+
     def members(self, split: int) -> np.ndarray:
         """Indices of the examples of a split, of the tasks that weigh something."""
         assert self.store is not None
@@ -204,6 +229,12 @@ class CareerDataModule(LightningDataModule):
             "val_fraction": val_fraction,
             "test_fraction": test_fraction,
         }
+
+    def trained_rows(self) -> np.ndarray:
+        """The numbers of the rows that training sees, and that earlier stages saw."""
+        before = read_trained_rows(self._models)
+        now = numbers_of(self.table)[self.split == TRAIN]
+        return now if before is None else np.concatenate([before, now])
 
     def planned_by(self) -> dict[str, Any]:
         """What decides which rows a training batch holds; the number of loader processes does not.
@@ -410,9 +441,28 @@ class CareerDataModule(LightningDataModule):
     def _split(self) -> np.ndarray:
         return split_records(self.table, self.splits, *self._fractions)
 
+    def _unseen(self, split: np.ndarray) -> np.ndarray:
+        """The split without rows to validate or test on that the models were trained on."""
+        trained = read_trained_rows(self._models)
+        self.knows_training = trained is not None
+        unseen = split if trained is None else leave_out_trained(split, self.table, trained)
+        self.n_trained = np.bincount(split[unseen == LEFT_OUT], minlength=len(SPLITS))
+        if self.n_trained.any():
+            held = np.bincount(split, minlength=len(SPLITS))
+            done = "kept, as asked" if self.include_trained else "left out"
+            rank_zero_only(print)(
+                f"the model was trained on {self.n_trained[VAL]:,} of the {held[VAL]:,} rows to "
+                f"validate on and {self.n_trained[TEST]:,} of the {held[TEST]:,} to test on: "
+                f"{done} (--data.include_trained)"
+            )
+        return split if self.include_trained else unseen
+
     def _is_member(self, split: int) -> np.ndarray:
         """Which records are of the split; with splits=all every record is unseen in each."""
-        return np.asarray((self.split == split) | (self.splits == "all"))
+        return np.asarray(self.split == self._home(split))
+
+    def _home(self, split: int) -> int:
+        return TEST if self.splits == "all" else split
 
     def _check_members(self, split: int) -> None:
         if len(self.members(split)):
@@ -422,6 +472,11 @@ class CareerDataModule(LightningDataModule):
                 f"{self.source}: the {SPLITS[split]} split has {records} records and no example: "
                 f"their prompts leave no room within data.max_length ({self.max_length}), or "
                 "their tasks weigh 0"
+            )
+        if self.n_trained[self._home(split)] and not self.include_trained:
+            raise InputError(
+                f"{self.source}: the model was trained on every row of the {SPLITS[split]} split: "
+                "bring other rows, split as it was trained, or set --data.include_trained true"
             )
         raise InputError(
             f"{self.source}: none of its {len(self.table)} records is in the {SPLITS[split]} "

@@ -12,6 +12,14 @@ from careergpt.data.splits import TRAIN
 from careergpt.data.store import items_of
 
 
+def known_from(records: int) -> int:
+    """In how many of so many training records a title or skill must be to be known.
+
+    Five tell a name from a slip; of a small table that would leave none.
+    """
+    return min(max(records // 200, 1), 5)
+
+
 def known_skills(column: pa.ChunkedArray, split: np.ndarray, min_count: int) -> list[str]:
     """Skills that `min_count` training records or more name, each as most of them spell it."""
     spellings: dict[str, Counter[str]] = defaultdict(Counter)

@@ -30,6 +30,10 @@ def split_named(text: str) -> int:
     return named.pop() if len(named) == 1 else NO_SPLIT
 
 
+LEFT_OUT = len(SPLITS)
+"""Of no split: a record to test on that the model was trained on."""
+
+
 def unit_of(key: str) -> float:
     """A number in [0, 1) that the key alone decides, uniform over keys."""
     return int.from_bytes(blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from careergpt.errors import InputError
@@ -52,16 +53,23 @@ def score_candidates(
     longest = max((len(prompt) for prompt in prompts), default=1)
     rows = max(nodes // max(longest, len(trie.inner)), 1)
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-    with dropout_off(model), attention_to_tree(model):
-        for start in range(0, len(order), rows):
+    starts = range(0, len(order), rows)
+    # A bar where it takes long, for someone who watches.
+    bar = tqdm(total=len(starts) * len(chunks), desc="ranking", delay=3, leave=False, disable=None)
+    with bar, dropout_off(model), attention_to_tree(model):
+        for start in starts:
             some = order[start : start + rows]
-            steps = _steps(model, [prompts[place] for place in some], trie, chunks)
+            steps = _steps(model, [prompts[place] for place in some], trie, chunks, bar.update)
             scores[some] = np.logaddexp.reduce(trie.sums(steps)[:, trie.leaves], axis=-1)
     return scores
 
 
 def _steps(
-    model: PreTrainedModel, prompts: Sequence[Sequence[int]], trie: Trie, chunks: Sequence[Chunk]
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    trie: Trie,
+    chunks: Sequence[Chunk],
+    done: Callable[[], object],
 ) -> Float64[np.ndarray, "B N"]:
     """Nats of each node's token after what is before it, in each prompt; the root's are 0."""
     lengths = torch.tensor([len(prompt) - 1 for prompt in prompts], device=model.device)
@@ -74,6 +82,7 @@ def _steps(
         tokens = trie.tokens[chunk.children]
         found = _log_probabilities(hidden, head, chunk.rows, tokens)
         steps[:, chunk.children] = found.cpu().numpy()
+        done()
     if not np.isfinite(steps).all():
         raise InputError("the model's logits are not finite: it diverged; lower model.lr")
     return steps

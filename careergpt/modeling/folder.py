@@ -300,6 +300,15 @@ def _read_object(path: Path) -> dict[str, Any]:
     return content
 
 
+def stages_of(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a model was trained on, the first stage first; earlier versions told of the last."""
+    told = settings.get("trained_on", [])
+    stages = told if isinstance(told, list) else [told]
+    if not all(isinstance(stage, dict) for stage in stages):
+        raise InputError(f"{SETTINGS}: its trained_on is no list of objects; save the model again")
+    return stages
+
+
 def tokenizer_of(pretrained: str | None, scratch: Scratch) -> str:
     """Where the model's tokenizer is: in the saved model, or where the sizes say."""
     return scratch.tokenizer if pretrained is None else pretrained

@@ -20,6 +20,7 @@ def as_json(found: Recommendation) -> dict[str, Any]:
     written = found.qualifications
     return {
         "person": _plain(found.person),
+        "notes": list(found.notes),
         "candidates": found.candidates,
         "positions": [
             {
@@ -32,13 +33,14 @@ def as_json(found: Recommendation) -> dict[str, Any]:
         "skills_for": found.skills_for,
         "skills": [_plain(skill) for skill in found.skills],
         "qualifications": {**_plain(written), "written_by": "model"} if written else None,
-        "notes": list(found.notes),
     }
 
 
 def as_text(found: Recommendation) -> str:
     """The recommendation for a reader."""
     blocks = [_asked(found.person)]
+    if found.notes:  # First of all: they say how far to believe what follows.
+        blocks.append("\n".join(f"Note: {note}" for note in found.notes))
     if found.positions:
         width = max(len(one.title) for one in found.positions)
         head = f"Next positions, of {found.candidates:,} candidates:"
@@ -57,8 +59,6 @@ def as_text(found: Recommendation) -> str:
         blocks.append(
             "\n".join([head, *(f"  {printable(line)}" for line in written.text.splitlines())])
         )
-    if found.notes:
-        blocks.append("\n".join(f"Note: {note}" for note in found.notes))
     return "\n\n".join(blocks)
 
 

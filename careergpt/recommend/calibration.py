@@ -22,6 +22,9 @@ LOG_TEMPERATURES = (-3.0, 3.0)
 SEARCH_ERROR = 1e-6
 """Nats a query that the search for a temperature may leave."""
 
+EXPONENTS = (0.0, 2.0)
+"""Bounds of the search: from skills that say nothing to skills that count twice."""
+
 SURFACE_WEIGHTS = tuple(np.linspace(0.1, 1, 10).tolist())
 
 
@@ -125,6 +128,43 @@ def fit_blend(model: Logs, peer: Logs, targets: Sequence[Targets]) -> float:
 
     inner = minimize_scalar(cost, bounds=(0.0, 1.0), method="bounded").x
     return min((1.0, 0.0, float(inner)), key=cost)
+
+
+def said_by_skills(
+    skilled: Float64[np.ndarray, " C"], held: Sequence[int]
+) -> Float64[np.ndarray, " C"]:
+    """Log-likelihood of a person's skills under each next title, up to a constant.
+
+    They may be the next title's or those of a title that is held, and then they say nothing of the
+    next: P(skills | next, held) is in proportion to the sum of P(skills | title) over these titles,
+    and this by Bayes' rule to P(title | skills), all titles being alike before.
+
+    Args:
+        skilled: log P(title | skills).
+        held: Places of the titles held.
+    """
+    places = np.array(sorted(set(held)), dtype=np.int64)
+    others = skilled.copy()
+    others[places] = -np.inf  # They count once, whichever title is next.
+    return np.asarray(np.logaddexp(others, np.logaddexp.reduce(skilled[places])), dtype=np.float64)
+
+
+def fit_exponent(careers: Logs, skills: Logs, targets: Sequence[Targets]) -> float:
+    """The power of what skills say that costs the fewest nats beside what careers say.
+
+    Nats are convex in it.
+
+    Args:
+        careers: log P(title | career), of each query.
+        skills: What `said_by_skills` gives for each.
+        targets: For each query the places of its targets.
+    """
+
+    def cost(exponent: float) -> float:
+        logs = np.asarray(log_softmax(careers + exponent * skills, axis=1), dtype=np.float64)
+        return float(query_nats(logs, targets).sum())
+
+    return float(minimize_scalar(cost, bounds=EXPONENTS, method="bounded").x)
 
 
 def query_nats(log_probabilities: Logs, targets: Sequence[Targets]) -> Float64[np.ndarray, " M"]:

@@ -48,6 +48,10 @@ class Candidates:
         """The place of the candidate that the name is compared as equal to; None: no candidate."""
         return self.places.get(title_key(name))
 
+    def places_of(self, names: Iterable[str]) -> list[int]:
+        """The places of those names that are candidates."""
+        return [place for name in names if (place := self.place(name)) is not None]
+
     @classmethod
     def of(cls, records: Iterable[tuple[str, ...] | list[str]], min_count: int) -> Candidates:
         """What `min_count` records or more name, the most frequent first.

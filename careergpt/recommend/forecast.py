@@ -8,16 +8,18 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.special import log_softmax
 
 from careergpt.data.names import title_key
 from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.calibration import said_by_skills
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.people import Person
 from careergpt.recommend.ranks import without
+
+Logs = Float64[np.ndarray, " C"]
 
 
 class Read(NamedTuple):
@@ -85,8 +87,9 @@ class Forecast:
     def positions(self, people: Sequence[Person]) -> Float64[np.ndarray, "N C"]:
         """Log-probabilities of each person's next position, the current one left out.
 
-        Where a career and skills are told, the product of what both say, to the power that
-        validation chose. People may differ in what they tell.
+        Where a career and skills are told, what the career says times what the skills say, this to
+        the power that validation chose. Skills that are a held title's own change nothing. People
+        may differ in what they tell.
 
         Raises:
             InputError: Nothing that a person tells is what a ranking goes by.
@@ -94,20 +97,27 @@ class Forecast:
         reads = [self.read(person) for person in people]
         if not all(reads):
             raise InputError("no ranking goes by what is told: give a career or skills")
-        sums = np.zeros((len(people), len(self.titles)))
-        for name in ("path", "position"):
-            places = [place for place, read in enumerate(reads) if name in read]
-            if places:
-                sums[places] += self._rankers[name]([reads[place][name].known for place in places])
-        powers = [self._knowledge.exponent if len(read) > 1 else 1.0 for read in reads]
-        joint = log_softmax(sums * np.array(powers)[:, None], axis=1)
-        careers = [career_of(person) for person in people]
+        careers, skills = (self._ranked(name, reads) for name in ("path", "position"))
         return np.stack(
-            [
-                without(logs, [self.titles.place(title) for title in career[-1:]])
-                for logs, career in zip(joint, careers, strict=True)
-            ]
+            [self._joint(*one) for one in zip(people, reads, careers, skills, strict=True)]
         )
+
+    def _ranked(self, name: str, reads: Sequence[dict[str, Read]]) -> Float64[np.ndarray, "N C"]:
+        """One ranking's log-probabilities; all titles alike for whom it does not read."""
+        found = np.zeros((len(reads), len(self.titles)))
+        places = [place for place, read in enumerate(reads) if name in read]
+        if places:
+            found[places] = self._rankers[name]([reads[place][name].known for place in places])
+        return found
+
+    def _joint(
+        self, person: Person, read: dict[str, Read], by_career: Logs, by_skills: Logs
+    ) -> Logs:
+        career = career_of(person)
+        if "position" in read:
+            power = self._knowledge.exponent if "path" in read else 1.0
+            by_career = by_career + power * said_by_skills(by_skills, self.titles.places_of(career))
+        return without(by_career, self.titles.places_of(career[-1:]))
 
     def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
         """Log-probabilities of the skill that a posting of each title names next.

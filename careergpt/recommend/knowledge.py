@@ -9,11 +9,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from careergpt.data.tasks import Fields, Task
 from careergpt.errors import InputError
 from careergpt.modeling.folder import SETTINGS
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.calibration import AS_SCORED, Calibration, fit_temperature
+from careergpt.recommend.calibration import (
+    AS_SCORED,
+    Calibration,
+    fit_exponent,
+    said_by_skills,
+)
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.cases import RankingCase, cases_of, ranked_tasks
 from careergpt.recommend.cloze import check_ranked
@@ -26,7 +33,8 @@ T = TypeVar("T")
 PEERS = "peers"
 
 EXPONENT = 0.5
-"""Of the product of two distributions: their geometric mean, where no record can choose better."""
+"""Of what skills say beside a career, where no record can choose better: of one skill alone, unlike
+the lists that it learned from, a model is surer than it may be."""
 
 FEWEST = 20
 """Validation records that name a career and skills, from which on they choose the exponent."""
@@ -40,7 +48,7 @@ class Knowledge:
         tasks: The tasks that are answered by a ranking.
         names: The candidates.
         rankings: What is known of each; those of titles have the same candidates.
-        exponent: Of the product of what the career and what the skills say.
+        exponent: Of what the skills say, where it multiplies what the career says.
     """
 
     tasks: Mapping[str, Task]
@@ -89,7 +97,13 @@ class Knowledge:
         return replace(fitted, exponent=fitted._fit_exponent(readers, records, limit))
 
     def with_titles(self, candidates: Candidates) -> Knowledge:
-        """The same over a user's titles, for every task that ranks titles; without count models."""
+        """The same over a user's titles, for every task that ranks titles; without count models.
+
+        They have the counts that training gave them: 0 where it saw none.
+        """
+        known = dict(zip(self.names.titles.places, self.names.titles.counts, strict=True))
+        counts = tuple(known.get(key, 0) for key in candidates.places)
+        candidates = replace(candidates, counts=counts)
         others = {
             name: Ranking(name, candidates, {}, self._calibration(name))
             for name in self.rankings or self.tasks
@@ -128,8 +142,13 @@ class Knowledge:
             return self.exponent
         careers = path.ranker(readers["path"])([case.known for case, _ in both])
         skilled = position.ranker(readers["position"])([known for _, known in both])
-        # The exponent is what a temperature divides by, the other way round.
-        return 1 / fit_temperature(careers + skilled, path.targets([case for case, _ in both]))
+        skills = np.stack(
+            [
+                said_by_skills(logs, path.candidates.places_of(case.known["titles"]))
+                for logs, (case, _) in zip(skilled, both, strict=True)
+            ]
+        )
+        return fit_exponent(careers, skills, path.targets([case for case, _ in both]))
 
     def _careers_with_skills(
         self, readers: Mapping[str, LanguageModel], records: Iterable[Fields]

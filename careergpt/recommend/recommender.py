@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 from jaxtyping import Float64
@@ -16,7 +15,6 @@ from careergpt.errors import InputError
 from careergpt.generation.decoding import generate
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.explanation import add_one_in, leave_one_out
 from careergpt.recommend.forecast import Forecast, Read, career_of
 from careergpt.recommend.knowledge import Knowledge
@@ -28,6 +26,7 @@ from careergpt.recommend.recommendation import (
     Recommendation,
     SkillToHave,
 )
+from careergpt.recommend.spelling import known_like, spelled
 
 NEEDS = 10
 """Skills that a position is said to need."""
@@ -90,7 +89,7 @@ class Recommender:
             )
         self._written: dict[str, Qualifications | None] = {}
         self._tasks, self._model, self._wish = tasks, model, wish
-        self._forecast = Forecast(knowledge, model)
+        self._forecast, self._names = Forecast(knowledge, model), knowledge.names
 
     def check(self, person: Person) -> None:
         """Raises InputError for a person who leaves the model no room for a candidate."""
@@ -98,7 +97,7 @@ class Recommender:
 
     def recommend(self, person: Person) -> Recommendation:
         """Positions, skills and qualifications for a person."""
-        person = self._spelled(person)
+        told, person = person, self._spelled(person)
         read = self._forecast.read(person)
         positions = self._positions(person) if read else ()
         subject = person.position or (positions[0].title if positions else "")
@@ -109,7 +108,7 @@ class Recommender:
             skills_for=subject,
             skills=self._skills(subject, person),
             qualifications=self._qualifications(subject),
-            notes=tuple(self._notes(person, read)),
+            notes=(*self._strange(told, person), *self._notes(person, read)),
         )
 
     def _positions(self, person: Person) -> tuple[NextPosition, ...]:
@@ -175,49 +174,53 @@ class Recommender:
         return Qualifications(title, part or written, part is None)
 
     def _spelled(self, person: Person) -> Person:
-        """The person with titles and skills that training knows in its spelling."""
+        """The person with titles and skills that training knows in its spelling, slips mended."""
         titles, skills = self._forecast.titles, self._forecast.skills
         return Person(
-            _known(person.position, titles),
-            tuple(_known(skill, skills) for skill in person.skills),
-            tuple(_known(title, titles) for title in person.history),
+            spelled(person.position, titles),
+            tuple(dict.fromkeys(spelled(skill, skills) for skill in person.skills)),
+            tuple(spelled(title, titles) for title in person.history),
         )
 
-    def _notes(self, person: Person, read: Mapping[str, Read]) -> list[str]:
-        notes = []
-        if not read:
-            told = "careers" if career_of(person) else "skills"
-            notes.append(f"No positions: the model was not taught to rank them by {told} alone.")
-        for ranking, listed in (("path", "titles, the oldest"), ("position", "skills, the last")):
-            if (some := read.get(ranking)) and some.left_out:
-                notes.append(f"{some.left_out:,} {listed} ones, do not fit into the model.")
-        titles = self._forecast.titles
+    def _strange(self, told: Person, person: Person) -> Iterator[str]:
+        """What is not known of what is told, and what is taken for a slip."""
+        titles, skills = self._forecast.titles, self._forecast.skills
+        for name in dict.fromkeys((*career_of(told), *told.skills)):
+            used = spelled(name, skills if name in told.skills else titles)
+            if title_key(used) != title_key(name):
+                yield f"{name!r} is taken for {used!r}."
         others = [t for t in dict.fromkeys(career_of(person)) if titles.place(t) is None]
         for title in others[-SHOWN:]:
-            notes.append(f"{title!r} is none of the candidates{_like(title, titles) or '.'}")
-        unknown = [s for s in person.skills if self._forecast.skills.place(s) is None]
-        if unknown and self._forecast.skills.names:
+            like = ", ".join(map(repr, known_like(title, titles)))
+            yield (
+                f"Not known: {title!r} is none of the candidates, and what follows goes by its "
+                f"words alone{like and f'; known are {like}'}."
+            )
+        unknown = [s for s in person.skills if skills.place(s) is None]
+        if unknown and skills.names:
             shown = ", ".join(map(repr, unknown[:SHOWN])) + (" …" if unknown[SHOWN:] else "")
-            notes.append(f"None of the skills that training saw often: {shown}.")
-        return notes
+            yield f"Not known: none of the skills that training saw often is {shown}."
+
+    def _notes(self, person: Person, read: Mapping[str, Read]) -> Iterator[str]:
+        if new := sum(count == 0 for count in self._forecast.titles.counts):
+            yield (
+                f"{new:,} of the {len(self._forecast.titles):,} candidates were never in training: "
+                "their places go by their words alone."
+            )
+        if not read and not len(self._names.titles):
+            yield (
+                "No positions: no title was in enough training records to be known. Train with a "
+                "lower --data.min_count, or list titles with --candidates FILE."
+            )
+        elif not read:
+            told = "careers" if career_of(person) else "skills"
+            yield f"No positions: the model was not taught to rank them by {told} alone."
+        for ranking, listed in (("path", "titles, the oldest"), ("position", "skills, the last")):
+            if (some := read.get(ranking)) and some.left_out:
+                yield f"{some.left_out:,} {listed} ones, do not fit into the model."
 
 
 def _first(logs: Float64[np.ndarray, " C"], number: int) -> list[int]:
     """Places of the likeliest, those of probability 0 left out; of equals the first."""
     order = np.argsort(-logs, kind="stable")[:number].tolist()
     return [place for place in order if np.isfinite(logs[place])]
-
-
-def _known(name: str, candidates: Candidates) -> str:
-    place = candidates.place(name)
-    return name if place is None else candidates.names[place]
-
-
-def _like(title: str, titles: Candidates) -> str:
-    """Known titles that it may be a misspelling or a part of."""
-    key = title_key(title)
-    found = get_close_matches(key, titles.places, n=1, cutoff=0.8)
-    words = set(key.split())
-    found = found or [other for other in titles.places if words <= set(other.split())][:3]
-    names = ", ".join(repr(titles.names[titles.places[other]]) for other in found)
-    return f"; known are {names}" if names else ""

@@ -24,10 +24,19 @@ from careergpt.data.names import title_key
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.data.store import rows_of, write_json
+from careergpt.data.trained_rows import write_trained_rows
 from careergpt.data.whole_files import find_damage
 from careergpt.errors import InputError, printable
 from careergpt.generation.decoding import Generated
-from careergpt.modeling.folder import CARD, RANDOM, add_settings, save_model, write_card
+from careergpt.modeling.folder import (
+    CARD,
+    RANDOM,
+    add_settings,
+    read_settings,
+    save_model,
+    stages_of,
+    write_card,
+)
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.cases import names_in, ranked_tasks
 from careergpt.recommend.cloze import check_ranked
@@ -35,7 +44,7 @@ from careergpt.recommend.knowledge import Knowledge
 from careergpt.training.card import model_card
 from careergpt.training.checkpoint_files import read_checkpoint
 from careergpt.training.samples import SampleAnswers
-from careergpt.training.words import evidence_text
+from careergpt.training.words import evidence_text, next_commands
 
 _PERPLEXITIES = ("perplexity_true", "perplexity_swapped", "perplexity_trigram")
 
@@ -96,7 +105,8 @@ class FinishRun(Callback):
         # First of all, so that whatever happens while it is measured, the weights are there.
         model = self._folder / "model"
         self._save(pl_module, trainer, model)
-        self._add_rankings(trainer, pl_module, model)
+        write_trained_rows(model, trainer.datamodule.trained_rows())  # type: ignore[attr-defined]
+        knowledge = self._add_rankings(trainer, pl_module, model)
         answers = self._samples.answer(trainer, pl_module, step)
         evidence = self._evidence(trainer, pl_module)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -105,9 +115,21 @@ class FinishRun(Callback):
             self._folder / "model",
             model_card(start, self._command, loss, evidence, data.tasks, answers),
         )
-        self.told = self._lines(self._start(pl_module), evidence, answers)
-        if step < trainer.global_step:
-            self.told.append(f"\nvalidation was best after step {step:,}: the model is of it")
+        earlier = step < trainer.global_step
+        best = [f"\nvalidation was best after step {step:,}: the model is of it"] if earlier else []
+        self.told = [
+            *self._lines(evidence, answers),
+            *best,
+            f"\nThe model is in {shlex.quote(str(model))} (the run: {self._folder}). Next:",
+            *next_commands(
+                self._folder / "config.yaml",
+                model,
+                self._start(pl_module),
+                knowledge,
+                data.min_count,
+                tests=len(data.members(TEST)) > 0,
+            ),
+        ]
 
     def _take_best(self, trainer: Any, module: Any) -> tuple[int, float | None]:
         """Loads the best weights; the step that they are of, and their validation loss."""
@@ -128,11 +150,12 @@ class FinishRun(Callback):
 
     def _save(self, module: Any, trainer: Any, folder: Path) -> None:
         data = trainer.datamodule
+        before = read_settings(module.pretrained) if module.pretrained else {}
         settings = {
             "tasks": {name: asdict(task) for name, task in data.tasks.items()},
             "separators": dict(data.separators),
             "decoding": asdict(module.decoding),
-            "trained_on": data.trained_on(),
+            "trained_on": [*stages_of(before), data.trained_on()],
             # Whole, for from elsewhere a relative path could be a hub name.
             "started_from": module.pretrained or str((self._folder / "baseline").absolute()),
         }
@@ -153,7 +176,7 @@ class FinishRun(Callback):
             decoding=defaults | {"repetition_penalty": decoding.repetition_penalty},
         )
 
-    def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> None:
+    def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> Knowledge:
         """Writes candidates and count models into the folder, and what validation chooses."""
         data = trainer.datamodule
         names = names_in(data.tasks)
@@ -165,6 +188,7 @@ class FinishRun(Callback):
         knowledge.save_peers(folder)
         add_settings(folder, knowledge.settings())
         _log(trainer, "rankings", _chosen(knowledge))
+        return knowledge
 
     def _evidence(self, trainer: Any, module: Any) -> TitleEvidence | None:
         """What the title is worth to the model; None where the data cannot show it."""
@@ -197,25 +221,12 @@ class FinishRun(Callback):
         _log(trainer, "titles", worth | {name: getattr(evidence, name) for name in _PERPLEXITIES})
         return evidence
 
-    def _lines(
-        self, start: str, evidence: TitleEvidence | None, answers: list[Generated]
-    ) -> list[str]:
+    def _lines(self, evidence: TitleEvidence | None, answers: list[Generated]) -> list[str]:
         lines = []
         for first, last in zip(self._samples.first, answers, strict=False):
             lines += [f"\n> {_short(last.prompt)}"]
             lines += [f"  before: {_short(first)}", f"  after:  {_short(last.text)}"]
-        if evidence is not None:
-            lines += ["", evidence_text(evidence)]
-        config, model = (shlex.quote(str(self._folder / n)) for n in ("config.yaml", "model"))
-        verb = "  python main.py"
-        return [
-            *lines,
-            f"\nThe model is in {model} (the run: {self._folder}). Next:",
-            f"{verb} recommend --model.pretrained {model} --position 'Registered nurse'",
-            f"{verb} predict --model.pretrained {model} --data.prompts data/prompts.txt",
-            f"{verb} test --config {config} --model.pretrained {model}",
-            f"{verb} compare --config {config} --baseline {shlex.quote(start)} --finetuned {model}",
-        ]
+        return lines if evidence is None else [*lines, "", evidence_text(evidence)]
 
 
 def _chosen(knowledge: Knowledge) -> dict[str, float]:

@@ -2,13 +2,66 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from careergpt.compare.comparison import Comparison
 from careergpt.compare.titles import TitleEvidence
 from careergpt.recommend.evaluation import Row
+from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.metrics import RankingMetrics
 from careergpt.training.metrics import Quality
+
+PROMPTS = Path("data/prompts.txt")
+"""Prompts to begin with, where the commands are typed in a checkout."""
+
+
+def next_commands(
+    config: Path, model: Path, start: str, knowledge: Knowledge, min_count: int, tests: bool
+) -> list[str]:
+    """What to type after a fit; only what works with this model and this table.
+
+    Args:
+        config: The run's configuration.
+        model: The model folder.
+        start: Where the starting model is.
+        knowledge: What the folder knows.
+        min_count: Training records that a title or skill had to be in to be known.
+        tests: Whether any example is in the test split.
+    """
+    own, configured = (shlex.quote(str(path)) for path in (model, config))
+    lines = []
+    if someone := _someone(knowledge):
+        lines.append(f"recommend --model.pretrained {own} {someone}")
+    if PROMPTS.exists():
+        lines.append(f"predict --model.pretrained {own} --data.prompts {PROMPTS}")
+    if tests:
+        lines += [
+            f"test --config {configured} --model.pretrained {own}",
+            f"compare --config {configured} --baseline {shlex.quote(start)} --finetuned {own}",
+        ]
+    told = [f"  python main.py {line}" for line in lines]
+    if knowledge.tasks and not someone:
+        told.append(
+            f"Nothing to recommend: no title or skill is in {min_count} training records or more. "
+            "Lower --data.min_count, or list titles: recommend --candidates FILE"
+        )
+    if not tests:
+        told.append("Nothing to test on: raise --data.test_fraction, or name another table")
+    return told
+
+
+def _someone(knowledge: Knowledge) -> str:
+    """The options of a person whom the model can answer; empty where there is none."""
+    titles, skills = knowledge.names
+    if len(titles) and "path" in knowledge.rankings:
+        return f"--position {shlex.quote(titles.names[0])}"
+    if len(skills) and "position" in knowledge.rankings:
+        return f"--skills {shlex.quote(skills.names[0])}"
+    if len(titles) and "skills" in knowledge.rankings:
+        return f"--position {shlex.quote(titles.names[0])}"
+    return ""
 
 
 def quality_table(quality: Mapping[str, Quality]) -> str:
@@ -73,14 +126,15 @@ def evidence_text(evidence: TitleEvidence) -> str:
 def findings_text(comparison: Comparison) -> str:
     """The metrics of a comparison: both models, the difference, and what may be said of it."""
     lines = [
-        f"{'metric':34}{'task':10}{'n':>6}{'baseline':>10}{'finetuned':>11}{'difference':>12}"
-        f"{'95 % interval':>22}{'p (Holm)':>10}  verdict"
+        f"{'metric':34}{'task':10}{'n':>6}{'trigram':>9}{'baseline':>10}{'finetuned':>11}"
+        f"{'difference':>12}{'95 % interval':>22}{'p (Holm)':>10}  verdict"
     ]
     for found in comparison.findings:
         difference, low, high = found.difference
+        floor = "" if found.trigram is None else f"{found.trigram:.4f}"
         lines.append(
-            f"{found.metric.label:34}{found.task or 'all':10}{found.n:>6,}{found.baseline:>10.4f}"
-            f"{found.finetuned:>11.4f}{difference:>+12.4f}{f'{low:+.4f} to {high:+.4f}':>22}"
-            f"{found.p_holm:>10.4f}  {found.verdict}"
+            f"{found.metric.label:34}{found.task or 'all':10}{found.n:>6,}{floor:>9}"
+            f"{found.baseline:>10.4f}{found.finetuned:>11.4f}{difference:>+12.4f}"
+            f"{f'{low:+.4f} to {high:+.4f}':>22}{found.p_holm:>10.4f}  {found.verdict}"
         )
     return "\n".join(lines)

@@ -50,7 +50,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         csv.writer(file).writerows(rows)
     careers = (ROOT / "data" / "careers.jsonl").read_text(encoding="utf-8").splitlines(True)
     (folder / "careers.jsonl").write_text("".join(careers[:60]), encoding="utf-8")
-    return [f"--data.source={folder}", f"--data.cache={folder / 'cache'}", "--data.processes=1"]
+    options = [f"--data.source={folder}", f"--data.cache={folder / 'cache'}"]
+    return [*options, "--data.processes=1", "--data.min_count=5"]
 
 
 @pytest.fixture(scope="session")

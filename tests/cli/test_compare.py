@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -16,6 +17,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from careergpt.cli import compare as comparing
 from careergpt.cli import main
+from careergpt.compare.trigram import Trigram
+from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.splits import TRAIN
 from careergpt.recommend.cloze import RANKED
 
 FILES = {"scores.parquet", "answers.jsonl", "comparison.json", "report.html"}
@@ -173,17 +177,44 @@ def test_a_run_s_configuration_serves_and_what_is_typed_wins(
     assert finding(found, "tokens")["finetuned"] <= 3
 
 
-@pytest.mark.parametrize("option", ["--data.test_fraction=0.3", "--data.mask_contacts=false"])
 def test_records_that_training_may_have_seen_are_not_called_unseen(
-    results: Path, sample: list[str], few: list[str], tmp_path: Path, option: str
+    results: Path, sample: list[str], few: list[str], tmp_path: Path
 ) -> None:
     models = [f"--baseline={results.parent / 'start'}", f"--finetuned={results.parent / 'end'}"]
-    main(["compare", *models, *sample, *few, option, "--answers=2", f"--out={tmp_path / 'out'}"])
-    found = compared(tmp_path / "out")
+    read_otherwise = "--data.mask_contacts=false"
+    out = tmp_path / "out"
+    main(["compare", *models, *sample, *few, read_otherwise, "--answers=2", f"--out={out}"])
+    found = compared(out)
     assert found["data"]["kept_out"] is False
     assert "unseen" not in found["verdict"][0]
     assert any("not known" in note for note in found["notes"])
     assert not [one for one in found["findings"] if one["metric"].startswith("copied")]
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_records_that_a_stage_was_trained_on_are_told_before_any_figure(
+    results: Path,
+    run: Path,
+    sample: list[str],
+    few: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    included: bool,
+) -> None:
+    models = [f"--baseline={results.parent / 'start'}", f"--finetuned={results.parent / 'end'}"]
+    options = ["--data.test_fraction=0.3", "--answers=0", f"--out={tmp_path / 'out'}"]
+    options.append(f"--data.include_trained={str(included).lower()}")
+    main(["compare", *models, *sample, *few, *options])
+    printed = capsys.readouterr().out
+    found = compared(tmp_path / "out")
+    assert found["data"]["trained"] > 10
+    assert found["data"]["kept_out"] is not included
+    done = "as asked" if included else "left out"
+    assert any("were trained on" in note and done in note for note in found["notes"])
+    assert printed.index("the model was trained on") < printed.index("perplexity")
+    asked = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
+    own = pq.read_table(results / "scores.parquet").to_pylist()
+    assert ({r["record"] for r in asked} <= {r["record"] for r in own}) is not included
 
 
 def test_a_folder_that_does_not_say_what_it_was_taught_can_be_compared(
@@ -196,14 +227,42 @@ def test_a_folder_that_does_not_say_what_it_was_taught_can_be_compared(
     assert finding(compared(tmp_path / "comparison"), "loss")["verdict"] == "better"
 
 
-def test_the_card_tells_of_it_once(results: Path, sample: list[str], few: list[str]) -> None:
-    card = results.parent / "end" / "README.md"
-    assert card.read_text().count("<!-- comparison -->") == 1
+def test_cards_change_only_when_asked_and_tell_of_the_last_comparison_once(
+    results: Path, sample: list[str], few: list[str]
+) -> None:
+    cards = [results.parent / name / "README.md" for name in ("start", "end")]
+    before = [card.read_bytes() for card in cards]
     models = [f"--{role}={results.parent / 'end'}" for role in ("baseline", "finetuned")]
-    out = f"--out={results.parent / 'again'}"
-    main(["compare", *models, *sample, *few, "--limit=20", out])
-    assert card.read_text().count("<!-- comparison -->") == 1
-    assert "No difference found" in card.read_text()
+    out = [f"--out={results.parent / 'again'}", "--limit=20", "--answers=0"]
+    swapped = [f"--baseline={results.parent / 'end'}", f"--finetuned={results.parent / 'start'}"]
+    main(["compare", *swapped, *sample, *few, *out])
+    assert [card.read_bytes() for card in cards] == before
+    assert b"<!-- comparison -->" not in before[1]
+    for _ in range(2):
+        main(["compare", *models, *sample, *few, *out, "--card=true"])
+        assert cards[1].read_text().count("<!-- comparison -->") == 1
+    assert "No difference found" in cards[1].read_text()
+    assert cards[0].read_bytes() == before[0]
+
+
+def test_the_trigram_is_what_its_counts_of_the_training_split_say(
+    results: Path, run: Path, sample: list[str]
+) -> None:
+    options = dict(word.removeprefix("--data.").split("=", 1) for word in sample[:2])
+    data = CareerDataModule(
+        options["source"], cache=options["cache"], processes=1, tokenizer=str(run / "model"),
+        context=128,
+    )  # fmt: skip
+    data.setup("test")
+    rows = [data.store.token_ids(n) for n in data.members(TRAIN).tolist()]
+    trigram = Trigram.fit(rows, len(data.tokenizer))
+    scored = pq.read_table(results / "scores.parquet").to_pylist()
+    own = [r for r in scored if r["asked_title"] == r["title"] and r["model"] == "finetuned"]
+    for task in ("", "path", "describe"):
+        some = [row for row in own if task in ("", row["task"])]
+        nats = [trigram.nats(np.array(r["token_ids"]), r["n_prompt"]).sum() for r in some]
+        told = finding(compared(results), "loss", task)["trigram"]
+        assert told == pytest.approx(sum(nats) / sum(row["tokens"] for row in some))
 
 
 def test_a_copy_of_a_model_differs_in_exactly_nothing(

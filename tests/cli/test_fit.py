@@ -2,9 +2,12 @@
 
 import json
 import math
+import random
+import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from transformers import AutoModelForCausalLM
@@ -210,6 +213,45 @@ def test_skills_f1_is_logged_and_only_fixed_prompts_are_shown(
     assert len(lines(folder / "samples.jsonl")) == len(sampled) * (3 + 8)
     weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, folder)]
     assert weights[0] == weights[1]
+
+
+def test_the_commands_that_a_fit_ends_with_work_where_every_title_is_rare(
+    short: list[str], quiet: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(0)
+    rows = [
+        {
+            "position_title": f"Keeper of {word}",
+            "job_description": " ".join(chance.choices("abcdefghijklmnop", k=40)),
+            "skills": [f"{word} care", "patience"],
+        }
+        for word in (f"{one}{other}" for one in "abcdefgh" for other in "stuvwxyz")
+    ]
+    table = tmp_path / "small.jsonl"
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    words = [word for word in short if not word.startswith(("--data.source", "--data.min_count"))]
+    few = [f"--data.source={table}", "--trainer.max_steps=2", "--titles.limit=0"]
+    main(["fit", *words, *few, f"--trainer.default_root_dir={tmp_path / 'run'}"])
+    told = [shlex.split(line)[2:] for line in capsys.readouterr().out.splitlines() if "py " in line]
+    assert [line[0] for line in told] == ["recommend", "test", "compare"]
+    device = ["--device=cpu"]
+    more = {"recommend": device, "compare": [*device, "--answers=0"], "test": quiet}
+    for line in told:
+        main([*line, *more[line[0]]])
+    assert "Next positions" in capsys.readouterr().out
+
+
+def test_a_second_stage_says_what_both_were_trained_on(
+    run: Path, model: str, short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    split = ["--data.val_fraction=0.3", "--trainer.max_steps=1", "--titles.limit=0"]
+    main(["fit", model, *short, *split, f"--trainer.default_root_dir={folder}"])
+    assert "the model was trained on" in capsys.readouterr().out
+    settings = json.loads((folder / "model" / "careergpt.json").read_text(encoding="utf-8"))
+    assert [stage["val_fraction"] for stage in settings["trained_on"]] == [0.1, 0.3]
+    first, both = (np.load(f / "model" / "trained_rows.npy") for f in (run, folder))
+    assert set(first) <= set(both)
 
 
 def test_another_seed_gives_another_run(run: Path, short: list[str], tmp_path: Path) -> None:

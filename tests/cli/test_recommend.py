@@ -98,7 +98,7 @@ def test_an_answer_has_positions_skills_qualifications_and_reasons(
 ) -> None:
     (found,) = told(*NURSE, "--top=5", "--explain=2")
     assert list(found) == [
-        "person", "candidates", "positions", "skills_for", "skills", "qualifications", "notes",
+        "person", "notes", "candidates", "positions", "skills_for", "skills", "qualifications",
     ]  # fmt: skip
     assert found["person"]["history"] == ["Nursing assistant"]
     known = json.loads((run / "model" / "careergpt.json").read_text())["candidates"]
@@ -169,7 +169,7 @@ def test_case_space_and_punctuation_make_no_difference(told: Callable, run: Path
 @pytest.mark.parametrize(
     ("title", "note"),
     [
-        ("Registred nurse", "known are 'Registered nurse'"),
+        ("Registred nurse", "'Registred nurse' is taken for 'Registered nurse'"),
         ("Lion tamer", "'Lion tamer' is none of the candidates"),
         ("#hashtag", "is none of the candidates"),
         ("a: b", "'a: b' is none of the candidates"),

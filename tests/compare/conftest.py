@@ -28,7 +28,7 @@ from careergpt.compare.comparison import (
 from careergpt.compare.effort import Effort
 from careergpt.compare.statistics import Interval, ratio_interval
 from careergpt.compare.surprise import END
-from careergpt.compare.verdict import verdict
+from careergpt.compare.verdict import in_plain_words, verdict
 
 POSTINGS = Path(__file__).parents[2] / "data" / "postings.csv"
 COMMAND = (
@@ -71,6 +71,7 @@ def made_up(records: int) -> Comparison:
         shown_records=tuple(_shown(scores, chance)),
         shown_answers=answers[:3],
         answers=answers,
+        plain_words=in_plain_words(found, data, same_tokenizer=True),
         verdict=verdict(found, data, same_tokenizer=True),
         notes=(
             "12 completions were cut to the 1,024 tokens that both models read.",
@@ -118,6 +119,7 @@ def _finding(metric: Metric, task: str, some: list[PairedScore], units: np.ndarr
         float(per_record.mean() / per_record.std()), float((per_record < 0).mean()),
         0.0005 if clear else 0.31, 0.004 if clear else 0.93,
         "better" if found.high < 0 else "worse" if found.low > 0 else "no difference found",
+        trigram=3.3 if metric is metrics.LOSS else 1.1,
     )  # fmt: skip
 
 

@@ -158,7 +158,7 @@ def test_the_verdict_comes_first(comparison: Comparison) -> None:
     found = read(report_html(comparison))
     text = found.text
     places = [text.index(sentence) for sentence in comparison.verdict]
-    assert text.index("The fine-tuned model:") < places[0]
+    assert text.index(comparison.plain_words) < text.index("The fine-tuned model:") < places[0]
     assert places == sorted(places)
     assert places[-1] < text.index("What was compared")
     assert next(a["class"] for tag, a in found.tags if "badge" in (a.get("class") or "")) == (
@@ -216,6 +216,18 @@ def test_what_is_empty_leaves_no_section(comparison: Comparison) -> None:
     assert "To know when" not in found.text
     assert "Real texts reach" not in found.text
     assert not [tag for tag, _ in found.tags if tag in {"svg", "figure", "article"}]
+
+
+@pytest.mark.parametrize(("trigram", "said"), [(3.3, "beaten"), (0.1, "not beaten")])
+def test_the_floor_stands_beside_what_decides_and_in_every_row_of_it(
+    comparison: Comparison, trigram: float, said: str
+) -> None:
+    floored = tuple(
+        f._replace(trigram=None if f.trigram is None else trigram) for f in comparison.findings
+    )
+    text = read(report_html(replace(comparison, findings=floored))).text
+    assert re.search(rf"Floor, by counting trigrams\s+[\d.]+\s+{said}\s", text)
+    assert text.count("trigram ") >= sum(f.trigram is not None for f in floored) > 2
 
 
 def test_bounds_stand_under_their_metric(comparison: Comparison) -> None:

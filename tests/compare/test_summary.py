@@ -27,7 +27,8 @@ def table(text: str) -> list[list[str]]:
 
 def test_the_summary_says_all_parts(comparison: Comparison) -> None:
     text = summary(comparison)
-    parts = [*comparison.verdict, *comparison.notes, comparison.command, comparison.data.source]
+    parts = [comparison.plain_words, *comparison.verdict, *comparison.notes]
+    parts += [comparison.command, comparison.data.source]
     assert all(part in text for part in parts)
     assert text.index(comparison.verdict[0]) < text.index("|")
     assert len(table(text)) == len(comparison.findings) + 2
@@ -48,7 +49,7 @@ def test_foreign_text_breaks_no_cell_and_makes_no_tag(comparison: Comparison) ->
             described={HOSTILE: (0.1, 0.2)},
         )
     )  # fmt: skip
-    assert {len(row) for row in table(text)} == {9}
+    assert {len(row) for row in table(text)} == {10}
     assert "<" not in text
     assert START not in text
     assert END not in text

@@ -20,7 +20,7 @@ from careergpt.compare.metrics import (
     TITLE_GAIN_BITS,
 )
 from careergpt.compare.statistics import Interval
-from careergpt.compare.verdict import verdict
+from careergpt.compare.verdict import in_plain_words, verdict
 
 DATA = DataFacts("jobs.csv", True, 9000, 794, 1588, 682, 0, 0)
 SAME = "No difference found: both models give every record exactly the same score."
@@ -115,6 +115,34 @@ def test_the_titles_worth_is_said_in_the_headlines_unit() -> None:
 )
 def test_p_is_said_to_three_digits(p: float, said: str) -> None:
     assert f", {said})." in verdict([finding(LOSS, 3.0, 2.0, p=p)], DATA, True)[0]
+
+
+@pytest.mark.parametrize(("perplexity", "above"), [(60.0, True), (30.0, False)])
+def test_better_than_the_baseline_is_said_beside_the_floor(perplexity: float, above: bool) -> None:
+    found = LOWER_LOSS._replace(trigram=math.log(perplexity), wins=0.972)
+    sentences = verdict([found], DATA, same_tokenizer=True)
+    assert f"has a perplexity of {perplexity:.1f}" in sentences[1]
+    assert ("model beats this floor" in sentences[1]) is above
+    said = in_plain_words([found], DATA, same_tokenizer=True)
+    assert said.startswith("Out of 100 unseen texts, the fine-tuned model guesses the words of 97")
+    assert ("It also guesses better" in said) is above
+    assert "nats" not in said
+
+
+@pytest.mark.parametrize(
+    ("wins", "said"), [(0.999, "of 99 "), (1.0, "of 100 "), (0.001, "of 1 "), (0.0, "of 0 ")]
+)
+def test_what_is_not_all_or_none_is_not_rounded_to_it(wins: float, said: str) -> None:
+    found = LOWER_LOSS._replace(wins=wins)
+    assert said in in_plain_words([found], DATA, same_tokenizer=True)
+    unknown = DATA._replace(kept_out=False)
+    assert "unseen" not in in_plain_words([found], unknown, same_tokenizer=True)
+
+
+def test_plain_words_call_chance_chance_and_equal_equal() -> None:
+    chance = finding(LOSS, 3.0, 3.001, half=0.02, p=0.9)
+    assert "which may be chance" in in_plain_words([chance], DATA, same_tokenizer=True)
+    assert "equally well" in in_plain_words([equal(LOSS)], DATA, same_tokenizer=True)
 
 
 def test_the_headline_is_over_all_tasks() -> None:

@@ -14,6 +14,7 @@ import torch._dynamo
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tqdm import tqdm
 from transformers import (
     AutoModelForCausalLM,
     GPT2Config,
@@ -451,3 +452,20 @@ def test_what_has_no_probability_of_its_own_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Trie(candidates, terminators)
+
+
+@pytest.mark.parametrize("nodes", [2, 50, 10**6])
+def test_the_bar_counts_every_pass_and_waits_before_it_shows(
+    monkeypatch: pytest.MonkeyPatch, nodes: int
+) -> None:
+    bars = []
+
+    def bar(**options: object) -> tqdm:
+        bars.append(tqdm(**{**options, "disable": False, "delay": 1e9}))
+        assert options["delay"]
+        return bars[-1]
+
+    monkeypatch.setattr(module, "tqdm", bar)
+    trie = Trie([[n, m] for n in range(3, 9) for m in range(9, 15)], [[END]])
+    score_candidates(shared("gpt2"), [[7] * 5, [8] * 3, [9] * 4], trie, nodes=nodes)
+    assert bars[0].n == bars[0].total > 0

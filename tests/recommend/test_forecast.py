@@ -95,7 +95,7 @@ def test_skills_alone_ask_for_any_position(
 
 
 @pytest.mark.parametrize("exponent", [0.3, 1.0, 1.7])
-def test_several_inputs_are_the_power_of_a_product(
+def test_skills_multiply_what_a_career_says_by_a_power_and_may_be_a_held_title_s(
     knowledge: Knowledge, tiny: LoadedModel, exponent: float
 ) -> None:
     forecast = Forecast(replace(knowledge, exponent=exponent), tiny)
@@ -103,8 +103,38 @@ def test_several_inputs_are_the_power_of_a_product(
     position = said(knowledge, tiny, "position", skills=("SQL", "triage"))
     person = Person("Data analyst", ("SQL", "triage"), ("Data clerk",))
     found = np.exp(forecast.positions([person])[0])
-    place = knowledge.names.titles.place("Data analyst")
-    assert found == pytest.approx(shares((path * position) ** exponent, place))
+    clerk, analyst = knowledge.names.titles.places_of(["Data clerk", "Data analyst"])
+    likely = position + position[clerk] + position[analyst]
+    likely[[clerk, analyst]] = position[clerk] + position[analyst]
+    assert found == pytest.approx(shares(path * likely**exponent, analyst))
+
+
+@pytest.mark.parametrize("history", [(), ("Data clerk",)])
+@pytest.mark.parametrize("own", ["Welder", "Data clerk"])
+def test_skills_of_a_held_title_leave_what_the_career_says(
+    knowledge: Knowledge, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch, history, own
+) -> None:
+    forecast = Forecast(knowledge, tiny)
+    sure = np.full(len(forecast.titles), 1e-9)
+    # What is left of the mass is noise, and points to one title before all others.
+    sure[[forecast.titles.place(own), forecast.titles.place("Data scientist")]] = [1, 1e-3]
+    monkeypatch.setitem(forecast._rankers, "position", lambda known: np.log([sure] * len(known)))
+    told, bare = Person("Welder", ("rigging",), history), Person("Welder", (), history)
+    with_skill, without_any = np.exp(forecast.positions([told, bare]))
+    held = own in career_of(told)
+    assert (with_skill == pytest.approx(without_any, rel=2e-3)) == held
+
+
+def test_skills_of_the_own_title_alone_make_no_other_title_sure(
+    knowledge: Knowledge, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postings = replace(knowledge, rankings={"position": knowledge.rankings["position"]})
+    forecast = Forecast(postings, tiny)
+    sure = np.full(len(forecast.titles), 1e-9)
+    sure[[forecast.titles.place("Welder"), forecast.titles.place("Data scientist")]] = [1, 1e-3]
+    monkeypatch.setitem(forecast._rankers, "position", lambda known: np.log([sure] * len(known)))
+    found = np.exp(forecast.positions([Person("Welder", ("rigging",), ())])[0])
+    assert found.max() == pytest.approx(1 / (len(forecast.titles) - 1), rel=2e-3)
 
 
 def test_the_exponent_is_for_products_alone(knowledge: Knowledge, tiny: LoadedModel) -> None:

@@ -16,7 +16,7 @@ from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.tasks import Task
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.calibration import AS_SCORED, query_nats
+from careergpt.recommend.calibration import AS_SCORED, EXPONENTS, query_nats, said_by_skills
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.knowledge import EXPONENT, FEWEST, Knowledge
 from careergpt.recommend.peers import Names
@@ -234,16 +234,20 @@ def test_validation_adds_no_candidate(counted: Knowledge, tiny: LoadedModel) -> 
 def costs(
     knowledge: Knowledge, tiny: LoadedModel, records: Records, exponents: list[float]
 ) -> list[float]:
-    """Nats of the careers' last titles under the product of what careers and skills say."""
+    """Nats of the careers' last titles under what careers say times what skills say."""
     path, position = (
         knowledge.rankings[name].ranker(knowledge.reader(name, tiny))
         for name in ("path", "position")
     )
-    joint = path([{"titles": r["titles"][:-1]} for r in records]) + position(
-        [{"skills": r["skills"]} for r in records]
-    )
+    careers = path([{"titles": r["titles"][:-1]} for r in records])
+    skilled = position([{"skills": r["skills"]} for r in records])
+    held = [knowledge.names.titles.places_of(r["titles"][:-1]) for r in records]
+    skills = np.stack([said_by_skills(*one) for one in zip(skilled, held, strict=True)])
     targets = [[knowledge.names.titles.place(r["titles"][-1])] for r in records]
-    return [float(query_nats(log_softmax(e * joint, axis=1), targets).mean()) for e in exponents]
+    return [
+        float(query_nats(log_softmax(careers + e * skills, axis=1), targets).mean())
+        for e in exponents
+    ]
 
 
 def test_enough_records_that_name_both_choose_the_exponent(
@@ -251,7 +255,7 @@ def test_enough_records_that_name_both_choose_the_exponent(
 ) -> None:
     chosen = counted.fit(tiny, both, 500)
     assert chosen.exponent != EXPONENT
-    tried = [chosen.exponent, EXPONENT, *np.exp(np.linspace(-3, 3, 61))]
+    tried = [chosen.exponent, EXPONENT, *np.linspace(*EXPONENTS, 61)]
     own, default, *grid = costs(chosen, tiny, both, tried)
     assert own <= min(grid) + 1e-5
     assert own < default - 1e-3
@@ -282,6 +286,9 @@ def test_a_user_s_titles_take_the_place_of_all_titles(
 ) -> None:
     listed = Candidates.listed(["Lion tamer", "Welder", "Diver"])
     found = knowledge.with_titles(listed)
+    own = knowledge.names.titles
+    # Training saw one of them, and the count says how often.
+    listed = replace(listed, counts=(0, own.counts[own.places["welder"]], 0))
     assert found.names == Names(listed, knowledge.names.skills)
     for name in ("path", "position"):
         ranking, before = found.rankings[name], knowledge.rankings[name]

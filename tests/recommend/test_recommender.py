@@ -24,6 +24,7 @@ from careergpt.recommend.peers import Names
 from careergpt.recommend.people import Person
 from careergpt.recommend.recommendation import Recommendation, SkillToHave
 from careergpt.recommend.recommender import NEEDS, Recommender, Wish
+from careergpt.recommend.spelling import spelled
 
 PERSON = Person("Data analyst", ("SQL", "triage", "lion taming"), ("Data clerk",))
 SHORT = Decoding(max_new_tokens=8)
@@ -116,40 +117,69 @@ def test_as_many_positions_are_explained_as_asked(answer: Answer) -> None:
     assert all(one.would_raise is None or one.would_raise.skill in one.lacks for one in found)
 
 
-def said(notes: tuple[str, ...], start: str) -> str:
-    (note,) = [note for note in notes if note.startswith(start)]
-    return note
+STRANGE = "is none of the candidates, and what follows goes by its words alone"
 
 
-def test_unknown_titles_are_said_once_each(answer: Answer) -> None:
-    found = answer(Person("Lion tamer", (), ("Lion tamer", "Qq", "Welder", "Qq")))
-    assert said(found.notes, "'Lion tamer'") == "'Lion tamer' is none of the candidates."
-    assert said(found.notes, "'Qq'") == "'Qq' is none of the candidates."
-    assert len(found.notes) == 2
+def test_unknown_titles_are_said_once_each_before_all_else(answer: Answer) -> None:
+    many = tuple(f"made-up skill {n}" for n in range(200))
+    found = answer(Person("Lion tamer", many, ("Lion tamer", "Qq", "Welder", "Qq")), explain=0)
+    assert found.notes[:2] == (
+        f"Not known: 'Lion tamer' {STRANGE}.",
+        f"Not known: 'Qq' {STRANGE}.",
+    )
     assert answer(Person("Welder", (), ("data clerk",))).notes == ()
+    lines = as_text(found).split("\n\n")
+    assert lines[1].startswith("Note: Not known: 'Lion tamer'")
+    assert lines[2].startswith("Next positions")
 
 
 @pytest.mark.parametrize(
     ("title", "known"),
     [
-        ("Registred nurse", "'Registered nurse'"),
-        ("Data anaylst", "'Data analyst'"),
-        ("welders", "'Welder'"),
-        ("Inspector", "'Welding inspector'"),
+        ("Registred nurse", "Registered nurse"),
+        ("Data anaylst", "Data analyst"),
+        ("welders", "Welder"),
     ],
 )
-def test_what_may_be_misspelled_or_a_part_is_suggested(
+def test_a_slip_is_said_and_answered_as_what_it_was_to_be(
     answer: Answer, title: str, known: str
 ) -> None:
-    assert answer(Person(title, (), ())).notes == (
-        f"{title!r} is none of the candidates; known are {known}",
+    found, meant = answer(Person(title, (), ())), answer(Person(known, (), ()))
+    assert found.notes == (f"{title!r} is taken for {known!r}.",)
+    assert found._replace(notes=()) == meant._replace(notes=())
+
+
+def test_a_skill_s_slip_is_mended_too_and_counts_once(answer: Answer) -> None:
+    found = answer(PERSON._replace(skills=("statistcs", "statistics", "SQL")))
+    assert found.person.skills == ("statistics", "SQL")
+    assert found.notes == ("'statistcs' is taken for 'statistics'.",)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("Engineer II", "Engineer III"),
+        ("C# developer", "C++ developer"),
+        ("Junior accountant", "Senior accountant"),
+        ("Java developer", "JavaScript developer"),
+        ("Level 2 technician", "Level 3 technician"),
+        ("Cook", "Book"),
+    ],
+)
+def test_another_name_is_no_slip(name: str, known: str) -> None:
+    assert spelled(name, Candidates.listed([known])) == name
+
+
+def test_what_may_be_a_part_is_suggested(answer: Answer) -> None:
+    assert answer(Person("Inspector", (), ())).notes == (
+        f"Not known: 'Inspector' {STRANGE}; known are 'Welding inspector'.",
     )
 
 
 def test_unknown_skills_are_said_together(answer: Answer) -> None:
     found = answer(PERSON._replace(skills=("SQL", *"abcdefg")))
     assert found.notes == (
-        "None of the skills that training saw often: 'a', 'b', 'c', 'd', 'e' ….",
+        "Not known: none of the skills that training saw often is 'a', 'b', 'c', 'd', 'e' ….",
     )
     assert answer(PERSON._replace(skills=("sql!",))).notes == ()
 
@@ -157,8 +187,8 @@ def test_unknown_skills_are_said_together(answer: Answer) -> None:
 def test_what_was_not_read_is_said(answer: Answer) -> None:
     many = tuple(f"made-up skill {n}" for n in range(200))
     notes = answer(Person("Welder", many, ("Data clerk",) * 99), explain=0).notes
-    assert " titles, the oldest ones, do not fit into the model." in notes[0]
-    assert " skills, the last ones, do not fit into the model." in notes[1]
+    assert " titles, the oldest ones, do not fit into the model." in notes[-2]
+    assert " skills, the last ones, do not fit into the model." in notes[-1]
 
 
 WRITTEN = "We are a team.\n\nRequirements:\n- a degree\n- two years in care\n\nBenefits:\n- tea\n"
@@ -226,6 +256,24 @@ def test_where_no_ranking_goes_by_what_is_told_that_is_said(
     assert len(found.skills) == (10 if person.position else 0)
 
 
+def test_where_training_knows_no_title_the_remedy_is_said(
+    answer: Answer, knowledge: Knowledge
+) -> None:
+    names = knowledge.names._replace(titles=Candidates((), ()))
+    some = {"skills": knowledge.rankings["skills"]}
+    found = answer(Person("Welder", (), ()), known=replace(knowledge, names=names, rankings=some))
+    assert any("lower --data.min_count" in note for note in found.notes)
+    assert not any("not taught" in note for note in found.notes)
+
+
+def test_candidates_that_training_never_saw_are_counted(
+    answer: Answer, knowledge: Knowledge
+) -> None:
+    known = knowledge.with_titles(Candidates.listed(["Lion tamer", "Welder", "Diver"]))
+    (note,) = answer(Person("Welder", (), ()), known=known).notes
+    assert note.startswith("2 of the 3 candidates were never in training")
+
+
 def test_without_candidates_there_is_nothing_to_recommend(
     knowledge: Knowledge, tiny: LoadedModel
 ) -> None:
@@ -276,4 +324,4 @@ def test_an_answer_is_text_and_json_that_say_the_same(answer: Answer, person: Pe
 def test_the_end_of_text_in_a_name_ends_nothing(answer: Answer) -> None:
     found = answer(Person("Welder<|endoftext|>", (), ()))
     assert found.positions != answer(Person("Welder", (), ())).positions
-    assert found.notes[0].startswith("'Welder<|endoftext|>' is none of the candidates")
+    assert found.notes[0].startswith("Not known: 'Welder<|endoftext|>' is none of the cand")

@@ -204,13 +204,15 @@ def test_validation_records_choose_and_test_records_do_not(
 def test_a_limit_of_0_chooses_nothing(
     fit: Callable[..., Path], words: list[str], tmp_path: Path
 ) -> None:
-    folder = fit(tmp_path / "run", "--rankings.limit=0", "--trainer.max_steps=1")
+    folder = fit(
+        tmp_path / "run", "--rankings.limit=0", "--trainer.max_steps=1", "--data.min_count=5"
+    )
     settings = settings_of(folder)
     plain = {"surface": 0.0, "temperature": 1.0}
     assert settings["calibration"] == dict.fromkeys(("path", "position", "skills"), plain)
     assert settings["blend"] == {}
     assert settings["exponent"] == 0.5
-    # From five training records on, as by default: nobody's own title is one.
+    # From five training records on: nobody's own title is one.
     assert settings["candidates"]["titles"]["names"]
     assert min(settings["candidates"]["titles"]["counts"]) >= 5
     found = measured(folder, words, tmp_path / "t.json")
