@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from careergpt.errors import InputError, RunEndedError
+from careergpt.errors import InputError, RunEndedError, printable
 
 VERBS = {
     "fit": "Fine-tune a model on tables of postings and careers; writes a run folder.",
@@ -41,15 +41,19 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         _run(verb, words)
     except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {_line(error)}", file=sys.stderr)
         sys.exit(2)
     except RunEndedError as ended:
         if ended.code:  # Other ranks end with the first.
-            print(" ".join(str(ended).split()), file=sys.stderr)
+            print(_line(ended), file=sys.stderr)
         sys.exit(ended.code)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
+
+
+def _line(error: Exception) -> str:
+    return printable(" ".join(str(error).split()))
 
 
 def _run(verb: str, words: Sequence[str]) -> None:

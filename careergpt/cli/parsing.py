@@ -10,6 +10,7 @@ from jsonargparse import set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
 from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
+from careergpt.errors import printable
 
 # Lightning lets them come from URLs: a configuration is code, and is read from files alone.
 set_parsing_settings(config_read_mode_fsspec_enabled=False, config_read_mode_urls_enabled=False)
@@ -35,7 +36,7 @@ class OneLineParser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Prints the message without the usage that argparse would add."""
-        line = " ".join(message.split())
+        line = printable(" ".join(message.split()))
         print(f"error: {line[:500]}", file=sys.stderr)
         sys.exit(2)
 

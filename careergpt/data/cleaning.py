@@ -36,7 +36,8 @@ LONGEST_PLACEHOLDER = 300
 
 HAS_WORD = re.compile(r"[^\W_]")
 NOT_WORDS = re.compile(r"[\W_]+")
-COMMA_OR_BRACKETS = re.compile(r"\([^()]*\)|,")
+# A separator within brackets or quotes separates nothing; an apostrophe is no quote.
+WHOLE = r"""\([^()]*\)|(?<!\w)"[^"]*"(?!\w)|(?<!\w)'[^']*'(?!\w)"""
 
 
 def clean_item(item: str) -> str:
@@ -64,15 +65,9 @@ def split_list(text: str, separator: str | None) -> list[str]:
     """The items of a list in one cell; with no separator given, by the one it holds most."""
     if separator is None:
         separator = max(SEPARATORS, key=text.count)
-    pieces = _split_outside_brackets(text) if separator == "," else text.split(separator)
-    return [piece.strip() for piece in pieces if piece.strip()]
-
-
-def _split_outside_brackets(text: str) -> list[str]:
-    """Splits at the commas, but not in "AWS (EC2, S3)"."""
     pieces, start = [], 0
-    for found in COMMA_OR_BRACKETS.finditer(text):
-        if found[0] == ",":
+    for found in re.finditer(f"{WHOLE}|({re.escape(separator)})", text):
+        if found[1]:
             pieces.append(text[start : found.start()])
             start = found.end()
-    return [*pieces, text[start:]]
+    return [piece.strip() for piece in [*pieces, text[start:]] if piece.strip()]

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Sequence
+from itertools import product
 
 from careergpt.data.records import STANDARD, RecordRules
 from careergpt.data.tables import Table
@@ -54,6 +55,17 @@ def check_columns(
         raise _no_task(tables[0], rules)
     if typed is not None:
         _check_fields({column for table in tables for column in table.columns}, rules, typed)
+
+
+def check_objects(tables: Sequence[Table], rules: RecordRules) -> None:
+    """Raises InputError for a field whose column holds objects that nothing names."""
+    for table, (field, columns) in product(tables, rules.columns.items()):
+        paths = [name for name in table.columns if name.startswith(tuple(f"{c}." for c in columns))]
+        if paths and not any(column in table.columns for column in columns):
+            raise InputError(
+                f"{table.name}: {columns[0]!r} holds objects (of {', '.join(paths[:8])}); say "
+                f"which value is meant: --data.columns.{field}={paths[0]}"
+            )
 
 
 def _check_fields(everywhere: set[str], rules: RecordRules, typed: Iterable[str]) -> None:

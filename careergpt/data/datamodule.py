@@ -77,9 +77,10 @@ class CareerDataModule(LightningDataModule):
         """Only keeps the settings; `prepare_data` reads.
 
         Args:
-            source: A table, a list of tables, a folder of tables, or owner/name on the hub.
+            source: A table, a list of tables, a folder or .zip of tables, or owner/name on the hub.
             columns: Field -> the column that holds it, or several of which the first with text
-                wins. A field's column has the field's name unless it is named here.
+                wins; within the objects of JSON and Parquet a path, job.title. A field's column has
+                the field's name unless it is named here.
             separators: List field -> what separates its items in a cell (null: whichever of
                 | , ; occurs most).
             tasks: Name -> prompt, completion, weight; a record takes part in each task whose

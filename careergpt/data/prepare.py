@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from careergpt.data.columns import check_columns
+from careergpt.data.columns import check_columns, check_objects
 from careergpt.data.parallel import map_chunks
 from careergpt.data.record_file import build_records
 from careergpt.data.records import RecordRules, digest
+from careergpt.data.sources import find_sources
 from careergpt.data.store import read_arrow, rows_of, write_arrow, write_json
-from careergpt.data.tables import content_digest, open_tables
+from careergpt.data.tables import open_tables
 from careergpt.data.token_file import TOKEN_SCHEMA, encode_records
 from careergpt.data.tokens import prompt_start
 from careergpt.errors import InputError
@@ -46,8 +47,9 @@ def prepare_records(
         InputError: A table cannot be read, serves no task, or no row is left.
     """
     tables = open_tables(source)
+    check_objects(tables, rules)
     check_columns(tables, rules, typed_columns)
-    key = digest(str(_FORMAT), content_digest(source), *_depends_on(rules))
+    key = digest(str(_FORMAT), *(table.content for table in tables), *_depends_on(rules))
     path, counts_path = cache / f"records-{key}.arrow", cache / f"records-{key}.json"
     if not (path.exists() and counts_path.exists()):
         counts = build_records(tables, rules, path, workers)
@@ -55,8 +57,13 @@ def prepare_records(
     counts = json.loads(counts_path.read_text(encoding="utf-8"))
     for table, counted in zip(tables, counts["tables"], strict=True):
         counted["name"] = table.name  # The same content may lie elsewhere by now.
+    beside = find_sources(source).passed_over
+    counts["passed_over"] = [*beside, *(part for table in tables for part in table.passed_over)]
     if not counts["kept"]:
-        reasons = ", ".join(f"{number} {reason}" for reason, number in counts["dropped"].items())
+        reasons = ", ".join(
+            f"{number} {reason}, first in {counts['first_dropped'][reason]}"
+            for reason, number in counts["dropped"].items()
+        )
         names = ", ".join(table.name for table in tables)
         raise InputError(
             f"{names}: none of the {counts['read']} rows can be used ({reasons}); "

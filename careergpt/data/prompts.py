@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from careergpt.data.encodings import detect_encoding, open_text, reading
+from careergpt.data.encodings import detect_encoding, open_text
+from careergpt.data.packed import reading
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.store import rows_of
 from careergpt.data.tasks import Piece, Task, render_prompt, text_of
-from careergpt.data.text_rows import BoundedLines
+from careergpt.data.text_rows import BrokenRowError, RowLines
 from careergpt.data.tokens import encode_prompts
 from careergpt.errors import InputError
 
@@ -77,19 +78,22 @@ def read_lines(path: str) -> list[tuple[int, str]]:
         InputError: The file is missing or unreadable, a line is endless, or none holds anything.
     """
     numbered = []
-    with reading(path), open_text(path, _encoding_of(path)) as file:
-        lines = BoundedLines(file, path)
-        for line in lines:
-            lines.begin_row()
-            if line.strip():
-                numbered.append((lines.line, line.strip()))
+    with reading(path):
+        encoding = detect_encoding(path) if os.path.getsize(path) else "utf-8"
+    with open_text(path, encoding) as file:
+        lines = RowLines(file, path)
+        try:
+            for line in lines:
+                if lines.is_damaged:
+                    raise BrokenRowError(f"a byte that is not {encoding}")
+                if line.strip():
+                    numbered.append((lines.line, line.strip()))
+                lines.begin_row()
+        except BrokenRowError as error:
+            raise InputError(f"{path}:{lines.line}: {error}. Mend or remove it") from error
     if not numbered:
         raise InputError(f"{path} is empty: write one a line")
     return numbered
-
-
-def _encoding_of(path: str) -> str:
-    return detect_encoding(path) if Path(path).stat().st_size else "utf-8"
 
 
 def _json_prompt(line: str, place: str) -> str:

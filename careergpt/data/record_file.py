@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from careergpt.data.cells import RawRow
 from careergpt.data.duplicates import groups, near_pairs, signature
 from careergpt.data.names import key_words, title_key
 from careergpt.data.parallel import map_chunks
@@ -30,7 +31,7 @@ from careergpt.data.records import (
 )
 from careergpt.data.splits import split_named, unit_of
 from careergpt.data.store import Columns, read_arrow, write_arrow
-from careergpt.data.tables import RaggedRow, RawRow, Table
+from careergpt.data.tables import Table
 from careergpt.data.tasks import Fields
 
 NEAR_DUPLICATE = 0.8
@@ -72,7 +73,7 @@ class _Cleaned(NamedTuple):
     swapped: bool
 
 
-def _clean_rows(rows: Sequence[RawRow | RaggedRow], rules: RecordRules) -> list[_Cleaned | Dropped]:
+def _clean_rows(rows: Sequence[RawRow], rules: RecordRules) -> list[_Cleaned | Dropped]:
     cleaned: list[_Cleaned | Dropped] = []
     for row in rows:
         record = record_from(row, rules)
@@ -105,7 +106,8 @@ def build_records(
     tables: Sequence[Table], rules: RecordRules, path: Path, workers: int
 ) -> dict[str, Any]:
     """Writes the record file in two passes, since a group is known only when all rows are."""
-    counts: dict[str, Any] = {"read": 0, "kept": 0, "dropped": Counter(), "tables": []}
+    counts: dict[str, Any] = {"read": 0, "kept": 0, "tables": []}
+    counts |= {"dropped": Counter(), "first_dropped": {}}
     schema = _record_schema(rules)
     first = path.with_suffix(f".{os.getpid()}.cleaned")
     try:
@@ -146,12 +148,12 @@ def _first_pass(
             for row in cleaned:
                 counts["read"] += 1
                 if isinstance(row, Dropped):
-                    counts["dropped"][row.reason] += 1
+                    _count_dropped(row, counts)
                     continue
                 seen[row.same_as] += 1
                 again = seen[row.same_as] - 1
                 if again and CAREER not in row.fields:
-                    counts["dropped"]["exact duplicate"] += 1
+                    _count_dropped(Dropped("exact duplicate", row.place), counts)
                     continue
                 # Equal careers are different people: each has an id and a split of its own.
                 key = row.key
@@ -166,6 +168,12 @@ def _first_pass(
         read, left = counts["read"] - read_before, counts["kept"] - kept_before
         told = {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
         counts["tables"].append(told | {"titles_like_descriptions": swapped})
+
+
+def _count_dropped(row: Dropped, counts: dict[str, Any]) -> None:
+    counts["dropped"][row.reason] += 1
+    # Without its folder: the same content may lie elsewhere by another day.
+    counts["first_dropped"].setdefault(row.reason, PurePath(row.place).name)
 
 
 def _numbered(name: str, number: int) -> str:

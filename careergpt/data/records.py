@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
+from careergpt.data.cells import Cell, NamelessError, RawRow, structured
 from careergpt.data.cleaning import clean_item, clean_text, clean_title, is_missing, split_list
 from careergpt.data.names import title_key
-from careergpt.data.tables import RaggedRow, RawRow
 from careergpt.data.tasks import (
     Field,
     Task,
@@ -68,9 +68,10 @@ class Record(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A row that gives no record, and why."""
+    """A row that gives no record, why, and where it stands."""
 
     reason: str
+    place: str
 
 
 def record_rules(
@@ -92,19 +93,23 @@ def record_rules(
     return RecordRules(mapped, dict(separators), dict(tasks), mask_contacts, own_splits, turns)
 
 
-def record_from(row: RawRow | RaggedRow, rules: RecordRules) -> Record | Dropped:
+def record_from(row: RawRow, rules: RecordRules) -> Record | Dropped:
     """The row's clean fields, with an id made from them; or the reason why no task can use it."""
-    if isinstance(row, RaggedRow):
-        return Dropped("more or fewer cells than the header")
+    if row.fault:
+        return Dropped(row.fault, row.place)
     fields: dict[str, Field] = {}
     for field, columns in rules.columns.items():
-        value = _value(field, [row.cells.get(column) for column in columns], rules)
+        try:
+            value = _value(field, [row.cells.get(column) for column in columns], rules)
+        except NamelessError:
+            return Dropped(f"{field} is an object without a name", row.place)
         if value:
             fields[field] = value
     split = str(fields.pop(SPLIT, ""))
     missing = [missing_from(task, fields) for task in _served_tasks(row, rules)]
     if all(missing):
-        return Dropped(f"no {min(missing, key=len)[0]}" if missing else "no field of any task")
+        reason = f"no {min(missing, key=len)[0]}" if missing else "no field of any task"
+        return Dropped(reason, row.place)
     return Record(digest(*_flatten(fields)), fields, split)
 
 
@@ -156,9 +161,11 @@ def _flatten(fields: Mapping[str, Field]) -> Iterable[str]:
         yield value if isinstance(value, str) else "\x1e".join(value)
 
 
-def _value(field: str, cells: Sequence[str | list[str] | None], rules: RecordRules) -> Field:
+def _value(field: str, cells: Sequence[Cell], rules: RecordRules) -> Field:
     """The clean text of the first cell that has some; empty where none has."""
     for cell in cells:
+        if isinstance(cell, str):
+            cell = structured(cell)
         if cell is None:
             continue
         if field in rules.separators:

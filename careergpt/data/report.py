@@ -14,6 +14,10 @@ import pyarrow as pa
 from careergpt.data.names import title_key
 from careergpt.data.splits import SPLITS, TRAIN
 from careergpt.data.store import TokenStore, items_of, write_json
+from careergpt.errors import printable
+
+_MOST_NAMED = 8
+"""Of files that are passed over, so many are told."""
 
 
 class TaskReport(NamedTuple):
@@ -50,6 +54,10 @@ class DataReport:
     read: int
     kept: int
     dropped: dict[str, int]
+    first_dropped: dict[str, str]
+    """Reason -> the place of the first row that was dropped for it."""
+    passed_over: list[str]
+    """Files and sheets beside the tables that are not read."""
     near_duplicates: dict[str, int]
     splits: dict[str, int]
     leaks_across_splits: int
@@ -69,7 +77,8 @@ class DataReport:
     def __str__(self) -> str:
         """The report as text for a terminal."""
         warnings = [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join([*self._rows(), *self._values(), *self._tasks(), *warnings])
+        lines = [*self._rows(), *self._values(), *self._tasks(), *warnings]
+        return "\n".join(map(printable, lines))
 
     def _rows(self) -> list[str]:
         lines = [f"rows read    {self.read:>9,}"]
@@ -79,7 +88,14 @@ class DataReport:
                 + (f" ({table['encoding']})" if table["encoding"] else "")
                 for table in self.tables
             ]
-        lines += [f"dropped      {number:>9,}  {reason}" for reason, number in self.dropped.items()]
+        lines += [
+            f"dropped      {number:>9,}  {reason} (first: {self.first_dropped[reason]})"
+            for reason, number in self.dropped.items()
+        ]
+        if self.passed_over:
+            some = ", ".join(self.passed_over[:_MOST_NAMED])
+            more = len(self.passed_over) - _MOST_NAMED
+            lines.append(f"no table, passed over: {some}" + (f" and {more} more" * (more > 0)))
         near = self.near_duplicates
         sizes = "  ".join(f"{name} {number:,}" for name, number in self.splits.items())
         return [
@@ -142,6 +158,8 @@ def data_report(
         read=counts["read"],
         kept=counts["kept"],
         dropped=dict(sorted(counts["dropped"].items(), key=lambda item: -item[1])),
+        first_dropped=dict(counts["first_dropped"]),
+        passed_over=list(counts["passed_over"]),
         near_duplicates=dict(counts["near_duplicates"]),
         splits={name: int((split == number).sum()) for number, name in enumerate(SPLITS)},
         leaks_across_splits=leaking,

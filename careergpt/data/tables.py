@@ -1,50 +1,28 @@
-"""Tables as rows of named cells: CSV, TSV, JSON Lines, Parquet, or a data set on the hub."""
+"""Tables as rows of named cells: text, JSON, workbooks, Parquet, or a data set on the hub."""
 
-import hashlib
-import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from functools import partial
 from itertools import islice
-from pathlib import PurePath
 from typing import NamedTuple
 
-from careergpt.data import columnar, text_rows
-from careergpt.data.cells import Cell, as_cell, clean_name, first_places
-from careergpt.data.encodings import REMEDY, detect_encoding, reading
+from careergpt.data import columnar
+from careergpt.data.cells import RawRow, clean_name, first_places
+from careergpt.data.delimited import (
+    Header,
+    TextRow,
+    find_header,
+    find_layout,
+    read_delimited,
+    sample,
+)
+from careergpt.data.encodings import REMEDY, detect_encoding
+from careergpt.data.json_rows import read_json
+from careergpt.data.sheets import read_sheet, sheet_names
+from careergpt.data.sources import content_of, find_sources, suffix_of
 from careergpt.errors import InputError
 
-__all__ = [
-    "Cell",
-    "RaggedRow",
-    "RawRow",
-    "Table",
-    "content_digest",
-    "delimited_table",
-    "is_table",
-    "open_tables",
-]
-
 HEADERLESS_SAMPLE = 1000
-"""JSON Lines has no header: the keys of this many rows stand for one."""
-
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-class RawRow(NamedTuple):
-    """One row of a table as it stands there, before any cleaning."""
-
-    place: str
-    """Where it starts: "postings.csv:17"; "postings.parquet:row 17" where there are no lines."""
-    cells: dict[str, Cell]
-
-
-class RaggedRow(NamedTuple):
-    """A row with more or fewer cells than the header; counted as dropped, never guessed at."""
-
-    place: str
-    found: int
-    expected: int
+"""Objects have no header: the paths in this many rows stand for one."""
 
 
 class Table(NamedTuple):
@@ -53,160 +31,100 @@ class Table(NamedTuple):
     name: str
     columns: tuple[str, ...]
     """The header in order, duplicates included; in `cells` the first of them wins."""
-    rows: Callable[[], Iterator[RawRow | RaggedRow]]
-    encoding: str
+    rows: Callable[[], Iterator[RawRow]]
+    encoding: str = ""
     """"" for binary formats."""
+    content: str = ""
+    """Changes whenever a byte or the name of an opened table does; its folder does not matter."""
+    passed_over: tuple[str, ...] = ()
+    """What of the file is not read."""
 
 
 def open_tables(source: str | Sequence[str]) -> list[Table]:
-    """Every table of a path, a list of paths, a folder or `owner/name` on the hub."""
-    return [_open(place) for place in _expand(source)]
-
-
-def content_digest(source: str | Sequence[str]) -> str:
-    """Changes whenever a byte or a name of the tables does; folders do not matter."""
-    digest = hashlib.blake2b(digest_size=16)
-    for place in _expand(source):
-        if _suffix(place) in READERS:
-            with reading(place), open(place, "rb") as file:
-                content = hashlib.file_digest(file, "blake2b").hexdigest()
-            place = PurePath(place).name
-        else:
-            content = columnar.hub_fingerprint(place)
-        digest.update(f"{place}\0{content}\0".encode())
-    return digest.hexdigest()
-
-
-def _expand(source: str | Sequence[str]) -> list[str]:
-    places = [source] if isinstance(source, str) else list(source)
-    if not places:
-        raise InputError("no tables given: name a file, a folder or a data set on the hub")
-    return [table for place in places for table in _tables_at(place)]
-
-
-def _tables_at(place: str) -> list[str]:
-    if os.path.isdir(place):
-        return _tables_in(place)
-    known = ", ".join(READERS)
-    if os.path.exists(place):
-        if _suffix(place) not in READERS:
-            raise InputError(f"{place} is no table: its name must end in {known} (or those + .gz)")
-        return [place]
-    if HUB_NAME.fullmatch(place) and _suffix(place) not in READERS:
-        return [place]
-    raise InputError(f"no such file or folder: {place}")
-
-
-def _tables_in(folder: str) -> list[str]:
-    with reading(folder):
-        names = sorted(os.listdir(folder))
-    # Names with a leading dot are the system's (macOS leaves "._jobs.csv" beside "jobs.csv").
-    visible = [os.path.join(folder, name) for name in names if not name.startswith(".")]
-    tables = [path for path in visible if _suffix(path) in READERS and os.path.isfile(path)]
-    if not tables:
-        raise InputError(f"{folder} has no tables: none of its files ends in {', '.join(READERS)}")
-    return tables
-
-
-def _suffix(path: str) -> str:
-    return PurePath(path.lower().removesuffix(".gz")).suffix
+    """Every table of a path, a list of paths, a folder, an archive or `owner/name` on the hub."""
+    return [_open(place) for place in find_sources(source).places]
 
 
 def _open(place: str) -> Table:
-    return READERS.get(_suffix(place), _hub_table)(place)
+    """The table; whoever reads it to its end knows that the rows are of its `content`."""
+    content = content_of(place)
+    table = READERS.get(suffix_of(place), _hub)(place)
+
+    def rows() -> Iterator[RawRow]:
+        yield from table.rows()
+        if content_of(place) != content:
+            raise InputError(f"{place} changed while it was read: run again once it is whole")
+
+    return table._replace(rows=rows, content=content)
 
 
-def is_table(path: str) -> bool:
-    """Whether the file's name is that of a table."""
-    return _suffix(path) in READERS
-
-
-def delimited_table(path: str) -> Table:
-    """The table of a text file whose first row is its header, whatever its name.
-
-    Raises:
-        InputError: It cannot be read, or has no row below its header.
-    """
+def _delimited(path: str, delimiter: str | None = None) -> Table:
     encoding = detect_encoding(path)
-    delimiter = "\t" if _suffix(path) == ".tsv" else text_rows.find_delimiter(path, encoding)
-    with closing(text_rows.read_delimited(path, encoding, delimiter)) as lines:
-        header = next(lines, None)
-        if header is None:
-            raise InputError(f"{path} is empty. {REMEDY}")
-        if not any(map(str.isalnum, "".join(header.cells))):
-            raise InputError(f"{path}:{header.line}: the header names no column. {REMEDY}")
-        if next(lines, None) is None:
-            raise InputError(f"{path} has a header and no rows. {REMEDY}")
-    width, places = len(header.cells), first_places(header.cells)
-
-    def rows() -> Iterator[RawRow | RaggedRow]:
-        lines = text_rows.read_delimited(path, encoding, delimiter)
-        for number, cells in islice(lines, 1, None):
-            place = f"{path}:{number}"
-            if len(cells) == width:
-                yield RawRow(place, {name: cells[index] for name, index in places.items()})
-            else:
-                yield RaggedRow(place, len(cells), width)
-
-    names = (clean_name(name) for name in header.cells)
-    return Table(path, tuple(name for name in names if name), rows, encoding)
+    layout = find_layout(path, encoding, delimiter)
+    read = partial(read_delimited, path, encoding, layout.written)
+    return _below_header(path, layout.header, read, encoding)
 
 
-def _json_table(path: str) -> Table:
+def _sheet(path: str) -> Table:
+    header = find_header(path, list(sample(read_sheet(path))))
+    others = (f"{path}: sheet {name}" for name in sheet_names(path)[1:])
+    table = _below_header(path, header, partial(read_sheet, path), "")
+    return table._replace(passed_over=tuple(others))
+
+
+def _below_header(
+    path: str, header: Header, read: Callable[[], Iterator[TextRow]], encoding: str
+) -> Table:
+    places = first_places(header.cells)
+
+    def rows() -> Iterator[RawRow]:
+        for line, cells, fault in read():
+            place = f"{path}:{line}"
+            if line < header.line:
+                yield RawRow(place, {}, fault or "above the header")
+            elif line > header.line and not fault and not header.fits(cells):
+                yield RawRow(place, {}, "more or fewer cells than the header")
+            elif line > header.line:
+                named = {} if fault else {name: cells[at] for name, at in places.items()}
+                yield RawRow(place, named, fault)
+
+    return Table(path, tuple(filter(None, map(clean_name, header.cells))), rows, encoding)
+
+
+def _json(path: str) -> Table:
     encoding = detect_encoding(path)
+    return _of_objects(path, partial(read_json, path, encoding), encoding)
+
+
+def _parquet(path: str) -> Table:
+    return _of_objects(path, partial(columnar.read_parquet, path))
+
+
+def _hub(name: str) -> Table:
+    return _of_objects(name, partial(columnar.read_hub, name))
+
+
+def _of_objects(name: str, read: Callable[[], Iterator[RawRow]], encoding: str = "") -> Table:
     columns: dict[str, None] = {}
-    with closing(text_rows.read_json_lines(path, encoding)) as lines:
-        for _, values in islice(lines, HEADERLESS_SAMPLE):
-            columns.update(dict.fromkeys(first_places(values)))
+    first = None
+    for row in islice(read(), HEADERLESS_SAMPLE):
+        columns.update(dict.fromkeys(row.cells))
+        first = first or row
+    if first is None:
+        raise InputError(f"{name} is empty. {REMEDY}")
     if not columns:
-        raise InputError(f"{path} is empty. {REMEDY}")
-
-    def rows() -> Iterator[RawRow | RaggedRow]:
-        for number, values in text_rows.read_json_lines(path, encoding):
-            yield RawRow(f"{path}:{number}", _cells(values))
-
-    return Table(path, tuple(columns), rows, encoding)
-
-
-def _parquet_table(path: str) -> Table:
-    with columnar.open_parquet(path) as file:
-        names, count = list(file.schema_arrow.names), file.metadata.num_rows
-    if not count:
-        raise InputError(f"{path} has a header and no rows. {REMEDY}")
-    places = first_places(names)
-
-    def rows() -> Iterator[RawRow | RaggedRow]:
-        for number, values in enumerate(columnar.read_parquet(path), start=1):
-            cells = {name: as_cell(values[index]) for name, index in places.items()}
-            yield RawRow(f"{path}:row {number}", cells)
-
-    return Table(path, tuple(filter(None, map(clean_name, names))), rows, "")
-
-
-def _hub_table(name: str) -> Table:
-    splits = columnar.load_hub_splits(name)
-    if not any(map(len, splits.values())):
-        raise InputError(f"{name} has a header and no rows. {REMEDY}")
-    columns = dict.fromkeys(column for data in splits.values() for column in data.column_names)
-
-    def rows() -> Iterator[RawRow | RaggedRow]:
-        for split, data in splits.items():
-            for number, values in enumerate(data, start=1):
-                yield RawRow(f"{name}:{split}:row {number}", _cells(values))
-
-    return Table(name, tuple(first_places(columns)), rows, "")
-
-
-def _cells(values: dict[str, object]) -> dict[str, Cell]:
-    """The row's cells by clean names; the first wins where two keys become one name."""
-    keys = list(values)
-    return {name: as_cell(values[keys[index]]) for name, index in first_places(keys).items()}
+        found = first.fault or "an object without keys"
+        raise InputError(f'{first.place}: {found}. Write objects, {{"column": value, ...}}')
+    return Table(name, tuple(columns), read, encoding)
 
 
 READERS: dict[str, Callable[[str], Table]] = {
-    ".csv": delimited_table,
-    ".tsv": delimited_table,
-    ".jsonl": _json_table,
-    ".ndjson": _json_table,
-    ".parquet": _parquet_table,
+    ".csv": _delimited,
+    ".tsv": partial(_delimited, delimiter="\t"),
+    ".txt": partial(_delimited, delimiter="\t"),
+    ".json": _json,
+    ".jsonl": _json,
+    ".ndjson": _json,
+    ".parquet": _parquet,
+    ".xlsx": _sheet,
 }

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from careergpt.data.cleaning import clean_title
 from careergpt.data.prompts import read_lines
-from careergpt.data.tables import RawRow, Table, delimited_table, is_table, open_tables
+from careergpt.data.sources import is_table
+from careergpt.data.tables import Table, open_tables
 from careergpt.errors import InputError
 from careergpt.recommend.candidates import Candidates
 
@@ -32,8 +33,7 @@ def read_candidates(path: str) -> Candidates:
 def _names(path: str) -> Iterator[str]:
     if is_table(path):
         return _column(open_tables(path)[0])
-    lines = read_lines(path)
-    return _column(delimited_table(path)) if "\t" in lines[0][1] else (line for _, line in lines)
+    return (line for _, line in read_lines(path))
 
 
 def _column(table: Table) -> Iterator[str]:
@@ -47,6 +47,6 @@ def _column(table: Table) -> Iterator[str]:
             "name one of them position_title"
         )
     for row in table.rows():
-        cell = row.cells.get(column) if isinstance(row, RawRow) else None
+        cell = row.cells.get(column)
         if isinstance(cell, str) and cell.strip():
             yield cell

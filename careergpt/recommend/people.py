@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from careergpt.data.cleaning import clean_item, clean_title, is_missing, split_list
-from careergpt.data.encodings import reading
 from careergpt.data.names import title_key
+from careergpt.data.packed import reading
 from careergpt.data.plain_text import LINE_ENDS
 from careergpt.data.prompts import HALF_CHARACTER, read_lines
 from careergpt.errors import InputError

@@ -16,7 +16,7 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from careergpt.data.encodings import reading
+from careergpt.data.packed import reading
 from careergpt.data.prompts import Prompt
 from careergpt.data.store import write_lines
 from careergpt.errors import InputError

@@ -17,7 +17,9 @@ from careergpt.recommend.people import Person, read_people
 ROOT = Path(__file__).parents[2]
 HEADER = "company_name,position_title,job_description,skills\n"
 REMEDY = "Give a table with a header and at least one row"
-QUOTED = 'a quote that is meant as a character is written twice ("")'
+OPEN = "a quote that is opened and never closed"
+LONE = 'a quote amid a cell that is not written twice ("")'
+LONG = "a line longer than 10,000,000 characters"
 UNUSED = "look at the columns, or map them with --data.columns.FIELD"
 RAGGED = "more or fewer cells than the header"
 HALF = "half a character, a lone surrogate. Write it anew as UTF-8"
@@ -76,28 +78,23 @@ REFUSED = {
     ),
     "a byte of no encoding": (
         HEADER.encode() + b"Co,Nurse,cares \x81,\n",
-        "{path}:2: the byte 0x81 is not utf-8 or cp1252. Save it as UTF-8",
+        "{path}: none of the 1 rows can be used (1 a byte that is not cp1252, first in "
+        f"jobs.csv:2); {UNUSED}",
     ),
-    "half of UTF-16": (
-        (HEADER + rows(9)).encode("utf-16")[:-1],
-        "{path}:10: the byte 0x0a is not utf-16. Save it as UTF-8",
-    ),
-    "an open quote": (
-        (HEADER + rows(3) + 'Co,Nurse,"cares,x\n' + rows(2)).encode(),
-        f"{{path}}:5: a quote is opened in this row and never closed. Close it; {QUOTED}",
-    ),
-    "an open quote before another": (
+    "open quotes": (
         (HEADER + 'Co,Nurse,"cares,x\nCo,Cook,"fries" it,x\n').encode(),
-        "{path}:2: a quote is opened in this row and never closed: the next quote is in line 3, "
-        f"amid a cell. Close it; {QUOTED}",
+        f"{{path}}: none of the 2 rows can be used (1 {OPEN}, first in jobs.csv:2, 1 {LONE}, first "
+        f"in jobs.csv:3); {UNUSED}",
     ),
     "semicolons below commas": (
         (HEADER + rows(9).replace(",", ";")).encode(),
-        "{path}: none of the 9 rows can be used (9 " + RAGGED + "); " + UNUSED,
+        "{path}: none of the 9 rows can be used (9 " + RAGGED + ", first in jobs.csv:2); "
+        + UNUSED,
     ),
     "no completion": (
         (HEADER + "Co,Nurse,,\nCo,Cook,n/a,-1\n").encode(),
-        f"{{path}}: none of the 2 rows can be used (2 no job_description); {UNUSED}",
+        f"{{path}}: none of the 2 rows can be used (2 no job_description, first in "
+        f"jobs.csv:2); {UNUSED}",
     ),
 }  # fmt: skip
 
@@ -149,7 +146,12 @@ KEPT = {
     "mojibake": ("utf-8", "CafÃ© owner", "records kept        21"),
     "semicolons": ("utf-8", "Café owner", "records kept        21"),
     "a NUL byte": ("utf-8", "Café\0 owner", "records kept        21"),
-    "ragged rows": ("utf-8", "Café owner", f"dropped      {2:>9}  {RAGGED}"),
+    "ragged rows": ("utf-8", "Café owner", f"dropped      {2:>9}  {RAGGED} (first: jobs.csv:23)"),
+    "an open quote": ("utf-8", "Café owner", f"dropped      {1:>9}  {OPEN} (first: jobs.csv:23)"),
+    "half of UTF-16": (
+        "utf-16", "Café owner",
+        f"dropped      {1:>9}  a byte that is not utf-16 (first: jobs.csv:23)",
+    ),
 }  # fmt: skip
 
 
@@ -161,9 +163,14 @@ def test_a_table_that_can_be_read_loses_no_letter(
     encoding, title, said = KEPT[case]
     text = HEADER + rows(20) + f"Co,{title},Brews all day in the old town.,brewing\n"
     text = text.replace(",", ";") if case == "semicolons" else text
-    text += "a,b\nc,d,e,f,g\n" if case == "ragged rows" else ""
+    text += {
+        "ragged rows": "a,b\nc,d,e,f,g\n",
+        "an open quote": 'a,b,"c,d\n',
+        "half of UTF-16": "a,b,c,d",
+    }.get(case, "")
+    content = text.encode(encoding)[: -1 if case == "half of UTF-16" else None]
     path, out = tmp_path / "jobs.csv", tmp_path / "out.jsonl"
-    path.write_bytes(text.encode(encoding))
+    path.write_bytes(content)
     table = [f"--data.source={path}", *verbs["audit"][1:]]
     main(["audit", *table])
     assert said.format(path=path) in capsys.readouterr().out.splitlines()
@@ -210,8 +217,11 @@ def test_a_cell_and_a_prompt_of_100_megabytes_are_refused_without_being_held(
         [sys.executable, "-c", GIANT.format(audit=audit, predict=predict)],
         capture_output=True, text=True, cwd=ROOT, timeout=300,
     )  # fmt: skip
-    long = "this line is longer than 10,000,000 characters. Shorten or remove it"
-    assert done.stderr == f"error: {table}:2: {long}\nerror: {prompts}:1: {long}\n"
+    assert done.stderr == (
+        f"error: {table}: none of the 1 rows can be used (1 {LONG}, first in jobs.csv:2); "
+        f"{UNUSED}\n"
+        f"error: {prompts}:1: {LONG}. Mend or remove it\n"
+    )
     *codes, megabytes = map(int, done.stdout.split())
     assert codes == [2, 2]
     # torch and Lightning alone take about 500.

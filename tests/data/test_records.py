@@ -1,11 +1,14 @@
 """Laws of records: a row is clean text or a counted loss, and columns are found or named."""
 
+import json
+
 import pytest
 
-from careergpt.data.columns import check_columns
+from careergpt.data.cells import RawRow
+from careergpt.data.columns import check_columns, check_objects
 from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.records import Dropped, Record, digest, record_from
-from careergpt.data.tables import RaggedRow, RawRow, Table
+from careergpt.data.tables import Table
 from careergpt.data.tasks import Task
 from careergpt.errors import InputError
 
@@ -67,9 +70,51 @@ def test_a_row_that_serves_no_task_is_dropped_for_what_it_lacks(rules, cells, wh
     assert reason(rules, cells) == why
 
 
-def test_a_row_of_another_width_is_dropped_not_guessed(rules) -> None:
-    found = record_from(RaggedRow("t.csv:3", 3, 4), rules())
-    assert found == Dropped("more or fewer cells than the header")
+def test_a_row_that_cannot_be_read_is_dropped_for_its_fault(rules) -> None:
+    found = record_from(RawRow("t.csv:3", {}, "a quote that is never closed"), rules())
+    assert found == Dropped("a quote that is never closed", "t.csv:3")
+
+
+@pytest.mark.parametrize(
+    ("cell", "skills"),
+    [
+        ("['Triage', 'Communication, written']", ("Triage", "Communication, written")),
+        ("['Triage', \"Driver's licence\"]", ("Triage", "Driver's licence")),
+        ("['Triage' 'Data\\xa0entry'\n 'SQL']", ("Triage", "Data entry", "SQL")),
+        ('["Triage", "Communication, written"]', ("Triage", "Communication, written")),
+        ('[{"name": "Triage", "level": 3}, {"name": "C++"}]', ("Triage", "C++")),
+        ("[{'id': 7, 'Skill': 'Triage'}, {'id': 8, 'Skill': 'C++'}]", ("Triage", "C++")),
+        ('[{"competence": "Triage", "level": 3}]', ("Triage",)),
+        ('{Triage,"Communication, written"}', ("Triage", "Communication, written")),
+        ("'Triage', 'Communication, written'", ("Triage", "Communication, written")),
+        ('Triage; "Reports; minutes"', ("Triage", "Reports; minutes")),
+        ('6" pipes, 4" pipes, carers\' rights', ('6" pipes', '4" pipes', "carers' rights")),
+        ("[Triage, Excel]", ("Triage", "Excel")),
+    ],
+)
+def test_a_list_in_a_cell_has_the_items_that_were_written(rules, cell, skills) -> None:
+    assert record(rules, {**POSTING, "skills": cell}).fields["skills"] == skills
+
+
+def test_an_object_is_its_text_or_is_refused_and_never_its_json(rules) -> None:
+    text = POSTING["job_description"]
+    for told in (json.dumps({"text": text, "lang": "en"}), str([text])):
+        found = record(rules, {**POSTING, "job_description": told})
+        assert found.fields == record(rules, POSTING).fields
+    for told in ('{"html": "a", "lang": "en"}', "{'level': 3}", '[{"level": 3}]'):
+        assert reason(rules, {**POSTING, "job_description": told}) == (
+            "job_description is an object without a name"
+        )
+    for told in ("[Remote] Care matters.", "{care} matters [here]", "[" * 40_000 + "]" * 40_000):
+        assert reason(rules, {**NONE, "job_description": told}) == "no position_title"
+
+
+def test_objects_without_a_name_are_refused_by_their_paths(rules) -> None:
+    columns = "position_title", "job_description", "skills.level", "skills.id"
+    with pytest.raises(InputError, match=r"'skills' holds objects \(of skills\.level, skills\.id"):
+        check_objects([table(*columns)], rules())
+    check_objects([table(*columns)], rules(columns={"skills": "skills.id"}))
+    check_objects([table(*columns, "skills")], rules())
 
 
 def test_the_first_column_with_text_wins(rules) -> None:
@@ -204,5 +249,11 @@ def test_read_rows_are_kept_or_dropped_for_a_reason(write_table, prepare) -> Non
         "no position_title": 1,
         "no job_description": 1,
         "more or fewer cells than the header": 1,
+    }
+    assert counts["first_dropped"] == {
+        "exact duplicate": "postings.csv:4",
+        "no position_title": "postings.csv:5",
+        "no job_description": "postings.csv:6",
+        "more or fewer cells than the header": "postings.csv:7",
     }
     assert counts["read"] == counts["kept"] + sum(counts["dropped"].values())

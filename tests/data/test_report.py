@@ -1,6 +1,7 @@
 """Laws of the report: it adds up, it tells what a count by hand tells, and audit writes it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ COUNTS = {
     "read": 10,
     "kept": 6,
     "dropped": {"no skills": 1, "exact duplicate": 3},
+    "first_dropped": {"no skills": "a.csv:9", "exact duplicate": "a.csv:4"},
+    "passed_over": [],
     "near_duplicates": {"groups": 1, "records": 2},
 }
 SPLIT = np.array([0, 0, 0, 0, 1, 2], dtype=np.int8)
@@ -46,6 +49,25 @@ def test_rows_read_are_those_kept_and_those_dropped() -> None:
     assert list(report.dropped) == ["exact duplicate", "no skills"]
     assert sum(report.splits.values()) == report.kept
     assert report.splits == {"train": 4, "val": 1, "test": 1}
+
+
+def test_the_report_names_a_row_for_each_reason_and_what_was_passed_over() -> None:
+    said = str(report_of())
+    assert "exact duplicate (first: a.csv:4)" in said
+    assert "passed over" not in said
+    beside = [f"notes{n}.docx" for n in range(10)]
+    said = str(replace(report_of(), passed_over=beside))
+    assert "no table, passed over: notes0.docx, " in said
+    assert "notes7.docx and 2 more\n" in said
+
+
+def test_the_report_steers_no_terminal() -> None:
+    evil = "a\x1b[2J\nsplits: none\u202e.csv"
+    tables = [{"name": evil, "encoding": "", "read": 1, "kept": 1}] * 2
+    said = str(replace(report_of(), tables=tables, passed_over=[evil]))
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert said.count("a\\x1b[2J\\nsplits: none\\u202e.csv") == 3
+    assert sum(line.startswith("splits:") for line in said.split("\n")) == 1
 
 
 def test_values_are_counted_without_case_and_punctuation() -> None:
