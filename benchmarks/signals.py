@@ -272,7 +272,7 @@ class Commands:
             yield Phase(verb, "preparing tables", words, _prepares)
         ending = {verb: words for verb, (words, _) in self.ending().items()}
         state = "run/checkpoints/resume.ckpt"
-        yield Phase("fit", "first validation", self.fit(), _loads)
+        yield Phase("fit", "loader processes begin", self.fit(), _loads)
         yield Phase("fit", "training", self.fit(), _trains, state)
         ends = (*self.fit(epochs=1), "--titles.limit=400", "--rankings.limit=400")
         yield Phase("fit", "measuring the model", ends, _finishes, state)
