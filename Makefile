@@ -28,6 +28,7 @@ bench: .venv/installed-bench
 
 chaos: .venv/installed
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/chaos.py --json runs/bench/chaos.json
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/damage.py --json runs/bench/damage.json
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -35,7 +36,7 @@ chaos: .venv/installed
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) '.[dev,bench,embeddings]'
+	$(INSTALL) '.[dev,bench,sheets,embeddings]'
 	touch $@
 
 .venv/installed-bench: .venv/installed
