@@ -40,7 +40,7 @@ def _workbook(path: str, file: BufferedIOBase) -> Any:
         from openpyxl import load_workbook
     except ImportError:
         raise InputError(
-            f"{path}: reading .xlsx needs openpyxl (pip install openpyxl, or the extra sheets); or save it as .csv"
+            f"{path}: reading .xlsx needs openpyxl (pip install openpyxl); or save it as .csv"
         ) from None
     try:
         with zipfile.ZipFile(file) as archive:
