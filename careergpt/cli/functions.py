@@ -10,7 +10,7 @@ from careergpt.data.audit import audit
 
 def run_audit(args: Sequence[str]) -> None:
     """Parses and runs `audit`; a fit's configuration serves, its other parts are passed over."""
-    parser = data_parser("audit", str(audit.__doc__), skip={"context", "models", "include_trained"})
+    parser = data_parser("audit", str(audit.__doc__), skip={"context", "models"})
     parser.add_argument("--out", type=str | None, help="Also write data_report.json there.")
     config = parser.parse_args(list(args))
     audit(parser.instantiate(config).data, config.out)

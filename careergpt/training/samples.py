@@ -125,6 +125,8 @@ class SampleAnswers(Callback):
         self._answered.add(step)
         rows = [[step, a.prompt, a.text, a.finish_reason, a.log_probability] for a in answers]
         self._rows += rows
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return  # It leaves nothing.
         path = Path(trainer.default_root_dir) / "samples.jsonl"
         with adding(path) as file:
             for row in rows:

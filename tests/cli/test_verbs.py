@@ -79,9 +79,13 @@ def test_every_record_is_unseen_where_asked(
     model: str, quiet: list[str], sample: list[str], tmp_path: Path, run: Path
 ) -> None:
     report = json.loads((run / "data_report.json").read_text())
-    (whole, *_) = table([model, *quiet, *sample, "--data.splits=all"], tmp_path / "t.json")
+    every = [model, *quiet, *sample, "--data.splits=all"]
+    (whole, *_) = table([*every, "--data.include_trained=true"], tmp_path / "t.json")
     examples = [sum(task["examples"].values()) for task in report["tasks"].values()]
     assert whole["n"] == sum(examples)
+    (unseen, *_) = table(every, tmp_path / "t.json")
+    seen = sum(task["examples"]["train"] for task in report["tasks"].values())
+    assert unseen["n"] <= sum(examples) - seen
 
 
 def test_validate_gives_the_run_s_last_loss(

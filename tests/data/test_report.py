@@ -168,7 +168,7 @@ def test_audit_needs_neither_a_tokenizer_nor_a_folder(data_module, tmp_path, cap
 def test_audit_into_a_file_is_refused_before_any_work(data_module, tmp_path: Path) -> None:
     path = tmp_path / "taken"
     path.write_text("mine")
-    with pytest.raises(InputError, match="is a file: name a folder"):
+    with pytest.raises(InputError, match="is no folder; name one"):
         audit(data_module(), str(path))
     assert path.read_text() == "mine"
     assert not (tmp_path / "cache").exists()

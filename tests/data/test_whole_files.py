@@ -130,7 +130,7 @@ def test_each_refusal_has_the_words_that_cure_it(number: int, remedy: str, tmp_p
 def test_no_other_way_to_write_a_file_is_used() -> None:
     """A file's own name is never opened to be written: `partial` is, or lines are added."""
     writes = re.compile(
-        r"write_(text|bytes)\(|save_pretrained\(|os\.replace|\.rename\(|"
+        r"write_(text|bytes)\(|\.save_pretrained\(|os\.replace|\.rename\(|"
         r"[ (.]open\([^)]*['\"][wax]b?\+?['\"]"
     )
     found = [

@@ -3,12 +3,16 @@
 import json
 import math
 import struct
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+import wandb
 import yaml
+from google.protobuf.message import DecodeError
 from lightning.pytorch.loggers import TensorBoardLogger
 from wandb.proto import wandb_internal_pb2
 
@@ -105,8 +109,19 @@ def test_names_come_from_the_environment_first(
 
 
 def records(path: Path) -> list[Any]:
-    """What W&B wrote for a later sync: a header of 7 bytes, then LevelDB's log format."""
-    data, place, parts, found = path.read_bytes(), 7, b"", []
+    """What W&B wrote of a run for a later sync; its process may be slow to write the end."""
+    for _ in range(100):
+        with suppress(DecodeError, struct.error):
+            found = parsed(path.read_bytes())
+            if found and found[-1].HasField("exit"):
+                return found
+        time.sleep(0.2)
+    raise AssertionError(f"{path} has no end")
+
+
+def parsed(data: bytes) -> list[Any]:
+    """The records of a file: a header of 7 bytes, then LevelDB's log format."""
+    place, parts, found = 7, b"", []
     while place + 7 < len(data):
         if 32768 - place % 32768 < 7:  # No header fits into the rest of the block.
             place += 32768 - place % 32768
@@ -195,12 +210,13 @@ def test_every_logger_has_the_configuration_and_the_evidence_and_a_table_where_i
 ) -> None:
     own = {"save_dir": str(tmp_path), "project": "demo", "group": "g", "tags": ["a", "b"]}
     csv = {"class_path": "CSVLogger", "init_args": {"save_dir": str(tmp_path / "csv")}}
-    wandb = {"class_path": "WandbLogger", "init_args": {**own, "mode": "offline"}}
-    main([*fit, into(tmp_path / "run"), f"--trainer.logger={json.dumps([csv, wandb])}"])
+    theirs = {"class_path": "WandbLogger", "init_args": {**own, "mode": "offline"}}
+    main([*fit, into(tmp_path / "run"), f"--trainer.logger={json.dumps([csv, theirs])}"])
     (csv_folder,) = tmp_path.glob("csv/lightning_logs/version_*")
     assert yaml.safe_load((csv_folder / "hparams.yaml").read_text())["model"]["lr"] == 0.002
     header = (csv_folder / "metrics.csv").read_text().splitlines()[0].split(",")
     assert set(header) >= EVIDENCE
+    wandb.finish()  # At a process's end W&B does it.
     (path,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     found = records(path)
     assert dict((key[0], value) for key, value in configured(found))["model"]["lr"] == 0.002

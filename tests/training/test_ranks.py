@@ -108,7 +108,8 @@ def test_any_number_of_ranks_measures_and_answers_as_one(
     common: list[str], model: str, unseen: list[str], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    words = [*common, *unseen, model, "--data.batch_tokens=256"]
+    # Every row, so that ranks have enough to share.
+    words = [*common, *unseen, model, "--data.batch_tokens=256", "--data.include_trained=true"]
     asking = ["--data.prompts_per_batch=4", "--model.decoding.max_new_tokens=4"]
     main(["test", *words, f"--json={tmp_path / '1.json'}"])
     main(["predict", *words, *asking, f"--out={tmp_path / '1.jsonl'}"])
