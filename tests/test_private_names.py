@@ -154,3 +154,23 @@ def test_a_private_name_would_be_seen(source: str, names: list[str]) -> None:
 def test_what_is_used_privately_has_a_ceiling(library: str) -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert re.search(rf'"{library}>=[\d.]+,<[\d.]+"', text)
+
+
+def foreign_keywords(tree: ast.AST) -> list[str]:
+    """Keywords sent through a library's model that are neither the library's own nor named ours."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    through = [call for call in calls if getattr(call.func, "attr", "") == "base_model"]
+    sent = [str(keyword.arg) for call in through for keyword in call.keywords]
+    return [name for name in sent if name not in OF_MODELS and not name.startswith("careergpt_")]
+
+
+OF_MODELS = {"input_ids", "position_ids", "use_cache"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "careergpt").rglob("*.py")), ids=lambda p: p.stem)
+def test_what_travels_through_a_library_s_model_has_a_name_of_our_own(path: Path) -> None:
+    assert foreign_keywords(ast.parse(path.read_text(encoding="utf-8"))) == []
+
+
+def test_a_foreign_keyword_would_be_seen() -> None:
+    assert foreign_keywords(ast.parse("model.base_model(input_ids=a, cache=b)")) == ["cache"]
