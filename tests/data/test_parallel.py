@@ -115,7 +115,7 @@ import os, time
 from careergpt.data.parallel import map_chunks
 
 def at_work(chunk):
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\\n" % os.getpid())  # At once, whatever the other one writes.
     time.sleep(600)
 
 list(map_chunks(at_work, range(2), workers=2, chunk=1))
@@ -127,8 +127,10 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
         [sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
-        workers = [int(parent.stdout.readline()) for _ in range(2)]
-        parent.kill()
+        try:
+            workers = [int(parent.stdout.readline()) for _ in range(2)]
+        finally:
+            parent.kill()  # Or leaving the block would wait for it.
     deadline = time.monotonic() + 30
     while any(is_running(worker) for worker in workers):
         assert time.monotonic() < deadline, "workers outlive their parent"
