@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from statistics import fmean
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from careergpt.compare.comparison import Bounds
@@ -14,7 +14,7 @@ from careergpt.compare.metrics import MRR, RECALL_5
 from careergpt.compare.vectors import embeddings, tf_idf
 from careergpt.data.names import title_key
 
-Cosines = NDArray[np.floating[Any]]
+Cosines = Float[np.ndarray, "..."]
 
 CELLS_AT_ONCE = 2**22
 """Queries times descriptions compared at a time: 32 MiB, however many descriptions there are."""

@@ -173,7 +173,7 @@ class CareerModule(LightningModule):
         """Draws dropout from the batch's number alone: what came before need not be known."""
         data, loop = self.trainer.datamodule, self.trainer.fit_loop  # type: ignore[attr-defined]
         words = np.random.SeedSequence([data.seed, self.global_rank, loop.total_batch_idx])
-        torch.manual_seed(int(words.generate_state(1, np.uint64)[0] >> 1))
+        torch.manual_seed(int(words.generate_state(1, np.uint64)[0]) >> 1)
 
     def training_step(self, batch: TokenBatch, batch_idx: int) -> Tensor:
         """The batch's sum of nats, scaled; `on_before_optimizer_step` divides by the tokens."""
