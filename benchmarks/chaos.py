@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import signals
 from small_runs import ROOT, SMALL, environment, hear, sample_table
-from witness import KILL, differences, epoch_ends, lost, witnessed
+from witness import KILL, differences, epoch_ends, lost_rows, witnessed
 
 IN_TIME = ("step", "validation", "epoch", "write", "before")
 Process = subprocess.Popen
@@ -257,7 +257,7 @@ def _judged(
     """Lets the run come to its end and compares it."""
     code, told = _run(case, broken, table)
     differs = [f"exit code {code}: {told[-300:]}"] if code else differences(whole, broken)
-    lost = 0 if code else sum(lost(whole, broken, rank) for rank in range(case.ranks))
+    lost = 0 if code else sum(lost_rows(whole, broken, rank) for rank in range(case.ranks))
     return Result(case.name, how, kills, 0 if differs or lost else kills, lost, tuple(differs))
 
 

@@ -77,7 +77,7 @@ def epoch_ends(run: Path) -> list[int]:
     return sorted({row["epoch"]: row["step"] for row in witnessed(run, 0)}.values())
 
 
-def lost(whole: Path, broken: Path, rank: int) -> int:
+def lost_rows(whole: Path, broken: Path, rank: int) -> int:
     """Rows of an epoch that were seen more or less often than in peace."""
     counts = [
         Counter(
