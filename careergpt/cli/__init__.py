@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from careergpt.cli.output import check_output, mend_output
 from careergpt.data.leaving import leave_when_stopped
@@ -64,7 +65,8 @@ def _run(verb: str, words: Sequence[str]) -> None:
         print(_USAGE.format(verbs="\n".join(f"  {name:10}{text}" for name, text in VERBS.items())))
         return
     if verb not in VERBS:
-        raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}")
+        likely = "".join(f"; did you mean {name}?" for name in get_close_matches(verb, VERBS, n=1))
+        raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}{likely}")
     # With it torch would run what a checkpoint says, where a library leaves the choice to it.
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     # Its retries are noise above the one line that says what could not be fetched.

@@ -53,6 +53,7 @@ TYPOS = {
     "no group": (["fit", "--max_epochs=3"], "did you mean --trainer.max_epochs?"),
     "another spelling": (["compare", "--fine-tuned", "x"], "did you mean --finetuned?"),
     "a part": (["audit", "--data.sources=x"], "did you mean --data.source?"),
+    "a verb": (["audti"], "did you mean audit?"),
     "nothing like it": (["audit", "--zzzz=x"], "--zzzz=x\n"),
 }
 
