@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test check bench chaos newest oldest ranges constraints clean
+.PHONY: demo test check docs bench chaos newest oldest ranges constraints clean
 
 demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 demo: .venv/installed
@@ -19,12 +19,17 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layering.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 bench: .venv/installed-bench
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training.py --json runs/bench/training.json
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/generation.py --json runs/bench/generation.json
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/data.py --json runs/bench/data.json
-	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/candidates.py --json runs/bench/candidates.json
+	# One round: its ratios are of 9 and more.
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/candidates.py --quick --json runs/bench/candidates.json
 
 chaos: .venv/installed
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/chaos.py --json runs/bench/chaos.json
@@ -36,7 +41,7 @@ chaos: .venv/installed
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) '.[dev,bench,sheets,embeddings]'
+	$(INSTALL) '.[dev,docs,bench,sheets,embeddings]'
 	touch $@
 
 .venv/installed-bench: .venv/installed
