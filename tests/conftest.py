@@ -19,7 +19,12 @@ os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", OMP_NUM_TH
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+
+# Tests assert no times: a busy machine refutes no law.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Shapes and types in the package's signatures are checked at each call, under pytest only;
 # a whole number is a float too, as in Python's own typing.
