@@ -28,7 +28,7 @@ bench: .venv/installed-bench
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/training.py --json runs/bench/training.json
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/generation.py --json runs/bench/generation.json
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/data.py --json runs/bench/data.json
-	# One round: its ratios are of 9 and more.
+	# One round: its ratios are of 8 and more.
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/candidates.py --quick --json runs/bench/candidates.json
 
 chaos: .venv/installed
