@@ -52,7 +52,7 @@ def check_columns(
                 )
     lacking = [_lacking(task, table, rules) for table in tables for task in rules.tasks.values()]
     if all(lacking):
-        raise _no_task(tables[0], rules)
+        raise _no_task(tables, rules)
     if typed is not None:
         _check_fields({column for table in tables for column in table.columns}, rules, typed)
 
@@ -94,18 +94,24 @@ def _lacking(task: Task, table: Table, rules: RecordRules) -> list[str]:
     ]
 
 
-def _no_task(table: Table, rules: RecordRules) -> InputError:
-    """What the table lacks for the task that it comes nearest to; the first if near to none."""
-    nearest = max(
-        rules.tasks.values(),
-        key=lambda task: len(required_fields(task)) - len(_lacking(task, table, rules)),
-    )
+def _no_task(tables: Sequence[Table], rules: RecordRules) -> InputError:
+    """What the nearest table lacks for its nearest task: of equals the first."""
+
+    def meant(pair: tuple[Table, Task]) -> tuple[int, int]:
+        """The fields that it has, those under other names included, and without them."""
+        table, task = pair
+        missing, number = _lacking(task, table, rules), len(required_fields(task))
+        guessed = sum(like_field(field, table.columns) is not None for field in missing)
+        return number - len(missing) + guessed, number - len(missing)
+
+    table, nearest = max(product(tables, rules.tasks.values()), key=meant)
     missing = _lacking(nearest, table, rules)
     wanted = " and no ".join(" or ".join(map(repr, rules.columns[field])) for field in missing)
     likely = [like_field(field, table.columns) for field in missing]
     options = " ".join(map(_mapping, missing, likely))
+    unread = f"; not read: {', '.join(table.passed_over)}" if table.passed_over else ""
     return InputError(
-        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}). "
+        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}{unread}). "
         f"Map it: {options}{'' if any(likely) else _own_task(table.columns)}"
     )
 
