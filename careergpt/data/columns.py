@@ -31,6 +31,9 @@ HEADERS = {
     "titles": (r"(?:job|career|employment|work)?history|careers?|careerpath|jobtitles",),
 }
 
+_SHOWN, _LONGEST = 40, 60
+"""Columns that a message names, and characters of each."""
+
 
 def check_columns(
     tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] | None = ()
@@ -70,7 +73,7 @@ def check_objects(tables: Sequence[Table], rules: RecordRules) -> None:
 
 def _check_fields(everywhere: set[str], rules: RecordRules, typed: Iterable[str]) -> None:
     """Raises InputError for a field that was mapped, or is only a task's own, and has no column."""
-    found = ", ".join(sorted(everywhere))
+    found = _some(sorted(everywhere))
     for field in typed:
         if not any(column in everywhere for column in rules.columns[field]):
             raise InputError(
@@ -111,9 +114,16 @@ def _no_task(tables: Sequence[Table], rules: RecordRules) -> InputError:
     options = " ".join(map(_mapping, missing, likely))
     unread = f"; not read: {', '.join(table.passed_over)}" if table.passed_over else ""
     return InputError(
-        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}{unread}). "
+        f"{table.name} has no column {wanted} (it has: {_some(table.columns)}{unread}). "
         f"Map it: {options}{'' if any(likely) else _own_task(table.columns)}"
     )
+
+
+def _some(columns: Sequence[str]) -> str:
+    """What one line shows of them; where no header was found, they may be whole texts."""
+    names = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in columns[:_SHOWN]]
+    more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
+    return ", ".join(names) + more
 
 
 def _mapping(field: str, column: str | None) -> str:

@@ -91,6 +91,13 @@ def test_the_nearest_table_and_task_are_those_that_a_hint_can_serve(rules) -> No
     )
 
 
+def test_a_message_of_many_columns_and_of_texts_taken_for_them_stays_a_line(rules) -> None:
+    table = Table("t.csv", ("We cook. " * 99, *map(str, range(5000))), lambda: iter(()))
+    with pytest.raises(InputError, match=r"We coo…, 0, 1, .*, 38 and 4,961 more\)") as caught:
+        check_columns([table], rules())
+    assert len(str(caught.value)) < 600
+
+
 def mistake(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit):
         main(words)
