@@ -95,12 +95,12 @@ def as_cell(value: object) -> Cell:
 
 
 def _name_of(value: Mapping[object, object]) -> str:
-    """Its text under one of the usual keys, or its only text."""
+    """Its text under one of the usual keys, or its only text where it holds no list or object."""
     texts = {str(key).casefold(): text for key, text in value.items() if isinstance(text, str)}
     for name in NAMES:
         if name in texts:
             return texts[name]
-    if len(texts) != 1:
+    if len(texts) != 1 or any(part and isinstance(part, list | dict) for part in value.values()):
         raise NamelessError("is an object without a key such as name, title or skill")
     return next(iter(texts.values()))
 

@@ -102,7 +102,8 @@ def test_an_object_is_its_text_or_is_refused_and_never_its_json(rules) -> None:
     for told in (json.dumps({"text": text, "lang": "en"}), str([text])):
         found = record(rules, {**POSTING, "job_description": told})
         assert found.fields == record(rules, POSTING).fields
-    for told in ('{"html": "a", "lang": "en"}', "{'level': 3}", '[{"level": 3}]'):
+    nameless = ['{"html": "a", "lang": "en"}', "{'level': 3}", '[{"level": 3}]']
+    for told in (*nameless, '[{"role": "user", "content": [{"text": "Hi"}, {"text": "there"}]}]'):
         assert reason(rules, {**POSTING, "job_description": told}) == (
             "job_description is an object without a key such as name, title or skill"
         )
