@@ -105,15 +105,15 @@ def find_delimiter(path: str, encoding: str) -> str:
     bare = [text for line in lines if (text := QUOTED.sub("", line)).strip()]
     for line, below in pairwise([*bare, ""]):
         likeliest = max(DELIMITERS, key=line.count)
-        # Of a caption's commas the header below has none, but others.
-        is_caption = likeliest not in below and _has_delimiter(below) and '"' not in below
-        if likeliest in line and not is_caption:
+        if likeliest in line and not _is_caption(line, likeliest, below):
             return likeliest
     return DELIMITERS[0]
 
 
-def _has_delimiter(line: str) -> bool:
-    return any(delimiter in line for delimiter in DELIMITERS)
+def _is_caption(line: str, likeliest: str, below: str) -> bool:
+    """Whether it is a sentence, of whose commas the line below has none, but other delimiters."""
+    others = any(delimiter in below for delimiter in DELIMITERS) and '"' not in below
+    return f"{likeliest} " in line and likeliest not in below and others
 
 
 def sample(rows: Iterable[TextRow]) -> Iterator[TextRow]:
