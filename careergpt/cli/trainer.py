@@ -209,6 +209,10 @@ class CareerCLI(LightningCLI):
             if self.config.subcommand == "fit" and not config.ckpt_path:
                 texts = data_module(config.data).training_texts()
                 train_tokenizer(texts, scratch.vocabulary, Path(scratch.tokenizer))
+        if self.config.subcommand != "fit" and config.ckpt_path:
+            # Whatever the checkpoint's run began with, its model folder says what it trained on.
+            trained = Path(config.ckpt_path).parent.parent / "model"
+            config.data.models = [*_listed(config.data.models), str(trained)]
 
     def _take_settings(self, settings: dict[str, Any]) -> None:
         """What the folder says wins over the configuration, but for what was typed.

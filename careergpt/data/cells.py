@@ -16,6 +16,9 @@ NAMES = ("content", "name", "label", "title", "skill", "text", "value", "preferr
 ADJACENT = re.compile(r"(?<=['\"])\s+(?=['\"])")
 """Numpy writes its lists without commas, which Python would read as one text."""
 
+OBJECTS = re.compile(r"""\[?\s*\{\s*(["'])\w+\1\s*:""")
+"""How objects begin, as JSON and Python write them."""
+
 LONGEST_LITERAL = 100_000
 """Characters; Python's own parser takes a hundred times their memory."""
 
@@ -31,7 +34,7 @@ class RawRow(NamedTuple):
 
 
 class NamelessError(Exception):
-    """An object of which no value is its name."""
+    """An object of which no value is its name, or that cannot be read; says which."""
 
 
 def clean_name(name: str) -> str:
@@ -92,13 +95,13 @@ def as_cell(value: object) -> Cell:
 
 
 def _name_of(value: Mapping[object, object]) -> str:
-    """Its text under one of the usual keys, or its only text."""
+    """Its text under one of the usual keys, or its only text where it holds no list or object."""
     texts = {str(key).casefold(): text for key, text in value.items() if isinstance(text, str)}
     for name in NAMES:
         if name in texts:
             return texts[name]
-    if len(texts) != 1:
-        raise NamelessError
+    if len(texts) != 1 or any(part and isinstance(part, list | dict) for part in value.values()):
+        raise NamelessError("is an object without a key such as name, title or skill")
     return next(iter(texts.values()))
 
 
@@ -115,18 +118,19 @@ def structured(text: str) -> Cell:
     """A cell's text; where it is a list or an object as JSON or Python write them, what it holds.
 
     Raises:
-        NamelessError: An object has no name.
+        NamelessError: An object has no name, or is cut off or broken: its text names nothing.
     """
     bare = text.strip()
-    if bare[:1] + bare[-1:] not in ("[]", "{}"):
-        return text
-    for parse in (json.loads, _python_literal):
+    parsers = (json.loads, _python_literal) if bare[:1] + bare[-1:] in ("[]", "{}", "()") else ()
+    for parse in parsers:
         try:
             value = parse(bare)
-            if isinstance(value, list | dict):
+            if isinstance(value, list | dict | tuple):
                 return as_cell(value)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
+    if OBJECTS.match(bare):
+        raise NamelessError("is an object that is cut off or broken")
     return text
 
 

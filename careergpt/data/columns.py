@@ -31,6 +31,9 @@ HEADERS = {
     "titles": (r"(?:job|career|employment|work)?history|careers?|careerpath|jobtitles",),
 }
 
+_SHOWN, _LONGEST = 40, 60
+"""Columns that a message names, and characters of each."""
+
 
 def check_columns(
     tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] | None = ()
@@ -52,7 +55,7 @@ def check_columns(
                 )
     lacking = [_lacking(task, table, rules) for table in tables for task in rules.tasks.values()]
     if all(lacking):
-        raise _no_task(tables[0], rules)
+        raise _no_task(tables, rules)
     if typed is not None:
         _check_fields({column for table in tables for column in table.columns}, rules, typed)
 
@@ -70,7 +73,7 @@ def check_objects(tables: Sequence[Table], rules: RecordRules) -> None:
 
 def _check_fields(everywhere: set[str], rules: RecordRules, typed: Iterable[str]) -> None:
     """Raises InputError for a field that was mapped, or is only a task's own, and has no column."""
-    found = ", ".join(sorted(everywhere))
+    found = _some(sorted(everywhere))
     for field in typed:
         if not any(column in everywhere for column in rules.columns[field]):
             raise InputError(
@@ -94,20 +97,33 @@ def _lacking(task: Task, table: Table, rules: RecordRules) -> list[str]:
     ]
 
 
-def _no_task(table: Table, rules: RecordRules) -> InputError:
-    """What the table lacks for the task that it comes nearest to; the first if near to none."""
-    nearest = max(
-        rules.tasks.values(),
-        key=lambda task: len(required_fields(task)) - len(_lacking(task, table, rules)),
-    )
+def _no_task(tables: Sequence[Table], rules: RecordRules) -> InputError:
+    """What the nearest table lacks for its nearest task: of equals the first."""
+
+    def meant(pair: tuple[Table, Task]) -> tuple[int, int]:
+        """The fields that it has, those under other names included, and without them."""
+        table, task = pair
+        missing, number = _lacking(task, table, rules), len(required_fields(task))
+        guessed = sum(like_field(field, table.columns) is not None for field in missing)
+        return number - len(missing) + guessed, number - len(missing)
+
+    table, nearest = max(product(tables, rules.tasks.values()), key=meant)
     missing = _lacking(nearest, table, rules)
     wanted = " and no ".join(" or ".join(map(repr, rules.columns[field])) for field in missing)
     likely = [like_field(field, table.columns) for field in missing]
     options = " ".join(map(_mapping, missing, likely))
+    unread = f"; not read: {', '.join(table.passed_over)}" if table.passed_over else ""
     return InputError(
-        f"{table.name} has no column {wanted} (it has: {', '.join(table.columns)}). "
+        f"{table.name} has no column {wanted} (it has: {_some(table.columns)}{unread}). "
         f"Map it: {options}{'' if any(likely) else _own_task(table.columns)}"
     )
+
+
+def _some(columns: Sequence[str]) -> str:
+    """What one line shows of them; where no header was found, they may be whole texts."""
+    names = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in columns[:_SHOWN]]
+    more = f" and {len(columns) - _SHOWN:,} more" if len(columns) > _SHOWN else ""
+    return ", ".join(names) + more
 
 
 def _mapping(field: str, column: str | None) -> str:

@@ -399,7 +399,9 @@ class CareerDataModule(LightningDataModule):
         return self._record_file
 
     def _learns(self) -> bool:
-        return self.splits != "all" and (self.trainer is None or self.trainer.state.fn == "fit")
+        if self.trainer is None:  # A report, or a comparison of models.
+            return self.splits != "all" and not self._models
+        return self.splits != "all" and self.trainer.state.fn == "fit"
 
     def _tokens(self) -> Path:
         if self._token_file is None:

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from careergpt.data.encodings import REMEDY, open_text
@@ -97,17 +97,23 @@ def _is_broken(row: TextRow, layout: Layout) -> bool:
 
 
 def find_delimiter(path: str, encoding: str) -> str:
-    """The one that the first line with any holds most, outside of quotes; or as Excel says it."""
+    """What the first line with any, no caption, holds most outside of quotes; or Excel's word."""
     with open_text(path, encoding) as file:
         lines = [file.readline(LONGEST_HEADER) for _ in range(MOST_ABOVE)]
     if said := SEP_LINE.fullmatch(lines[0]):
         return said[1]
-    for line in lines:
-        bare = QUOTED.sub("", line)
-        likeliest = max(DELIMITERS, key=bare.count)
-        if likeliest in bare:
+    bare = [text for line in lines if (text := QUOTED.sub("", line)).strip()]
+    for line, below in pairwise([*bare, ""]):
+        likeliest = max(DELIMITERS, key=line.count)
+        if likeliest in line and not _is_caption(line, likeliest, below):
             return likeliest
     return DELIMITERS[0]
+
+
+def _is_caption(line: str, likeliest: str, below: str) -> bool:
+    """Whether it is a sentence, of whose commas the line below has none, but other delimiters."""
+    others = any(delimiter in below for delimiter in DELIMITERS) and '"' not in below
+    return f"{likeliest} " in line and likeliest not in below and others
 
 
 def sample(rows: Iterable[TextRow]) -> Iterator[TextRow]:

@@ -11,7 +11,7 @@ _SIGNS = "".join(sign for sign in map(chr, range(0x300, 0x3100)) if category(sig
 # Marks at a word's edge make a name: C++ and C# are not C, .NET is not net, an A+ is not an a.
 # Within a word they are punctuation (Node.js, U.S., driver's), but for a number's point.
 _WITHIN = re.compile(r"(?<=[^\W\d])[.'’](?=\w)")
-_WORD = re.compile(rf"(?:(?<![\w.])\.(?=[^\W\d]))?[\w{_SIGNS}]+(?:\.[\w{_SIGNS}]+)*[+#]*")
+_WORD = re.compile(rf"(?:(?<![\w.])\.(?=[^\W\d]))?[\w{_SIGNS}]+(?:\.[\w{_SIGNS}]+)*[+#♯]*")
 
 
 def key_words(text: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # Part of every cache key: raise it when the same input would be prepared differently.
-_FORMAT = 6
+_FORMAT = 7
 
 
 class RecordFile(NamedTuple):

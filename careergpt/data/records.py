@@ -26,6 +26,7 @@ CAREER = "titles"
 # Read whatever the tasks ask for: a row's duplicates and its split depend on these alone.
 STANDARD = ("company_name", "position_title", DESCRIPTION, "skills", CAREER)
 SPLIT = "split"
+SPLIT_COLUMNS = ("split", "Split", "subset", "partition", "set")
 
 LONGEST_TITLE = 100
 """Characters; where there is no description to compare it with, a longer title reads like one."""
@@ -86,7 +87,7 @@ def record_rules(
     fields = dict.fromkeys([*STANDARD, SPLIT, *named_by_tasks, *columns])
     mapped = {}
     for field in fields:
-        named = columns.get(field, field)
+        named = columns.get(field, SPLIT_COLUMNS if field == SPLIT else field)
         mapped[field] = (named,) if isinstance(named, str) else tuple(named)
     indexed = {field for task in tasks.values() for field in indexed_fields(task)}
     turns = tuple(sorted(indexed.difference(separators, STANDARD)))
@@ -101,8 +102,8 @@ def record_from(row: RawRow, rules: RecordRules) -> Record | Dropped:
     for field, columns in rules.columns.items():
         try:
             value = _value(field, [row.cells.get(column) for column in columns], rules)
-        except NamelessError:
-            return Dropped(f"{field} is an object without a name", row.place)
+        except NamelessError as error:
+            return Dropped(f"{field} {error}", row.place)
         if value:
             fields[field] = value
     split = str(fields.pop(SPLIT, ""))

@@ -18,7 +18,7 @@ NO_SPLIT = -1
 
 _NAMED = {
     **dict.fromkeys(("train", "training"), TRAIN),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), VAL),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval", "evaluation"), VAL),
     **dict.fromkeys(("test", "testing"), TEST),
 }
 

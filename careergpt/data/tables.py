@@ -66,8 +66,8 @@ def _delimited(path: str, delimiter: str | None = None) -> Table:
 
 
 def _sheet(path: str) -> Table:
-    header = find_header(path, list(sample(read_sheet(path))))
-    others = (f"{path}: sheet {name}" for name in sheet_names(path)[1:])
+    first, *others = (f"{path}: sheet {name}" for name in sheet_names(path))
+    header = find_header(first, list(sample(read_sheet(path))))
     table = _below_header(path, header, partial(read_sheet, path), "")
     return table._replace(passed_over=tuple(others))
 

@@ -105,6 +105,14 @@ def test_a_checkpoint_s_weights_can_be_validated(
     assert f"{min(losses):.4f}" in capsys.readouterr().out
 
 
+def test_a_checkpoint_s_run_says_what_it_trained_on(
+    run: Path, quiet: list[str], sample: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*quiet, *sample, f"--ckpt_path={run / 'checkpoints' / 'best.ckpt'}"]
+    main(["validate", f"--model.pretrained={run / 'baseline'}", *words, "--data.splits=all"])
+    assert "the model was trained on" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("suffix", ["txt", "jsonl"])
 def test_predict_answers_a_file_s_prompts_in_order(
     model: str, quiet: list[str], tmp_path: Path, suffix: str, elsewhere: Path

@@ -75,6 +75,29 @@ def test_a_hint_is_right_and_quoted_or_none(rules, columns: list[str], hint: str
     assert str(caught.value).endswith(f"Map it: {hint}")
 
 
+def test_the_nearest_table_and_task_are_those_that_a_hint_can_serve(rules) -> None:
+    tables = [
+        Table(name, columns, lambda: iter(()))
+        for name, columns in [
+            ("relations.csv", ("occupationUri", "skillUri")),
+            ("skills.csv", ("Job_Id", "Designation", "Required Skills")),
+        ]
+    ]
+    with pytest.raises(InputError) as caught:
+        check_columns(tables, rules())
+    assert str(caught.value).startswith("skills.csv has no column 'skills' and no 'position_title'")
+    assert str(caught.value).endswith(
+        "Map it: '--data.columns.skills=Required Skills' --data.columns.position_title=Designation"
+    )
+
+
+def test_a_message_of_many_columns_and_of_texts_taken_for_them_stays_a_line(rules) -> None:
+    table = Table("t.csv", ("We cook. " * 99, *map(str, range(5000))), lambda: iter(()))
+    with pytest.raises(InputError, match=r"We coo…, 0, 1, .*, 38 and 4,961 more\)") as caught:
+        check_columns([table], rules())
+    assert len(str(caught.value)) < 600
+
+
 def mistake(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit):
         main(words)

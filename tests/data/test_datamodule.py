@@ -282,6 +282,7 @@ def test_a_model_is_tested_on_tables_that_its_columns_were_not_named_for(
     data.trainer.state.fn = "test"
     data.prepare_data()
     assert data.n_read == data_module(**careers, splits="all").report().kept == 30
+    assert data_module(**careers, models=["one", "other"]).report().kept == 30  # compare
 
 
 def test_ranks_share_every_loader(data_module) -> None:

@@ -97,6 +97,15 @@ def test_a_caption_is_told_and_the_header_found_below_it(caption: str, tmp_path:
     assert above[0].place.endswith("t.csv:1")
 
 
+def test_a_captions_commas_delimit_nothing_above_a_table_of_others(tmp_path: Path) -> None:
+    caption = "Postings, as of Monday, 3 May, 2026\n\n"
+    table = "title;text;pay\nCook;Fries, boils;1.234,56\nPilot;Flies, lands;2.345,67\n"
+    assert whole(read(tmp_path, "t.csv", caption + table)) == [
+        {"title": "Cook", "text": "Fries, boils", "pay": "1.234,56"},
+        {"title": "Pilot", "text": "Flies, lands", "pay": "2.345,67"},
+    ]
+
+
 def test_a_table_of_one_column_has_its_first_line_as_header(tmp_path: Path) -> None:
     assert whole(read(tmp_path, "t.csv", "title\nCook\nPilot\n")) == [
         {"title": "Cook"}, {"title": "Pilot"},

@@ -29,6 +29,7 @@ EQUAL = [
 DIFFERENT = [
     ("C", "C++", "C#", "C/C++", "F#", "F", "R", ".NET", "Node.js", "Node", "js", "A+", "A"),
     ("NET", ".NET", "ASP.NET", "C#.NET"),
+    ("C", "C\u266f"),
     ("Python 3.1", "Python 31", "Python 3", "Python 3 1"),
     ("Engineer I", "Engineer II"),
     ("I/O", "IO", "IT"),

@@ -39,6 +39,7 @@ def split_of(data: CareerDataModule) -> dict[str, int]:
     [
         ("train", TRAIN), ("train-00000-of-00001", TRAIN), ("jobs_train.jsonl", TRAIN),
         ("Training", TRAIN), ("validation", VAL), ("val", VAL), ("valid", VAL), ("dev", VAL),
+        ("eval", VAL),
         ("TEST", TEST), ("owner/jobs:test", TEST), ("jobs.test.2024", TEST), ("testing", TEST),
         ("jobs", NO_SPLIT), ("trainee_jobs", NO_SPLIT), ("train_test", NO_SPLIT), ("", NO_SPLIT),
         ("latest", NO_SPLIT), ("devops", NO_SPLIT),
@@ -64,6 +65,15 @@ def test_a_column_names_the_splits(column, write_table, data_module) -> None:
     asked = {"source": write_table(table), "columns": {"split": column}, "splits": "own"}
     assert split_of(data_module(**asked)) == {"train": 12, "val": 3, "test": 4}
     assert "split" not in data_module(**asked).rules.fields
+
+
+@pytest.mark.parametrize("column", ["Split", "subset", "partition", "set"])
+def test_the_usual_columns_of_splits_are_seen(column, write_table, data_module) -> None:
+    table = write_table([*rows(0, 9, **{column: "train"}), *rows(9, 4, **{column: "dev"})])
+    (warning,) = data_module(source=table).report().warnings
+    assert "(train 9, val 4)" in warning
+    split = split_of(data_module(source=table, splits="own", test_fraction=0.0))
+    assert split == {"train": 9, "val": 4, "test": 0}
 
 
 def test_the_splits_of_a_data_set_on_the_hub_are_its_own(data_module, monkeypatch) -> None:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from careergpt.data.columns import check_columns
 from careergpt.data.prepare import prepare_records
 from careergpt.data.sources import find_sources
 from careergpt.data.tables import open_tables
@@ -148,6 +149,21 @@ def test_the_first_sheet_of_a_workbook_is_a_table(tmp_path: Path) -> None:
     ]
     path.write_bytes(path.read_bytes()[:300])
     assert mistake(str(path)).startswith(f"{path} is no whole workbook: ")
+
+
+def test_a_sheet_that_is_no_table_is_named_with_those_that_are_not_read(
+    tmp_path: Path, rules
+) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    path, book = tmp_path / "t.xlsx", openpyxl.Workbook()
+    book.create_sheet("Jobs").append(["position_title", "job_description"])
+    book.save(path)
+    assert mistake(str(path)).startswith(f"{path}: sheet Sheet is empty")
+    for row in (["About this file"], ["by us"]):
+        book.active.append(row)
+    book.save(path)
+    with pytest.raises(InputError, match=r"it has: About this file; not read: .*: sheet Jobs\)"):
+        check_columns(open_tables(str(path)), rules())
 
 
 def test_a_workbook_without_openpyxl_says_what_to_install(

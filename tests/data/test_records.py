@@ -86,6 +86,7 @@ def test_a_row_that_cannot_be_read_is_dropped_for_its_fault(rules) -> None:
         ("[{'id': 7, 'Skill': 'Triage'}, {'id': 8, 'Skill': 'C++'}]", ("Triage", "C++")),
         ('[{"competence": "Triage", "level": 3}]', ("Triage",)),
         ('{Triage,"Communication, written"}', ("Triage", "Communication, written")),
+        ("('Triage', 'Communication, written')", ("Triage", "Communication, written")),
         ("'Triage', 'Communication, written'", ("Triage", "Communication, written")),
         ('Triage; "Reports; minutes"', ("Triage", "Reports; minutes")),
         ('6" pipes, 4" pipes, carers\' rights', ('6" pipes', '4" pipes', "carers' rights")),
@@ -101,9 +102,14 @@ def test_an_object_is_its_text_or_is_refused_and_never_its_json(rules) -> None:
     for told in (json.dumps({"text": text, "lang": "en"}), str([text])):
         found = record(rules, {**POSTING, "job_description": told})
         assert found.fields == record(rules, POSTING).fields
-    for told in ('{"html": "a", "lang": "en"}', "{'level': 3}", '[{"level": 3}]'):
+    nameless = ['{"html": "a", "lang": "en"}', "{'level': 3}", '[{"level": 3}]']
+    for told in (*nameless, '[{"role": "user", "content": [{"text": "Hi"}, {"text": "there"}]}]'):
         assert reason(rules, {**POSTING, "job_description": told}) == (
-            "job_description is an object without a name"
+            "job_description is an object without a key such as name, title or skill"
+        )
+    for told in ('[{"name": "Triage", "level": 3}, {"na', "[{'name': 'Triage', 'level': nan}]"):
+        assert reason(rules, {**POSTING, "skills": told}) == (
+            "skills is an object that is cut off or broken"
         )
     for told in ("[Remote] Care matters.", "{care} matters [here]", "[" * 40_000 + "]" * 40_000):
         assert reason(rules, {**NONE, "job_description": told}) == "no position_title"
