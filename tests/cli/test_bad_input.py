@@ -84,6 +84,8 @@ SOURCES = {
     "an empty folder": ("nothing", "nothing"),
     "a folder without tables": ("notes", "notes"),
     "another kind of file": ("notes/a.docx", "a.docx"),
+    "a pipe": ("pipe.csv", "is a pipe or a device"),
+    "an endless device": ("zero.csv", "is a pipe or a device"),
 }
 
 
@@ -94,6 +96,8 @@ def test_a_source_that_is_no_table(
     (tmp_path / "nothing").mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.docx").write_text("x")
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
     name, said = SOURCES[case]
     assert said in refused([*fit, f"--data.source={tmp_path / name}"])
 
