@@ -85,7 +85,7 @@ def _of_configuration(error: Exception) -> Exception | None:
     own = ImportError | MisconfigurationException
     if not (isinstance(root, own) or modules[-1].startswith(_CONFIGURED) or (refused and not runs)):
         return None
-    if tried := _TRIED.findall(str(error)):
+    if tried := _TRIED.findall(str(error).partition("\nErrors:\n")[2]):
         return InputError(f"trainer: {tried[-1][:500]}")
     place = frames[-1].f_code.co_qualname.partition(".")[0]
     where = "trainer" if place.startswith(("_", "Trainer")) else place
