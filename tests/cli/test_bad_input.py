@@ -324,7 +324,10 @@ def test_a_result_that_cannot_be_written(
 ) -> None:  # fmt: skip
     words = [verb, model, *quiet, *sample]
     assert "there is no folder" in refused([*words, f"--{option}={tmp_path / 'no' / 'file'}"])
-    assert "it is a folder" in refused([*words, f"--{option}={tmp_path}"])
+    os.mkfifo(tmp_path / "pipe")  # As /dev/null, which root would have replaced by a file.
+    for there in (tmp_path, tmp_path / "pipe"):
+        assert "it is a folder, a pipe or a device" in refused([*words, f"--{option}={there}"])
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "audit"])
