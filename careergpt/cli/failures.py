@@ -85,7 +85,8 @@ def _of_configuration(error: Exception) -> Exception | None:
     own = ImportError | MisconfigurationException
     if not (isinstance(root, own) or modules[-1].startswith(_CONFIGURED) or (refused and not runs)):
         return None
-    if tried := _TRIED.findall(str(error).partition("\nErrors:\n")[2]):
+    tried = _TRIED.findall(str(error).partition("\nErrors:\n")[2])
+    if tried and str(root).startswith("Not a valid subclass"):  # Of the first of several types.
         return InputError(f"trainer: {tried[-1][:500]}")
     place = frames[-1].f_code.co_qualname.partition(".")[0]
     where = "trainer" if place.startswith(("_", "Trainer")) else place

@@ -295,7 +295,17 @@ def test_a_tokenizer_of_another_size(
     assert "its tokenizer has 2048 tokens and ends texts by 0, its model 50" in refused(words)
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "no json\n", '{"text": "a"}\n', '{"prompt": "a", "prompt": "b"}\n', '["prompt"]\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n\n",
+        "no json\n",
+        '{"text": "a"}\n',
+        '["prompt"]\n',
+        '{"prompt": "a", "prompt": "b"}\n',
+    ],
+)
 def test_prompts_that_are_none(
     text: str, model: str, quiet: list[str], tmp_path: Path, refused: Callable
 ) -> None:

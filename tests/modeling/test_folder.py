@@ -258,7 +258,7 @@ def test_weights_that_are_larger_than_the_config_says_are_refused_with_the_cure(
     tmp_path: Path, tiny_gpt2: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     folder = copy_of(tiny_gpt2, tmp_path / "short", n_positions=64)
-    with pytest.raises(InputError, match="not of the sizes that its config.json says: take all"):
+    with pytest.raises(InputError, match=r"not of the sizes that its config.json says: take all"):
         build(folder, tokenizer)
 
 
