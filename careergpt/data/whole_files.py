@@ -48,7 +48,9 @@ def whole(path: Path) -> Iterator[Path]:
     """
     with writing(path):
         if path.exists() and not path.is_file():  # Root would take a device's name: /dev/null.
-            raise InputError(f"cannot write {path}: it is a folder, a pipe or a device; name a file")
+            raise InputError(
+                f"cannot write {path}: it is a folder, a pipe or a device; name a file"
+            )
         with temporary(path) as partial:
             yield partial
             _flush(partial)
