@@ -21,6 +21,12 @@ _GO_ON = "Go on with --ckpt_path last"
 _FAULTS = (AssertionError, AttributeError, LookupError, NameError, Warning)
 """What no library raises to say that it cannot do what it is told."""
 
+_TRIED = re.compile(r"^  - (?!Expected|Not a valid subclass)(.+(?:\n    .*)*)", re.MULTILINE)
+"""Of the types that a value may have, what refused it for another reason than its type."""
+
+_CONFIGURED = ("lightning.pytorch.callbacks", "lightning.pytorch.loggers", "lightning.pytorch.prof")
+"""Where classes lie that a configuration names: their arguments may tell late that they are odd."""
+
 _CALLERS = ("careergpt.cli", "careergpt.training.trainer")
 """Our files that call a library as the configuration says, and on behalf of nothing else."""
 
@@ -76,8 +82,12 @@ def _of_configuration(error: Exception) -> Exception | None:
         return None
     runs = any(frame.f_code.co_name == "_run_stage" for frame in frames)
     refused = modules[-1].startswith("lightning") or caller.startswith(_CALLERS)
-    if (runs or not refused) and not isinstance(root, ImportError | MisconfigurationException):
+    own = ImportError | MisconfigurationException
+    if not (isinstance(root, own) or modules[-1].startswith(_CONFIGURED) or (refused and not runs)):
         return None
+    tried = _TRIED.findall(str(error).partition("\nErrors:\n")[2])
+    if tried and str(root).startswith("Not a valid subclass"):  # Of the first of several types.
+        return InputError(f"trainer: {tried[-1][:500]}")
     place = frames[-1].f_code.co_qualname.partition(".")[0]
     where = "trainer" if place.startswith(("_", "Trainer")) else place
-    return InputError(f"{where}: {str(root)[:500]}")
+    return InputError(f"{where}: {(str(root) or repr(root))[:500]}")

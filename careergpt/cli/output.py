@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import Any
@@ -29,16 +30,22 @@ _streams: dict[str, _Stream] = {}
 
 def mend_output() -> None:
     """Takes the place of both: each line is written at once, whatever its letters."""
+    _fill_gaps()
     for name, number in (("stdout", 1), ("stderr", 2)):
-        before = getattr(sys, name)
-        if before is not None:  # Closed, as by `>&-`.
-            _streams[name] = _Stream(number, "w", closefd=False)
-            # What an encoding lacks is shown by its number.
-            text = TextIOWrapper(
-                BufferedWriter(_streams[name]), before.encoding, "backslashreplace",
-                line_buffering=True,
-            )  # fmt: skip
-            setattr(sys, name, text)
+        encoding = getattr(getattr(sys, name), "encoding", "utf-8")
+        _streams[name] = _Stream(number, "w", closefd=False)
+        # What an encoding lacks is shown by its number.
+        text = TextIOWrapper(
+            BufferedWriter(_streams[name]), encoding, "backslashreplace", line_buffering=True
+        )
+        setattr(sys, name, text)
+
+
+def _fill_gaps() -> None:
+    """Leads streams that are closed, as by `>&-`, nowhere: a file would take their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
 
 
 def is_read() -> bool:

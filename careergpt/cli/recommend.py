@@ -32,8 +32,6 @@ def run_recommend(args: Sequence[str]) -> None:
     source = find_model(config.model.pretrained)
     settings = read_settings(config.model.pretrained)
     if "decoding" in settings:
-        if not isinstance(settings["decoding"], dict):
-            raise InputError("careergpt.json: its decoding is no object; save the model again")
         # Of all that was typed: what an option names may be a file, and --input's a large one.
         pairs = zip(args, (*args[1:], ""), strict=True)
         own = [word for pair in pairs if pair[0].startswith("--decoding") for word in pair]

@@ -303,10 +303,15 @@ def _check_lengths(trainer: Any) -> None:
     for name in ("max_epochs", "max_steps", "limit_train_batches"):
         if trainer[name] == 0:
             raise InputError(f"trainer.{name} is 0: nothing would be learned")
-    if trainer.accumulate_grad_batches < 1:
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        if trainer[name] is not None and trainer[name] < 1:
+            raise InputError(f"trainer.{name} must be 1 or more, found {trainer[name]}")
+    if trainer.val_check_interval == 0:
+        raise InputError("trainer.val_check_interval is 0: to go without, limit_val_batches 0")
+    if trainer.gradient_clip_val is not None and not trainer.gradient_clip_val >= 0:
         raise InputError(
-            "trainer.accumulate_grad_batches must be 1 or more, "
-            f"found {trainer.accumulate_grad_batches}"
+            f"trainer.gradient_clip_val must be 0 or more, found {trainer.gradient_clip_val}: "
+            "gradients would be turned round"
         )
     if trainer.max_epochs == -1 and trainer.max_steps == -1:
         raise InputError("the learning rate needs an end: set trainer.max_epochs or max_steps")

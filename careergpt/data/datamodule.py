@@ -25,7 +25,12 @@ from careergpt.data.prompts import (
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport, data_report
-from careergpt.data.settings import batch_budget, check_positive, example_length
+from careergpt.data.settings import (
+    batch_budget,
+    check_positive,
+    check_processes,
+    example_length,
+)
 from careergpt.data.skills import known_from, known_skills
 from careergpt.data.splits import (
     LEFT_OUT,
@@ -132,6 +137,7 @@ class CareerDataModule(LightningDataModule):
         self.max_length = example_length(max_length, context)
         self._context = context or self.max_length
         check_positive(prompts_per_batch=prompts_per_batch)
+        check_processes(workers, processes)
         if min_count is not None:
             check_positive(min_count=min_count)
         self.separators = {**DEFAULT_SEPARATORS, **separators}
@@ -141,6 +147,12 @@ class CareerDataModule(LightningDataModule):
         self.rules = record_rules(
             columns or {}, self.separators, self.tasks, mask_contacts, splits == "own"
         )
+        lists = (*self.separators, *self.rules.turns)
+        for field in shuffled:
+            if field not in lists:
+                raise InputError(
+                    f"data.shuffled names {field!r}, which is no list: there are {', '.join(lists)}"
+                )
         self._typed_columns = tuple(columns or {})
         self.source, self.splits = source, splits
         self.include_trained, self._models = include_trained, tuple(models or ())

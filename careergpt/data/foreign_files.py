@@ -43,7 +43,7 @@ def read_json(path: Path) -> Any:
     check_file(path, LARGEST)
     try:
         with path.open("rb") as file:
-            content = json.loads(file.read(LARGEST), object_pairs_hook=_object)
+            content = json.loads(file.read(LARGEST), object_pairs_hook=object_once)
         if _depth(content) > DEEPEST:
             raise ValueError(f"more than {DEEPEST} objects or lists lie within each other")
         json.dumps(content, ensure_ascii=False).encode()  # Halves of a character are no text.
@@ -54,8 +54,12 @@ def read_json(path: Path) -> Any:
     return content
 
 
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """The object; Python would keep the last of two values, others the first."""
+def object_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The object; Python would keep the last of two values, others the first.
+
+    Raises:
+        ValueError: It has a name twice.
+    """
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:

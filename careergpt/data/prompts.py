@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from careergpt.data.encodings import detect_encoding, open_text
+from careergpt.data.foreign_files import object_once
 from careergpt.data.packed import reading
 from careergpt.data.record_file import fields_of_row
 from careergpt.data.store import rows_of
@@ -98,11 +99,11 @@ def read_lines(path: str) -> list[tuple[int, str]]:
 
 def _json_prompt(line: str, place: str) -> str:
     try:
-        prompt = json.loads(line)["prompt"]
+        prompt = json.loads(line, object_pairs_hook=object_once)["prompt"]
     except (ValueError, KeyError, TypeError, RecursionError):
         prompt = None
     if not isinstance(prompt, str):
-        raise InputError(f'{place} is not a JSON object with a "prompt" text')
+        raise InputError(f'{place} is not a JSON object with one "prompt" text')
     if HALF_CHARACTER.search(prompt):
         raise InputError(
             f"{place}: the prompt holds half a character, a lone surrogate. Write it anew as UTF-8"

@@ -11,6 +11,9 @@ from careergpt.errors import InputError
 GPT2_CONTEXT = 1024
 """What an audit without a model cuts at."""
 
+MOST_PROCESSES = 1024
+"""More than the cores of a large machine: a slip of the pen would start them all."""
+
 
 def batch_budget(pack: bool, batch_tokens: int | None, batch_size: int | None) -> Budget:
     """The size of a batch: tokens where it is packed, rows where it is padded, never both."""
@@ -46,6 +49,13 @@ def writable(folder: Path, option: str) -> Path:
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"{option} {folder}: {nearest} cannot be written; name another folder")
     return folder
+
+
+def check_processes(workers: int, processes: int | None) -> None:
+    """Raises InputError for numbers of processes that cannot be, or that no machine runs."""
+    for name, value, least in (("workers", workers, 0), ("processes", processes, 1)):
+        if value is not None and not least <= value <= MOST_PROCESSES:
+            raise InputError(f"data.{name} must be {least} to {MOST_PROCESSES:,}, found {value}")
 
 
 def check_positive(**settings: int | None) -> None:

@@ -65,6 +65,11 @@ def _sources_at(place: str) -> Sources:
     if os.path.isdir(place):
         return _sources_in(place)
     if os.path.exists(place):
+        if not os.path.isfile(place):
+            raise InputError(
+                f"{place} is a pipe or a device, and tables are read more than once: save it as a "
+                "file"
+            )
         if place.lower().endswith(".zip"):
             return _some_tables(place, members(place))
         if is_table(place):

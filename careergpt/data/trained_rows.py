@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float64, Int8
 
+from careergpt.data.foreign_files import check_file
 from careergpt.data.splits import LEFT_OUT, TRAIN, unit_of
 from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
@@ -46,7 +47,9 @@ def write_trained_rows(folder: Path, numbers: Numbers) -> None:
 
 
 def _read(path: Path) -> Numbers:
+    check_file(path)
     try:
-        return np.asarray(np.load(path), dtype=np.float64).reshape(-1)  # It never unpickles.
+        # It never unpickles; what is mapped can be no larger than the file.
+        return np.asarray(np.load(path, mmap_mode="r"), dtype=np.float64).reshape(-1)
     except (OSError, ValueError, TypeError, EOFError) as error:
         raise InputError(f"{path} cannot be read ({error}): train again, or copy it anew") from None

@@ -44,12 +44,17 @@ def whole(path: Path) -> Iterator[Path]:
     A folder that is missing is made.
 
     Raises:
-        InputError: The system refuses it; what lay at the path is as it was.
+        InputError: The system refuses it, or it is no file; what lay at the path is as it was.
     """
-    with writing(path), temporary(path) as partial:
-        yield partial
-        _flush(partial)
-        move(partial, path)
+    with writing(path):
+        if path.exists() and not path.is_file():  # Root would take a device's name: /dev/null.
+            raise InputError(
+                f"cannot write {path}: it is a folder, a pipe or a device; name a file"
+            )
+        with temporary(path) as partial:
+            yield partial
+            _flush(partial)
+            move(partial, path)
 
 
 @contextmanager

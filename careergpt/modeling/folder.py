@@ -97,6 +97,9 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
         raise InputError(
             f"{source} holds a {config.model_type}, which writes no text; give a GPT-2"
         )
+    for name in ("max_position_embeddings", "sliding_window"):
+        if not isinstance(length := getattr(config, name, None) or 0, int) or length < 0:
+            raise InputError(f"{source}: {name} is {str(length)[:20]!r}: it is a number of tokens")
     _check_vocabulary(source, config, tokenizer)
     check_size(config, source)
     return config
@@ -196,6 +199,11 @@ def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
             "nothing of it was run; give model.safetensors"
         ) from None
     except Exception as error:  # OSError, ValueError, RuntimeError, safetensors' own …
+        if "ignore_mismatched_sizes" in str(error):
+            raise InputError(
+                f"{source}: its weights are not of the sizes that its config.json says: take all "
+                "files from one model"
+            ) from None
         raise _no_model(source, error) from None
     if info["missing_keys"]:
         raise _lacking(source, sorted(info["missing_keys"]), info["unexpected_keys"])
@@ -290,7 +298,11 @@ def write_card(folder: Path, card: str) -> None:
 def read_settings(source: str) -> dict[str, Any]:
     """What careergpt.json in the folder says; empty where there is none."""
     path = Path(source) / SETTINGS
-    return _read_object(path) if path.exists() else {}
+    settings = _read_object(path) if path.exists() else {}
+    for name in ("tasks", "separators", "decoding"):
+        if not isinstance(settings.get(name, {}), dict):
+            raise InputError(f"{path}: its {name} is no object; save the model again")
+    return settings
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -304,8 +316,8 @@ def stages_of(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a model was trained on, the first stage first; earlier versions told of the last."""
     told = settings.get("trained_on", [])
     stages = told if isinstance(told, list) else [told]
-    if not all(isinstance(stage, dict) for stage in stages):
-        raise InputError(f"{SETTINGS}: its trained_on is no list of objects; save the model again")
+    if not all(isinstance(stage, dict) and None not in stage.values() for stage in stages):
+        raise InputError(f"{SETTINGS}: its trained_on is no list of stages; save the model again")
     return stages
 
 

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 MOST = 1000
-"""Even an empty layer takes its time to be made; the deepest published models have some 130."""
+"""Even an empty layer takes its time to be made, and so does the name of a label; the deepest
+published models have some 130."""
 
-_PARTS = re.compile(r"(?:n|num)_(?:\w+_)?(?:layer|expert)s?")
+_PARTS = re.compile(r"(?:n|num)_(?:\w+_)?(?:layer|expert|label)s?")
 
 _WIDEST = 4
 """Bytes of a parameter in memory, whatever it takes in its file."""
@@ -53,7 +54,7 @@ def check_size(config: PretrainedConfig, source: str) -> None:
 
 
 def check_parts(told: Mapping[Any, Any], source: str) -> None:
-    """Raises InputError for a number of layers that no model has: transformers makes a list of all.
+    """Raises InputError for layers or labels beyond all models: transformers makes a list of all.
 
     Args:
         told: The configuration's values, and of its parts.

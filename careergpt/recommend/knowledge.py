@@ -200,7 +200,7 @@ class Knowledge:
             exponent = float(settings.get("exponent", EXPONENT))
             if not 0 < exponent < math.inf:
                 raise InputError(f"no exponent is {exponent}")
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
+        except (TypeError, KeyError, ValueError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{folder / SETTINGS}: its candidates, calibration or blend cannot be read "
                 f"({error if isinstance(error, InputError) else repr(error)}); save the model again"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from careergpt.data.cleaning import clean_item, clean_title, is_missing, split_list
+from careergpt.data.foreign_files import object_once
 from careergpt.data.names import title_key
 from careergpt.data.packed import reading
 from careergpt.data.plain_text import LINE_ENDS
@@ -163,7 +164,7 @@ def _standard_input(name: str) -> list[tuple[int, str]]:
 
 def _person_in(line: str, place: str) -> Person:
     try:
-        told = json.loads(line)
+        told = json.loads(line, object_pairs_hook=object_once)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{place}: not JSON ({error}): {_excerpt(line)}. Write one object a line"

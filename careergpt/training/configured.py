@@ -65,6 +65,23 @@ def check_averages(callbacks: Iterable[Callback], trainer: Any) -> None:
             )
 
 
+def check_updates(callbacks: Iterable[Callback], steps: int) -> None:
+    """Refuses an average that none of these steps enters: what training began with would be kept.
+
+    Raises:
+        InputError: With the number of steps.
+    """
+    for callback in callbacks:
+        if isinstance(callback, WeightAveraging) and not any(
+            callback.should_update(step_idx=place) or callback.should_update(epoch_idx=place)
+            for place in range(steps)
+        ):
+            raise InputError(
+                f"trainer.callbacks: {type(callback).__name__} would average nothing in the "
+                f"{steps:,} steps that are planned: have it start earlier, and update every so many"
+            )
+
+
 def check_monitors(callbacks: Sequence[Callback], trainer: Any) -> None:
     """Refuses to watch a metric that there will not be; one that is not there yet is waited for.
 

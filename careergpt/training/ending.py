@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer
 from lightning.pytorch.utilities import rank_zero_only
 
 from careergpt.errors import InputError
-from careergpt.training.configured import check_averages, check_monitors
+from careergpt.training.configured import check_averages, check_monitors, check_updates
 from careergpt.training.steps import planned_steps, reached_end
 
 
@@ -36,7 +36,8 @@ class Ending(Callback):
             raise InputError("the clock (trainer.max_time or a Timer) leaves no time to train")
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Warns of a clock, which the learning rate cannot foresee."""
+        """Refuses to average nothing; warns of a clock, which the learning rate cannot foresee."""
+        check_updates(self._configured, planned_steps(trainer))
         for timer in _clocks(trainer):
             rank_zero_only(print)(
                 f"training may end by the clock, after {_duration(timer)}: the learning rate falls "

@@ -149,7 +149,7 @@ def _check_writable(path: str | None) -> None:
     folder = Path(path).absolute().parent
     if not folder.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {folder}")
-    if Path(path).is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; name a file")
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"cannot write {path}: it is a folder, a pipe or a device; name a file")
     if not os.access(folder, os.W_OK):
         raise InputError(f"cannot write {path}: {folder} is read-only for you")

@@ -269,8 +269,8 @@ def test_a_thousand_hostile_prompts_are_answered(
     ("row", "said"),
     [
         (r'{"prompt": "\ud800"}', f": the prompt holds {HALF}"),
-        ("[" * 50_000, ' is not a JSON object with a "prompt" text'),
-        ('{"prompt": 1}', ' is not a JSON object with a "prompt" text'),
+        ("[" * 50_000, ' is not a JSON object with one "prompt" text'),
+        ('{"prompt": 1}', ' is not a JSON object with one "prompt" text'),
     ],
     ids=["half a character", "deep", "a number"],
 )  # fmt: skip

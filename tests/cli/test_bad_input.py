@@ -84,6 +84,8 @@ SOURCES = {
     "an empty folder": ("nothing", "nothing"),
     "a folder without tables": ("notes", "notes"),
     "another kind of file": ("notes/a.docx", "a.docx"),
+    "a pipe": ("pipe.csv", "is a pipe or a device"),
+    "an endless device": ("zero.csv", "is a pipe or a device"),
 }
 
 
@@ -94,6 +96,8 @@ def test_a_source_that_is_no_table(
     (tmp_path / "nothing").mkdir()
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.docx").write_text("x")
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
     name, said = SOURCES[case]
     assert said in refused([*fit, f"--data.source={tmp_path / name}"])
 
@@ -167,6 +171,26 @@ OPTIONS = {
     ),
     "a sampler of Lightning's": ("--trainer.use_distributed_sampler=true", "twice"),
     "a long way to validation": ("--trainer.val_check_interval=5000", "(5000) must be less"),
+    "no time between validations": ("--trainer.val_check_interval=0", "val_check_interval is 0"),
+    "no epochs between validations": (
+        "--trainer.check_val_every_n_epoch=0", "check_val_every_n_epoch must be 1 or more, found 0",
+    ),
+    "gradients turned round": ("--trainer.gradient_clip_val=-1", "would be turned round"),
+    "loader processes below 0": ("--data.workers=-1", "data.workers must be 0 to 1,024, found -1"),
+    "more processes than any machine runs": ("--data.workers=100000", "0 to 1,024, found 100000"),
+    "no process to prepare": ("--data.processes=0", "data.processes must be 1 to 1,024, found 0"),
+    "a shuffled field that is no list": ("--data.shuffled=[skill]", "'skill', which is no list"),
+    "a logger's package in a list": (
+        '--trainer.logger=[{"class_path": "MLFlowLogger"}]', "Requirement 'mlflow",
+    ),
+    "what one of several loggers refuses": (
+        '--trainer.logger=[{"class_path": "CSVLogger", "init_args": {"save_dir": "x"}}, '
+        '{"class_path": "WandbLogger", "init_args": {"offline": true, "log_model": true}}]',
+        "log_model",
+    ),
+    "what cannot be made": (
+        "--trainer.callbacks=lightning.pytorch.callbacks.BaseFinetuning", "NotImplementedError",
+    ),
     "bare bones": ("--trainer.barebones=true", "trainer.barebones=true: a run logs"),
     "a precision of another package": ("--trainer.precision=transformer-engine", "nstall"),
     "a logger's package": (
@@ -271,7 +295,17 @@ def test_a_tokenizer_of_another_size(
     assert "its tokenizer has 2048 tokens and ends texts by 0, its model 50" in refused(words)
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "no json\n", '{"text": "a"}\n', '["prompt"]\n'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n\n",
+        "no json\n",
+        '{"text": "a"}\n',
+        '["prompt"]\n',
+        '{"prompt": "a", "prompt": "b"}\n',
+    ],
+)
 def test_prompts_that_are_none(
     text: str, model: str, quiet: list[str], tmp_path: Path, refused: Callable
 ) -> None:
@@ -300,7 +334,10 @@ def test_a_result_that_cannot_be_written(
 ) -> None:  # fmt: skip
     words = [verb, model, *quiet, *sample]
     assert "there is no folder" in refused([*words, f"--{option}={tmp_path / 'no' / 'file'}"])
-    assert "it is a folder" in refused([*words, f"--{option}={tmp_path}"])
+    os.mkfifo(tmp_path / "pipe")  # As /dev/null, which root would have replaced by a file.
+    for there in (tmp_path, tmp_path / "pipe"):
+        assert "it is a folder, a pipe or a device" in refused([*words, f"--{option}={there}"])
+    assert (tmp_path / "pipe").is_fifo()
 
 
 @pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "audit"])

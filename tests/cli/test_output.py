@@ -55,6 +55,29 @@ def test_output_that_is_lost_is_told_when_the_work_is_done(tmp_path: Path) -> No
     assert last.endswith("not all that was to be printed could be written: No space left on device")
 
 
+CLOSED = """
+import os, sys
+from careergpt.cli.output import check_output, mend_output
+mend_output()
+with open(sys.argv[1], "w") as file:
+    file.write("whole")
+    file.flush()
+    print("told")
+    print("told", file=sys.stderr)
+    os.write(1, b"by a library")
+    os.write(2, b"by a library")
+check_output()
+"""
+
+
+def test_no_file_takes_the_place_of_a_stream_that_is_closed(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", CLOSED, str(tmp_path / "file")]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&- 2>&-', "sh", *words], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert (done.returncode, (tmp_path / "file").read_text()) == (0, "whole")
+
+
 def test_a_model_is_whole_though_nobody_reads_and_the_terminal_is_ascii(
     short: list[str], tmp_path: Path
 ) -> None:

@@ -282,6 +282,7 @@ def test_standard_input_is_a_file(
 
 LINES = {
     "no JSON": (b"Nurse", "not JSON"),
+    "a key twice": (b'{"position": "Nurse", "position": "Cook"}', "it says 'position' twice"),
     "another key": (b'{"title": "Nurse"}', "'title' is none of"),
     "nothing told": (b"{}", "nothing is told"),
     "half a character": (rb'{"position": "\ud800"}', "half a character"),

@@ -44,7 +44,7 @@ def test_prompts_are_lines_named_by_their_number(tmp_path, name, content, encodi
 def test_a_line_that_is_no_prompt_is_named(tmp_path, line: str) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text('{"prompt": "Who?"}\n' + line)
-    with pytest.raises(InputError, match=r"p\.jsonl:2 is not a JSON object with a \"prompt\""):
+    with pytest.raises(InputError, match=r"p\.jsonl:2 is not a JSON object with one \"prompt\""):
         read_prompts(str(path))
 
 

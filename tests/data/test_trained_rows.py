@@ -1,6 +1,7 @@
 """What any stage of a model trained on is left out of what is called unseen, and said."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,6 +113,14 @@ def test_a_model_that_says_nothing_leaves_out_nothing_and_a_damaged_file_is_one_
     data = ready(data_module(models=["openai-community/gpt2", str(tmp_path)]))
     assert not data.knows_training
     assert not data.n_trained.any()
-    (tmp_path / TRAINED_ROWS).write_bytes(b"\x93NUMPY")
-    with pytest.raises(InputError, match=r"trained_rows.npy cannot be read"):
+    path = tmp_path / TRAINED_ROWS
+    np.save(path, np.arange(3.0))
+    endless = path.read_bytes().replace(b"(3,), }" + b" " * 13, b"(9000000000000,), }" + b" ")
+    for damaged in (b"\x93NUMPY", b"", endless):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"trained_rows.npy cannot be read"):
+            read_trained_rows([str(tmp_path)])
+    path.unlink()
+    os.mkfifo(path)  # Nobody will ever write to it.
+    with pytest.raises(InputError, match=r"trained_rows.npy is a device, a pipe or a folder"):
         read_trained_rows([str(tmp_path)])

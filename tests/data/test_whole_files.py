@@ -140,3 +140,13 @@ def test_no_other_way_to_write_a_file_is_used() -> None:
         if writes.search(line) and path.name != "whole_files.py" and "partial" not in line
     ]
     assert found == []
+
+
+def test_a_pipe_or_a_device_keeps_its_name(tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "pipe")
+    with (
+        pytest.raises(InputError, match="is a folder, a pipe or a device; name a file"),
+        whole(path) as partial,
+    ):
+        partial.write_text("new")
+    assert path.is_fifo()

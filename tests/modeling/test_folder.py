@@ -31,6 +31,7 @@ from careergpt.modeling.folder import (
     save_model,
     scratch_config,
     set_dropout,
+    stages_of,
     write_card,
 )
 
@@ -253,6 +254,23 @@ def test_weights_of_another_shape_are_refused(
         build(folder, tokenizer)
 
 
+def test_weights_that_are_larger_than_the_config_says_are_refused_with_the_cure(
+    tmp_path: Path, tiny_gpt2: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    folder = copy_of(tiny_gpt2, tmp_path / "short", n_positions=64)
+    with pytest.raises(InputError, match=r"not of the sizes that its config.json says: take all"):
+        build(folder, tokenizer)
+
+
+@pytest.mark.parametrize("length", ["x", -3, 1.5])
+def test_a_window_that_is_no_length_is_refused(
+    length: object, tmp_path: Path, tiny_gpt2: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    folder = copy_of(tiny_gpt2, tmp_path / "window", sliding_window=length)
+    with pytest.raises(InputError, match=f"sliding_window is '{length}': it is a number of tokens"):
+        pretrained_config(str(folder), tokenizer)
+
+
 def test_a_tokenizer_larger_than_the_vocabulary_is_refused(
     tmp_path: Path, tiny_gpt2: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
@@ -317,6 +335,16 @@ def test_a_broken_careergpt_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "careergpt.json").write_text("{")
     with pytest.raises(InputError, match="is not JSON"):
         read_settings(str(tmp_path))
+    for name in ("tasks", "separators", "decoding"):
+        (tmp_path / "careergpt.json").write_text(json.dumps({name: 5}))
+        with pytest.raises(InputError, match=f"its {name} is no object"):
+            read_settings(str(tmp_path))
+
+
+@pytest.mark.parametrize("told", [5, [5], [{"val_fraction": None}]])
+def test_stages_that_are_none_are_refused(told: object) -> None:
+    with pytest.raises(InputError, match="its trained_on is no list of stages"):
+        stages_of({"trained_on": told})
 
 
 @pytest.mark.parametrize("name", ["n_layer", "n_head", "n_embd", "n_positions"])

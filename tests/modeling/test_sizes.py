@@ -28,8 +28,10 @@ def change(folder: Path, **changed: Any) -> str:
 
 
 @pytest.mark.parametrize("layers", [10**9, 10**400, -1])
-@pytest.mark.parametrize("name", ["n_layer", "num_hidden_layers", "num_local_experts"])
-def test_a_number_of_layers_that_no_model_has_is_refused_before_transformers_reads_it(
+@pytest.mark.parametrize(
+    "name", ["n_layer", "num_hidden_layers", "num_local_experts", "num_labels"]
+)
+def test_a_number_of_parts_that_no_model_has_is_refused_before_transformers_reads_it(
     name: str, layers: int, folder: Path
 ) -> None:
     for told in ({name: layers}, {"text_config": {name: layers}}):

@@ -148,6 +148,8 @@ DAMAGED = {
     "a blend that is a list": at("blend", "path", value=["markov", 0.5]),
     "an exponent of words": at("exponent", value="half"),
     "an exponent of nothing": at("exponent", value=None),
+    "an exponent beyond all numbers": at("exponent", value=10**400),
+    "a surface beyond all numbers": at("calibration", "skills", "surface", value=10**400),
     "an exponent of 0": at("exponent", value=0),
     "an exponent that is no number": at("exponent", value=float("nan")),
 }

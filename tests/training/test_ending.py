@@ -200,6 +200,19 @@ def test_two_words_on_accumulation_are_refused() -> None:
     check_callbacks([schedule], 1)
 
 
+@pytest.mark.parametrize(
+    "never",
+    [{"update_every_n_steps": 0}, {"update_starting_at_step": 12}],
+    ids=["never", "after the end"],
+)
+def test_an_average_that_no_step_would_enter_is_refused(
+    never: dict[str, int], fit: Fit, examples: list[Scored]
+) -> None:
+    average = EMAWeightAveraging(**never)
+    with pytest.raises(InputError, match="would average nothing in the 12 steps"):
+        fit(singles(examples), callbacks=[Ending([average]), average])
+
+
 def test_a_run_that_was_cut_short_says_by_what_and_how_much_was_left(
     fit: Fit, examples: list[Scored], capsys: pytest.CaptureFixture[str]
 ) -> None:
