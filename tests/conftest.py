@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
 # Tests assert no times: a busy machine refutes no law.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # Shapes and types in the package's signatures are checked at each call, under pytest only;
 # a whole number is a float too, as in Python's own typing.
