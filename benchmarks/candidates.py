@@ -37,8 +37,7 @@ from careergpt.data.prompts import Question, ready_prompts
 from careergpt.data.store import write_json
 from careergpt.data.tasks import Task, render_prompt
 from careergpt.data.tokens import Example, encode_texts, load_tokenizer
-from careergpt.generation.candidates import score_candidates
-from careergpt.generation.trie import Trie
+from careergpt.generation.candidates import Trie, score_candidates
 from careergpt.modeling.folder import build_model
 from careergpt.training.memory import keep_freed_memory
 

@@ -20,8 +20,7 @@ from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.prompts import Prompt
 from careergpt.data.splits import TEST
 from careergpt.data.store import write_json
-from careergpt.generation.decoding import generate
-from careergpt.generation.repetition import distinct, repetition
+from careergpt.generation.decoding import distinct, generate, repetition
 from careergpt.generation.sampling import Decoding
 from careergpt.training.module import CareerModule
 

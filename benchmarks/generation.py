@@ -120,7 +120,7 @@ def ours_s(
 ) -> Texts:
     """What our loop writes."""
     with attention_to_cache(model):
-        return [row.token_ids for row in write(model, prompts, decoding, rooms, None)]
+        return [ids for ids, _ in write(model, prompts, decoding, rooms, None)]
 
 
 def take_turns(

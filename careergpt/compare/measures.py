@@ -35,8 +35,7 @@ from careergpt.compare.skills import SkillFinder
 from careergpt.compare.trigram import IntArray
 from careergpt.data.names import title_key
 from careergpt.data.tokens import encode_texts
-from careergpt.generation.decoding import Generated
-from careergpt.generation.repetition import distinct, repetition
+from careergpt.generation.decoding import Generated, distinct, repetition
 
 # A run of so many tokens that no two writers would hit on it.
 _COPIED = 50

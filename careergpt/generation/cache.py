@@ -1,7 +1,8 @@
-"""Keys and values of what was read, preallocated: a token is read once and never moved again.
+"""Attention to a preallocated cache: a token is read once, its keys and values never moved again.
 
-The attention function writes and reads it, so the model stays the library's own class, and any
-model that `check_model` lets through is one that this serves: all its memory is keys and values.
+The attention function writes and reads the cache, so the model stays the library's own class, and
+any model that `check_model` lets through is one that this serves: all its memory is keys and
+values. Decoding reads a token a step of each row; candidates are read as a tree, many side by side.
 """
 
 from __future__ import annotations
@@ -23,46 +24,58 @@ CACHED = "careergpt_cached"
 
 
 class KeyValueCache:
-    """The keys and values of B rows, a column a token: first the prompts, then what is written.
+    """The keys and values of B rows, a column a token: first the prompts, then what follows them.
 
     Shorter prompts are padded on the right, so that no prompt's tokens see padding while they are
     read; afterwards the padding's columns are masked. Columns need no order: positions are in the
-    keys.
+    keys. So prompts of 3 and 1 tokens and one token after each are the columns `a b c d` and
+    `e - - f`, of which the first row sees all and the second the first and the last.
+
+    Attributes:
+        end: Columns so far.
+        mask: What the tokens that are being read see of them; None: all, or, of the prompts
+            themselves, what is before.
     """
 
     def __init__(self, lengths: Int64[Tensor, " B"], width: int, columns: int) -> None:
         """Room for so many columns, of which the first `width` are the prompts'."""
-        self._width, self._columns, self.end = width, columns, 0
+        self.end = 0
+        self.mask: Bool[Tensor, "*B 1 T C"] | None = None
+        self._columns = columns
         self._layers: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         places = torch.arange(columns, device=lengths.device)
-        seen = (places < lengths[:, None]) | (places >= width)
-        self._seen: Bool[Tensor, "B 1 1 C"] = seen[:, None, None, :]
+        no_padding = (places < lengths[:, None]) | (places >= width)
+        self._no_padding: Bool[Tensor, "B 1 1 C"] = no_padding[:, None, None, :]
         self._padded = bool((lengths < width).any())
 
-    @property
-    def mask(self) -> Bool[Tensor, "B 1 1 C"] | None:
-        """Which columns so far are no padding; None where all are."""
-        return self._seen[..., : self.end] if self._padded else None
+    def read(
+        self,
+        model: PreTrainedModel,
+        ids: Int64[Tensor, "B T"],
+        positions: Int64[Tensor, "B T"],
+        sees: Bool[Tensor, "T T"] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Hidden states of the next tokens, which the cache then holds.
 
-    def advance(self, columns: int) -> None:
-        """Every layer writes its next so many columns."""
-        self.end += columns
+        Args:
+            model: The model, attending to the cache (`attention_to_cache`).
+            ids: The prompts at first; afterwards a token of each row, or many with `sees`.
+            positions: Where each token would stand in its text.
+            sees: Which of each other the tokens see.
+        """
+        self.end += ids.shape[1]
+        self.mask = self._no_padding[..., : self.end] if self._padded else None
+        if sees is not None:
+            before = F.pad(sees, (self.end - len(sees), 0), value=True)[None, None]
+            self.mask = before if self.mask is None else before & self.mask
+        hidden: Tensor = model.base_model(
+            input_ids=ids, position_ids=positions, use_cache=False, careergpt_cache=self
+        ).last_hidden_state
+        return hidden
 
-    def write(
-        self, layer: nn.Module, key: Float[Tensor, "B K T d"], value: Float[Tensor, "B K T e"]
-    ) -> tuple[Float[Tensor, "B K C d"], Float[Tensor, "B K C e"]]:
-        """The layer's keys and values so far, with these as the last columns."""
-        if layer not in self._layers:
-            self._layers[layer] = self._room_for(key), self._room_for(value)
-        start, rows = self.end - key.shape[2], len(key)
-        keys, values = (kept[:rows, :, : self.end] for kept in self._layers[layer])
-        keys[:, :, start:] = key
-        values[:, :, start:] = value
-        return keys, values
-
-    def _room_for(self, states: Tensor) -> Tensor:
-        rows, heads, _, size = states.shape
-        return states.new_empty(rows, heads, self._columns, size)
+    def drop(self, columns: int) -> None:
+        """Forgets the last so many columns: the next are written over them."""
+        self.end -= columns
 
     def keep(self, rows: Sequence[int]) -> None:
         """Only these rows, in this order; those that stay in their place cost nothing.
@@ -70,15 +83,26 @@ class KeyValueCache:
         Row i must not come from before i.
         """
         moved = [(to, row) for to, row in enumerate(rows) if to != row]
-        self._seen = self._seen[list(rows)]
+        self._no_padding = self._no_padding[list(rows)]
         if not moved:
             return
-        to, source = (
-            torch.tensor(ends, device=self._seen.device) for ends in zip(*moved, strict=True)
-        )
+        to, source = torch.tensor(moved, device=self._no_padding.device).T
         for layer in self._layers.values():
             for kept in layer:
                 kept[to, :, : self.end] = kept[source, :, : self.end]
+
+    def write(
+        self, layer: nn.Module, key: Float[Tensor, "B K T d"], value: Float[Tensor, "B K T e"]
+    ) -> tuple[Float[Tensor, "B K C d"], Float[Tensor, "B K C e"]]:
+        """The layer's keys and values so far, with these as the last columns."""
+        if layer not in self._layers:
+            rooms = [(*part.shape[:2], self._columns, part.shape[3]) for part in (key, value)]
+            self._layers[layer] = key.new_empty(rooms[0]), value.new_empty(rooms[1])
+        start, rows = self.end - key.shape[2], len(key)
+        keys, values = (kept[:rows, :, : self.end] for kept in self._layers[layer])
+        keys[:, :, start:] = key
+        values[:, :, start:] = value
+        return keys, values
 
 
 def cached_attention(
@@ -93,22 +117,25 @@ def cached_attention(
     careergpt_cache: KeyValueCache,
     **_: Any,
 ) -> tuple[Float[Tensor, "B T H e"], None]:
-    """Attention to all that was read; the signature is AttentionInterface's.
+    """Attention to all of the cache that the mask shows; the signature is AttentionInterface's.
 
-    A model's sliding window is never shorter: `context_of` bounds a prompt with its answer by it.
+    A model's sliding window is never shorter: `context_of` bounds a prompt with what follows by it.
     """
     keys, values = careergpt_cache.write(module, key, value)
+    groups = query.shape[1] // key.shape[1]
     if key.shape[2] == careergpt_cache.end:
         # The prompts: padding on the right is in no token's past.
-        grouped = query.shape[1] != key.shape[1]
         out = F.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scaling, enable_gqa=grouped
+            query, key, value, is_causal=True, scale=scaling, enable_gqa=groups > 1
         )
         return out.transpose(1, 2), None
     # The heads of a group are that many queries to the same keys: nothing is repeated.
     packed = query.reshape(*key.shape[:2], -1, query.shape[3])
-    out = F.scaled_dot_product_attention(packed, keys, values, careergpt_cache.mask, scale=scaling)
-    return out.reshape(len(query), 1, query.shape[1], -1), None
+    mask = careergpt_cache.mask
+    if mask is not None:
+        mask = mask[:, :, None].expand(-1, -1, groups, -1, -1).flatten(2, 3)
+    out = F.scaled_dot_product_attention(packed, keys, values, mask, scale=scaling)
+    return out.reshape(*query.shape[:3], -1).transpose(1, 2), None
 
 
 AttentionInterface.register(CACHED, cached_attention)

@@ -1,13 +1,13 @@
-"""Answers to prompts, in batches, each with its finish reason and log-probability."""
+"""Answers to prompts, in batches, each with its log-probability; how often texts repeat."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -43,13 +43,6 @@ class Generated(NamedTuple):
     token_ids: tuple[int, ...]
 
 
-class Written(NamedTuple):
-    """The new tokens of a prompt, up to and with the end of text, and their nats."""
-
-    token_ids: list[int]
-    nats: float
-
-
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
@@ -59,12 +52,7 @@ def generate(
 ) -> list[Generated]:
     """One answer to each prompt, in their order; dropout is off.
 
-    Args:
-        model: The model.
-        tokenizer: Its tokenizer.
-        prompts: The prompts, each shorter than the context.
-        decoding: How to write.
-        context: The model's longest input: no answer goes beyond it.
+    Prompts are shorter than the context, the model's longest input, and no answer goes beyond it.
 
     Raises:
         InputError: The model's logits are no numbers.
@@ -75,19 +63,12 @@ def generate(
     with dropout_off(model), attention_to_cache(model):
         rooms = [min(decoding.max_new_tokens, context - len(p.token_ids)) for p in prompts]
         written = write(model, prompts, decoding, rooms, end, sorted(unknown))
-    answers = [
-        Generated(
-            prompt.place,
-            prompt.id,
-            prompt.text,
-            str(tokenizer.decode(ids, skip_special_tokens=True)).strip(),
-            "end" if ids[-1] == end else "length",
-            -nats,
-            len(ids),
-            tuple(ids),
-        )
-        for prompt, (ids, nats) in zip(prompts, written, strict=True)
-    ]
+    answers = []
+    for prompt, (ids, nats) in zip(prompts, written, strict=True):
+        text = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        reason: Literal["end", "length"] = "end" if ids[-1] == end else "length"
+        of_prompt = prompt.place, prompt.id, prompt.text
+        answers.append(Generated(*of_prompt, text, reason, -nats, len(ids), tuple(ids)))
     return sorted(answers, key=lambda answer: answer.place)
 
 
@@ -99,13 +80,14 @@ def write(
     rooms: Sequence[int],
     end: int | None,
     unknown: Sequence[int] = (),
-) -> list[Written]:
+) -> list[tuple[list[int], float]]:
     """What follows each prompt: a token a step, for those that have not ended.
 
     Rows that have ended are dropped at once; one that outlives them may take an ended one's place.
+    Each row's new tokens, up to and with the end of text, come with their nats.
 
     Args:
-        model: The model, attending to the cache that it is given.
+        model: The model, within `attention_to_cache`.
         prompts: The prompts.
         decoding: How to write.
         rooms: How many tokens each may write.
@@ -126,7 +108,7 @@ def write(
     alive = list(range(len(prompts)))
     rows = torch.tensor(alive, device=model.device)
     positions = torch.arange(width, device=model.device).expand(len(prompts), -1)
-    hidden = _read(model, ids[:, :width], positions, cache)[rows, lengths - 1]
+    hidden = cache.read(model, ids[:, :width], positions)[rows, lengths - 1]
     for step in range(most):
         logits = F.linear(hidden, head).float()
         chosen = choice(logits, step, rows, ids[rows, : width + step])
@@ -141,10 +123,10 @@ def write(
             cache.keep(kept)
             alive = [alive[slot] for slot in kept]
             rows, chosen = rows[kept], chosen[kept]
-        hidden = _read(model, chosen[:, None], (lengths[rows] + step)[:, None], cache)[:, -1]
+        hidden = cache.read(model, chosen[:, None], (lengths[rows] + step)[:, None])[:, -1]
     if not nats.isfinite().all():
         raise InputError("the model's logits are not finite: it diverged; lower model.lr")
-    return [Written(*answer) for answer in zip(tokens, nats.tolist(), strict=True)]
+    return list(zip(tokens, nats.tolist(), strict=True))
 
 
 def _padded(prompts: Sequence[Prompt], columns: int) -> Int64[Tensor, "B C"]:
@@ -156,22 +138,34 @@ def _padded(prompts: Sequence[Prompt], columns: int) -> Int64[Tensor, "B C"]:
     return torch.tensor(rows)
 
 
-def _read(
-    model: PreTrainedModel,
-    ids: Int64[Tensor, "B T"],
-    positions: Int64[Tensor, "B T"],
-    cache: KeyValueCache,
-) -> Float[Tensor, "B T D"]:
-    """Hidden states of the next tokens, which the cache then holds."""
-    cache.advance(ids.shape[1])
-    hidden: Tensor = model.base_model(
-        input_ids=ids, position_ids=positions, use_cache=False, careergpt_cache=cache
-    ).last_hidden_state
-    return hidden
-
-
 def _kept(alive: Sequence[bool]) -> list[int]:
     """Slots that go on, closed up: the last ones fill the places of those that have ended."""
     survivors = sum(alive)
     last = (slot for slot in range(survivors, len(alive)) if alive[slot])
     return [slot if alive[slot] else next(last) for slot in range(survivors)]
+
+
+def repetition(tokens: Sequence[int], n: int = 4) -> float:
+    """Rep-n of one text: 1 - distinct n-grams / n-grams (Welleck et al., 2020); lower is better.
+
+    From 0, no n-gram occurs twice, towards 1; 0 for texts shorter than `n`.
+    """
+    grams = list(ngrams(tokens, n))
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def distinct(texts: Sequence[Sequence[int]], n: int) -> float:
+    """Distinct-n: distinct n-grams / n-grams of all texts (Li et al., 2016); higher is better.
+
+    It falls as texts grow in number or length: compare it only between samples of one size.
+    0 where no text is as long as `n`.
+    """
+    grams = [gram for text in texts for gram in ngrams(text, n)]
+    return len(set(grams)) / len(grams) if grams else 0.0
+
+
+def ngrams(tokens: Sequence[int], n: int) -> Iterator[tuple[int, ...]]:
+    """Each run of `n` tokens, in order."""
+    if n < 1:
+        raise ValueError(f"n is {n}: an n-gram has at least one token")
+    return (tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))

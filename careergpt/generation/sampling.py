@@ -68,21 +68,12 @@ class Choice:
     def __init__(
         self, decoding: Decoding, places: Sequence[int], steps: int, unknown: Sequence[int] = ()
     ) -> None:
-        """For rows with these places in the input, which write so many tokens at most.
-
-        Args:
-            decoding: How to write.
-            places: The rows' places.
-            steps: The most tokens that a row writes.
-            unknown: Ids that are never chosen.
-        """
+        """For rows with these places, of so many tokens at most; `unknown` are never chosen."""
         self._greedy, self._top_p = decoding.greedy, decoding.top_p
         self._processors = processors(decoding, unknown)
+        generators = (_generator(decoding.seed, place) for place in places)
         self._uniform = torch.stack(
-            [
-                torch.rand(steps, 2, generator=_generator(decoding.seed, place), dtype=torch.double)
-                for place in places
-            ]
+            [torch.rand(steps, 2, generator=one, dtype=torch.double) for one in generators]
         )
 
     def __call__(
@@ -103,18 +94,16 @@ class Choice:
 
 def processors(decoding: Decoding, unknown: Sequence[int] = ()) -> LogitsProcessorList:
     """What happens to the logits at each step: transformers' own, in transformers' order."""
-    steps = LogitsProcessorList()
+    found = LogitsProcessorList()
     if unknown:
-        steps.append(SuppressTokensLogitsProcessor(unknown))
+        found.append(SuppressTokensLogitsProcessor(unknown))
     if decoding.repetition_penalty != 1:
-        steps.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
-    if decoding.greedy:
-        return steps
-    if decoding.temperature != 1:
-        steps.append(TemperatureLogitsWarper(decoding.temperature))
-    if decoding.top_k:
-        steps.append(TopKLogitsWarper(decoding.top_k))
-    return steps
+        found.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
+    if decoding.temperature != 1 and not decoding.greedy:
+        found.append(TemperatureLogitsWarper(decoding.temperature))
+    if decoding.top_k and not decoding.greedy:
+        found.append(TopKLogitsWarper(decoding.top_k))
+    return found
 
 
 def draw_likely(

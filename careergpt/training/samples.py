@@ -20,8 +20,7 @@ from careergpt.data.splits import VAL
 from careergpt.data.tasks import Piece
 from careergpt.data.whole_files import adding
 from careergpt.errors import InputError
-from careergpt.generation.decoding import Generated, generate
-from careergpt.generation.repetition import distinct, repetition
+from careergpt.generation.decoding import Generated, distinct, generate, repetition
 from careergpt.generation.sampling import Decoding
 from careergpt.training.logs import log_table
 

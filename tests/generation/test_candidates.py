@@ -25,9 +25,8 @@ from transformers import (
 
 from careergpt.errors import InputError
 from careergpt.generation import candidates as module
-from careergpt.generation.candidates import score_candidates
-from careergpt.generation.tree_attention import attention_to_tree
-from careergpt.generation.trie import Trie, plan_chunks
+from careergpt.generation.cache import attention_to_cache
+from careergpt.generation.candidates import Trie, plan_chunks, score_candidates
 from careergpt.modeling.attention import SEGMENTS
 from careergpt.modeling.compiled import compile_blocks
 from careergpt.modeling.folder import build_model
@@ -321,7 +320,7 @@ def test_the_model_is_left_as_it_was(family: str, attention: str, training: bool
     model.set_attn_implementation(attention)
     score_candidates(model, [[1, 2]], Trie([[1], [2, 5]], [[END]]))
     assert (model.training, model.config._attn_implementation) == (training, attention)
-    with pytest.raises(RuntimeError), attention_to_tree(model):
+    with pytest.raises(RuntimeError), attention_to_cache(model):
         raise RuntimeError
     assert model.config._attn_implementation == attention
 
@@ -411,17 +410,17 @@ def test_chunks_hold_every_inner_node_and_its_children_once_beside_all_that_they
     candidates: Texts, terminators: Texts, size: int
 ) -> None:
     trie, new, children = Trie(candidates, terminators), [], []
-    for chunk in plan_chunks(trie, size):
-        nodes = chunk.nodes.tolist()
-        mine = nodes[chunk.n_again :]
+    for read, n_again, after, rows in plan_chunks(trie, size):
+        nodes = read.tolist()
+        mine = nodes[n_again:]
         assert nodes[0] == 0
         assert len(mine) <= size
-        assert chunk.n_again <= trie.depths.max()
+        assert n_again <= trie.depths.max()
         assert all(set(trie.path_to(node)) <= set(nodes) for node in nodes)
-        assert [mine[row] for row in chunk.rows] == trie.parents[chunk.children].tolist()
-        assert (np.diff(chunk.rows) >= 0).all()
+        assert [mine[row] for row in rows] == trie.parents[after].tolist()
+        assert (np.diff(rows) >= 0).all()
         new += mine
-        children += chunk.children.tolist()
+        children += after.tolist()
     assert new == trie.inner.tolist()
     assert sorted(children) == list(range(1, len(trie.tokens)))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from careergpt.generation.repetition import distinct, repetition
+from careergpt.generation.decoding import distinct, repetition
 
 texts = st.lists(st.integers(0, 3), max_size=20)
 orders = st.integers(1, 5)

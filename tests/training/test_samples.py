@@ -16,8 +16,7 @@ from careergpt.data.prompts import Prompt
 from careergpt.data.splits import VAL
 from careergpt.data.tasks import Task
 from careergpt.errors import InputError
-from careergpt.generation.decoding import Generated
-from careergpt.generation.repetition import distinct, repetition
+from careergpt.generation.decoding import Generated, distinct, repetition
 from careergpt.training.logs import MetricsLog
 from careergpt.training.module import CareerModule
 from careergpt.training.samples import SampleAnswers
