@@ -19,14 +19,12 @@ import yaml
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.names import title_key
 from careergpt.data.splits import TEST
-from careergpt.data.tasks import Task
 from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import find_model
-from careergpt.recommend.cases import names_in
-from careergpt.recommend.forecast import Forecast
-from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.evaluation import ranking_fields, without
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranks import without
+from careergpt.recommend.ranking import Rankings, tasks_of
+from careergpt.recommend.recommender import Recommender
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,13 +47,14 @@ def moves() -> dict[str, set[str]]:
     }
 
 
-def with_own_skills(forecast: Forecast) -> None:
+def with_own_skills(recommender: Recommender) -> None:
     """Print how many first choices are edges for people who tell skills of their own title."""
-    graph, names = moves(), forecast.titles.names
+    graph, names = moves(), recommender.titles.names
     known = {title: p["skills"] for title, p in positions().items() if graph[title_key(title)]}
     for number in (0, 1, 3, None):
         people = [Person(title, tuple(own[:number]), ()) for title, own in known.items()]
-        chosen = [names[place] for place in forecast.positions(people).argmax(axis=1)]
+        found = (recommender.log_probabilities(recommender.read(person)) for person in people)
+        chosen = [names[int(logs.argmax())] for (logs,) in found]
         right = [title_key(c) in graph[title_key(t)] for t, c in zip(known, chosen, strict=True)]
         told = "all" if number is None else number
         print(f"{told!s:>4} own skills: {sum(right)} of {len(right)} first choices are edges")
@@ -67,18 +66,19 @@ def main() -> None:
     parser.add_argument("model", help="a model folder, fitted on the sample")
     folder = parser.parse_args().model
     settings = read_settings(folder)
-    tasks = {name: Task(**task) for name, task in settings["tasks"].items()}
-    knowledge = Knowledge.load(tasks, settings, Path(folder), peers=True)
+    tasks = tasks_of(settings)
+    rankings = Rankings.load(tasks, settings, Path(folder), count_models=True)
     model = find_model(folder).load(torch.device("cpu"))
     data = CareerDataModule(
         str(ROOT / "data"), tasks=tasks, tokenizer=folder, context=model.context
     )
     data.prepare_data()
     data.setup("test")
-    graph, ranking = moves(), knowledge.rankings["path"]
-    reader = knowledge.reader("path", model)
+    graph, ranking = moves(), rankings.by_task["path"]
     careers = [
-        r["titles"] for r in data.fields(TEST, names_in(tasks)) if len(r.get("titles", ())) > 1
+        r["titles"]
+        for r in data.fields(TEST, ranking_fields(tasks))
+        if len(r.get("titles", ())) > 1
     ]
     # A career at its top has no edge left: nothing that could be chosen would be right.
     asked = [
@@ -89,7 +89,8 @@ def main() -> None:
     ]
     names = [title_key(name) for name in ranking.candidates.names]
     print(f"{len(careers)} unseen careers, {len(asked)} times asked, {len(names)} candidates")
-    for name, found in ranking.rank(reader, [{"titles": c} for c in asked]).items():
+    queries = [{"titles": career} for career in asked]
+    for name, found in ranking.log_probabilities(ranking.by(model), queries).items():
         right = []
         for logs, career in zip(found, asked, strict=True):
             rest = without(logs, [ranking.candidates.place(career[-1])])
@@ -97,7 +98,7 @@ def main() -> None:
         print(f"{name:12}{np.mean(right):7.1%}")
     chance = [len(graph[title_key(career[-1])]) / (len(names) - 1) for career in asked]
     print(f"{'chance':12}{np.mean(chance):7.1%}")
-    with_own_skills(Forecast(knowledge, model))
+    with_own_skills(Recommender(rankings, model))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What comes next: candidates, the count models to beat, rankings and their measures."""
+"""What comes next: candidates, the count models to beat, rankings and their evaluation."""

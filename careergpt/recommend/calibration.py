@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 from careergpt.errors import InputError
-from careergpt.recommend.ranks import Targets, places_inside
+from careergpt.recommend.evaluation import Targets, places_inside
 
 Logs = Float64[np.ndarray, "N C"]
 
@@ -54,13 +54,25 @@ AS_SCORED = Calibration()
 """Nothing is changed."""
 
 
+class Blend(NamedTuple):
+    """weight * P(model) + (1 - weight) * P(count model of the name `peer`)."""
+
+    peer: str
+    weight: float
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Blend:
+        """What `_asdict` gave, from a model folder."""
+        found = cls(str(content["peer"]), float(content["weight"]))
+        if not 0 <= found.weight <= 1:
+            raise InputError(f"no blend has a weight of {found.weight}")
+        return found
+
+
 def calibrated(scores: Logs, neutral: Float64[np.ndarray, " C"], calibration: Calibration) -> Logs:
     """Log-probabilities, normalised over the candidates.
 
-    Args:
-        scores: log P(candidate | prompt), of each query; they need not sum to 1.
-        neutral: log P(candidate | neutral prompt).
-        calibration: What validation chose.
+    `scores` are log P(candidate | prompt), `neutral` log P(candidate | neutral prompt).
     """
     corrected = scores - calibration.surface * neutral
     normalised = log_softmax(corrected / calibration.temperature, axis=1)
@@ -73,13 +85,9 @@ def fit_calibration(
     """The surface weight and the temperature that cost the fewest nats on validation queries.
 
     The weight is of a grid up to 1, each with a temperature of its own; it stays 0 unless it saves
-    more than one standard error of the saving, which a few queries' noise would not.
-
-    Args:
-        scores: log P(candidate | prompt), of each query.
-        neutral: log P(candidate | neutral prompt).
-        targets: For each query the places of its targets, which share it equally; None, and
-            queries without any other, are passed over.
+    more than one standard error of the saving (Breiman et al., 1984), which a few queries' noise
+    would not. The targets of a query share it equally; None, and queries without any other target,
+    are passed over.
     """
     tried = {}
     for weight in (0.0, *SURFACE_WEIGHTS):
@@ -87,7 +95,12 @@ def fit_calibration(
         chosen = Calibration(weight, temperature)
         tried[chosen] = query_nats(calibrated(scores, neutral, chosen), targets)
     plain, best = next(iter(tried)), min(tried, key=lambda chosen: float(tried[chosen].sum()))
-    return best if _saves(tried[plain] - tried[best]) else plain
+    saved = tried[plain] - tried[best]
+    if len(saved) < 2:
+        return plain
+    # The search for a temperature is not exact: what it leaves is the same for every query.
+    noise = max(saved.std(ddof=1) / np.sqrt(len(saved)), SEARCH_ERROR)
+    return best if saved.mean() > noise else plain
 
 
 def fit_temperature(scores: Logs, targets: Sequence[Targets]) -> float:
@@ -130,18 +143,15 @@ def fit_blend(model: Logs, peer: Logs, targets: Sequence[Targets]) -> float:
     return min((1.0, 0.0, float(inner)), key=cost)
 
 
-def said_by_skills(
+def skill_likelihoods(
     skilled: Float64[np.ndarray, " C"], held: Sequence[int]
 ) -> Float64[np.ndarray, " C"]:
     """Log-likelihood of a person's skills under each next title, up to a constant.
 
     They may be the next title's or those of a title that is held, and then they say nothing of the
     next: P(skills | next, held) is in proportion to the sum of P(skills | title) over these titles,
-    and this by Bayes' rule to P(title | skills), all titles being alike before.
-
-    Args:
-        skilled: log P(title | skills).
-        held: Places of the titles held.
+    and this by Bayes' rule to P(title | skills), all titles being alike before. `skilled` is
+    log P(title | skills), and `held` the places of the titles held.
     """
     places = np.array(sorted(set(held)), dtype=np.int64)
     others = skilled.copy()
@@ -150,14 +160,9 @@ def said_by_skills(
 
 
 def fit_exponent(careers: Logs, skills: Logs, targets: Sequence[Targets]) -> float:
-    """The power of what skills say that costs the fewest nats beside what careers say.
+    """The power of `skill_likelihoods` that costs the fewest nats beside log P(title | career).
 
     Nats are convex in it.
-
-    Args:
-        careers: log P(title | career), of each query.
-        skills: What `said_by_skills` gives for each.
-        targets: For each query the places of its targets.
     """
 
     def cost(exponent: float) -> float:
@@ -177,9 +182,15 @@ def query_nats(log_probabilities: Logs, targets: Sequence[Targets]) -> Float64[n
     return np.asarray(sums[counts > 0] / counts[counts > 0], dtype=np.float64)
 
 
-def _saves(saved: Float64[np.ndarray, " M"]) -> bool:
-    """Whether the mean saving is more than its standard error (Breiman et al., 1984)."""
-    if len(saved) < 2:
-        return False
-    # The search for a temperature is not exact: what it leaves is the same for every query.
-    return bool(saved.mean() > max(saved.std(ddof=1) / np.sqrt(len(saved)), SEARCH_ERROR))
+def log_odds(logs: Float64[np.ndarray, "N C"], places: Sequence[int]) -> Float64[np.ndarray, "N P"]:
+    """Log P / (1 - P) of the places; 0 where no other candidate is left, for nothing changes that.
+
+    The odds are against the sum of the others: 1 - P would be 0 for what is all but certain.
+    """
+    odds = np.zeros((len(logs), len(places)))
+    for column, place in enumerate(places):
+        others = logs.copy()
+        others[:, place] = -np.inf
+        if np.isfinite(others).any():
+            odds[:, column] = logs[:, place] - logsumexp(others, axis=1)
+    return odds

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
+from careergpt.data.cleaning import clean_title
 from careergpt.data.names import title_key
+from careergpt.data.prompts import read_lines
+from careergpt.data.sources import is_table
+from careergpt.data.tables import Table, open_tables
+from careergpt.data.tasks import Fields
 from careergpt.errors import InputError, printable
+
+GIVEN = {"path": "titles", "position": "skills", "skills": "position_title"}
+"""For each task that is answered by a ranking the field that it asks by."""
+
+TARGET = {"path": "titles", "position": "position_title", "skills": "skills"}
+"""The field that its candidates fill."""
+
+KIND = {"path": "titles", "position": "titles", "skills": "skills"}
+"""The list that its candidates are of: careers and positions have one list of titles."""
+
+LISTS = ("titles", "skills")
+"""Fields that hold lists."""
 
 LONGEST = 100
 """Characters; what is longer is a sentence, and would leave the model no room for the question."""
@@ -17,18 +35,35 @@ LONGEST = 100
 MOST = 100_000
 """Candidates that training names, the most frequent ones: more are more than one waits for."""
 
+COLUMNS = ("position_title", "title", "preferredlabel", "alternate title", "job_title", "name")
+"""Headers under which titles are found, ours, O*NET's and ESCO's; compared without case."""
+
+_SLIP, _SUGGESTED = 0.9, 0.8
+"""Ratcliff and Obershelp's likeness from which on a name is a slip, and one to be mentioned."""
+
+_LONG = 5
+"""Letters of a word in which a slip shows: a shorter one may be another word."""
+
+
+def items_in(record: Fields, field: str) -> tuple[str, ...]:
+    """The items of a list, or a text as the only one; none where the record lacks the field."""
+    value = record.get(field, ())
+    return (value,) if isinstance(value, str) else value
+
 
 @dataclass(frozen=True)
 class Candidates:
     """Names that may be recommended, compared by case, white space and punctuation only.
 
+    Of `Candidates(("Nurse", "C++"), (9, 5))`, "NURSE." has the place 0 and "C" none.
+
     Args:
         names: Each as most records spell it.
-        counts: Training records that have it, in the same order; 0 where nobody counted.
+        counts: Training records that have it, in the same order; 0 where they were not counted.
     """
 
-    names: tuple[str, ...]
-    counts: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.names):
@@ -56,8 +91,8 @@ class Candidates:
     def of(cls, records: Iterable[tuple[str, ...] | list[str]], min_count: int) -> Candidates:
         """What `min_count` records or more name, the most frequent first.
 
-        A record counts once, however often it names it: nobody's odd title, held five times,
-        becomes a candidate.
+        A record counts once, however often it names it: one person's odd title, held five times,
+        does not become a candidate.
 
         Args:
             records: The names of each training record: its titles, its skills, or its one title.
@@ -78,7 +113,7 @@ class Candidates:
         return cls(tuple(names), tuple(known[key].total() for key in keys))
 
     @classmethod
-    def listed(cls, lines: Iterable[str]) -> Candidates:
+    def from_lines(cls, lines: Iterable[str]) -> Candidates:
         """A user's own list, one a line; of names compared as equal, the first stands for all.
 
         Raises:
@@ -92,13 +127,9 @@ class Candidates:
             raise InputError("the list of candidates holds no name: write one a line")
         return cls(tuple(names.values()), (0,) * len(names))
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return {"names": list(self.names), "counts": list(self.counts)}
-
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Candidates:
-        """What `to_json` gave, from a model folder."""
+        """What `asdict` gave, from a model folder."""
         names, counts = tuple(content["names"]), tuple(content["counts"])
         if len(names) > MOST:
             raise InputError(f"{len(names):,} candidates: at most {MOST:,} can be ranked")
@@ -108,3 +139,66 @@ class Candidates:
         if not all(isinstance(count, int) and 0 <= count < 2**53 for count in counts):
             raise InputError("counts of candidates must be whole numbers")
         return cls(names, counts)
+
+
+def read_candidates(path: str) -> Candidates:
+    """The candidates that a user's file lists: one a line, or a table's column of titles.
+
+    O*NET's tables are text files with tabs.
+
+    Raises:
+        InputError: The file is missing, has no such column, or holds no name.
+    """
+    try:
+        if is_table(path):
+            return Candidates.from_lines(map(clean_title, _column(open_tables(path)[0])))
+        return Candidates.from_lines(clean_title(line) for _, line in read_lines(path))
+    except InputError as error:
+        where = "" if path in str(error) else f"--candidates {path}: "
+        raise InputError(f"{where}{error}") from None
+
+
+def _column(table: Table) -> Iterator[str]:
+    """The cells of the table's column of titles."""
+    by_name = {name.casefold(): name for name in reversed(table.columns)}
+    column = next((by_name[name] for name in COLUMNS if name in by_name), None)
+    if column is None and len(table.columns) == 1:
+        column = table.columns[0]
+    if column is None:
+        raise InputError(
+            f"{table.name} has no column of titles (it has: {', '.join(table.columns[:8])}); "
+            "name one of them position_title"
+        )
+    for row in table.rows():
+        cell = row.cells.get(column)
+        if isinstance(cell, str) and cell.strip():
+            yield cell
+
+
+def spelled(name: str, candidates: Candidates) -> str:
+    """The candidate that the name is or, by a slip in long words, was to be; else the name."""
+    place = candidates.place(name)
+    if place is not None:
+        return candidates.names[place]
+    key = title_key(name)
+    for other in get_close_matches(key, candidates.places, n=1, cutoff=_SLIP):
+        if _is_slip(key.split(), other.split()):
+            return candidates.names[candidates.places[other]]
+    return name
+
+
+def suggestions(name: str, candidates: Candidates) -> list[str]:
+    """Candidates of which the name may be a misspelling or a part, three at most."""
+    key = title_key(name)
+    words = set(key.split())
+    found = get_close_matches(key, candidates.places, n=1, cutoff=_SUGGESTED)
+    found = found or [other for other in candidates.places if words <= set(other.split())][:3]
+    return [candidates.names[candidates.places[other]] for other in found]
+
+
+def _is_slip(words: list[str], others: list[str]) -> bool:
+    """Whether they differ in long words alone: level II is not level III, nor C the same as C#."""
+    return len(words) == len(others) and all(
+        word == other or (min(len(word), len(other)) >= _LONG and (word + other).isalpha())
+        for word, other in zip(words, others, strict=True)
+    )

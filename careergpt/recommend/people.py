@@ -1,4 +1,4 @@
-"""People who ask for a recommendation: what each tells, cleaned as the training tables are."""
+"""People who ask for a recommendation: position, skills and history, cleaned as tables are."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ _TITLE_ENDS = re.compile(rf"[;\n]|(?<=\s)>(?=\s)|{LINE_ENDS.pattern}")
 class Person(NamedTuple):
     """What someone tells of themselves; empty where they do not.
 
+    `person_of({"skills": "sql, excel"}, "here")` is `Person("", ("sql", "excel"), ())`.
+
     Attributes:
         position: The title that they have.
         skills: What they can do, each once.
@@ -38,6 +40,14 @@ class Person(NamedTuple):
     position: str
     skills: tuple[str, ...]
     history: tuple[str, ...]
+
+    @property
+    def career(self) -> tuple[str, ...]:
+        """The titles held, oldest first, the position last."""
+        held, position = self.history, self.position
+        if not position or (held and title_key(held[-1]) == title_key(position)):
+            return held
+        return (*held, position)
 
 
 def person_of(told: Mapping[str, object], place: str) -> Person:
@@ -62,8 +72,12 @@ def person_of(told: Mapping[str, object], place: str) -> Person:
         raise _no_text("position", "one text", position, place)
     titles = _cleaned([position or ""], clean_title, "position", place)
     skills = _cleaned(_items("skills", told, _split_skills, place), clean_item, "skills", place)
-    history = _cleaned(_items("history", told, _split_titles, place), clean_title, "history", place)
-    person = Person("".join(titles), _each_once(skills), tuple(history))
+    ends = _TITLE_ENDS.split
+    history = _cleaned(_items("history", told, ends, place), clean_title, "history", place)
+    first: dict[str, str] = {}
+    for skill in skills:  # Of those compared as equal, the first counts.
+        first.setdefault(title_key(skill), skill)
+    person = Person("".join(titles), tuple(first.values()), tuple(history))
     if not any(person):
         raise InputError(
             f"{place}: nothing is told in words of this person. Give a position, skills or a "
@@ -96,10 +110,6 @@ def _split_skills(text: str) -> list[str]:
     return [item for part in _SKILL_ENDS.split(text) for item in split_list(part, ",")]
 
 
-def _split_titles(text: str) -> list[str]:
-    return _TITLE_ENDS.split(text)
-
-
 def _cleaned(items: Iterable[str], clean: Callable[[str], str], key: str, place: str) -> list[str]:
     """The items as training records would hold them; those that say nothing vanish."""
     items = [item.strip() for item in items]
@@ -115,14 +125,6 @@ def _cleaned(items: Iterable[str], clean: Callable[[str], str], key: str, place:
                 "Write it anew as UTF-8"
             )
     return [item for item in map(clean, items) if not is_missing(item)]
-
-
-def _each_once(skills: Iterable[str]) -> tuple[str, ...]:
-    """Of skills compared as equal the first, in their order."""
-    first: dict[str, str] = {}
-    for skill in skills:
-        first.setdefault(title_key(skill), skill)
-    return tuple(first.values())
 
 
 def _no_text(key: str, wanted: str, found: object, place: str) -> InputError:

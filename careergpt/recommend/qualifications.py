@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import takewhile
-from typing import NamedTuple
 
 LONGEST_HEADING = 60
 """Characters; where more stand before a colon, the heading begins amid the line."""
@@ -73,14 +72,6 @@ _NAMES = re.compile(
 )
 
 
-class _Heading(NamedTuple):
-    """Where a section starts, where its heading ends, and whether it names qualifications."""
-
-    start: int
-    end: int
-    asks: bool
-
-
 def qualifications_in(text: str) -> str | None:
     """The part of a job description that names what is asked for; None where no part says so.
 
@@ -93,14 +84,15 @@ def qualifications_in(text: str) -> str | None:
 def _sections(text: str) -> Iterator[str]:
     """The sections that a heading of qualifications opens and that say something."""
     headings = list(_headings(text))
-    ends = [*(heading.start for heading in headings), len(text)][1:]
-    for heading, end in zip(headings, ends, strict=True):
-        body = _until_its_end(text[heading.end : end])
-        if heading.asks and any(map(str.isalnum, body)):
-            yield (text[heading.start : heading.end] + body).strip()
+    ends = [*(start for start, _, _ in headings), len(text)][1:]
+    for (start, head_end, asks), end in zip(headings, ends, strict=True):
+        body = _until_its_end(text[head_end:end])
+        if asks and any(map(str.isalnum, body)):
+            yield (text[start:head_end] + body).strip()
 
 
-def _headings(text: str) -> Iterator[_Heading]:
+def _headings(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Where each section starts, where its heading ends, and whether it names qualifications."""
     plain = not any(mark in text.strip() for mark in ".:\n")
     offset = 0
     for line in text.splitlines(keepends=True):
@@ -108,7 +100,7 @@ def _headings(text: str) -> Iterator[_Heading]:
             cores = list(_CORE.finditer(run[0]))
             start = _heading_start(line, run, plain) if cores else None
             if start is not None:
-                yield _Heading(offset + start, offset + run.end(), cores[-1]["asks"] is not None)
+                yield offset + start, offset + run.end(), cores[-1]["asks"] is not None
         offset += len(line)
 
 

@@ -1,10 +1,20 @@
-"""What a person is told: positions, skills, qualifications, and why."""
+"""A recommendation: positions, skills, qualifications and why; as text and as JSON."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from careergpt.errors import printable
 from careergpt.recommend.people import Person
+
+_LEAST = 0.005
+"""Nats; what is less is shown as 0.00, and raises nothing."""
+
+_SHOWN = 5
+"""Skills of a position that a reader is shown; JSON has all."""
+
+_WIDTH = 200
+"""Characters of what a person says of themselves that a reader is shown."""
 
 
 class Effect(NamedTuple):
@@ -12,6 +22,9 @@ class Effect(NamedTuple):
 
     skill: str
     log_odds: float
+
+    def __str__(self) -> str:
+        return f"{self.skill} ({self.log_odds:+.2f})"
 
 
 class NextPosition(NamedTuple):
@@ -23,7 +36,7 @@ class NextPosition(NamedTuple):
         has: Skills of the position that the person has, the most asked for first.
         lacks: Those that the person has not.
         raised_by: What each of the person's skills does to it, the most helpful first; empty where
-            that was not asked for, or nothing else is known of the person.
+            it is not explained, or nothing else is known of the person.
         would_raise: The lacking skill that would raise it most; None where none would.
     """
 
@@ -48,7 +61,7 @@ class Qualifications(NamedTuple):
 
     Attributes:
         position: The position.
-        text: Its words; nobody has checked them.
+        text: Its words, which are not checked.
         whole: Whether that is all that it wrote, since no part of it names qualifications.
     """
 
@@ -77,3 +90,76 @@ class Recommendation(NamedTuple):
     skills: tuple[SkillToHave, ...]
     qualifications: Qualifications | None
     notes: tuple[str, ...]
+
+
+def as_json(found: Recommendation) -> dict[str, Any]:
+    """The recommendation as JSON holds it; what the model wrote freely is marked so."""
+    written = found.qualifications
+    return {
+        "person": _plain(found.person),
+        "notes": list(found.notes),
+        "candidates": found.candidates,
+        "positions": [_plain(one) for one in found.positions],
+        "skills_for": found.skills_for,
+        "skills": [_plain(skill) for skill in found.skills],
+        "qualifications": {**_plain(written), "written_by": "model"} if written else None,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Named tuples as objects, and other tuples as lists."""
+    if hasattr(value, "_asdict"):
+        return {name: _plain(part) for name, part in value._asdict().items()}
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def as_text(found: Recommendation) -> str:
+    """The recommendation for a reader."""
+    blocks = [_asked(found.person)]
+    if found.notes:  # First of all: they say how far to believe what follows.
+        blocks.append("\n".join(f"Note: {note}" for note in found.notes))
+    if found.positions:
+        width = max(len(one.title) for one in found.positions)
+        head = f"Next positions, of {found.candidates:,} candidates:"
+        lines = [line for n, one in enumerate(found.positions, 1) for line in _lines(n, one, width)]
+        blocks.append("\n".join([head, *lines]))
+    if found.skills:
+        width = max(len(one.skill) for one in found.skills)
+        lines = [
+            f"{n:3}. {one.skill:{width}}  {one.probability:6.1%}{'  (has it)' if one.has else ''}"
+            for n, one in enumerate(found.skills, 1)
+        ]
+        blocks.append("\n".join([f"Skills to have as {found.skills_for}:", *lines]))
+    if written := found.qualifications:
+        part = "all of its text" if written.whole else "from a longer text"
+        head = f"Qualifications asked for, {written.position} (written by the model, {part}):"
+        lines = [f"  {printable(line)}" for line in written.text.splitlines()]
+        blocks.append("\n".join([head, *lines]))
+    return "\n\n".join(blocks)
+
+
+def _asked(person: Person) -> str:
+    parts = {
+        "position": person.position,
+        "history": " > ".join(person.history),
+        "skills": ", ".join(person.skills),
+    }
+    shown = (
+        f"{name}: {text if len(text) <= _WIDTH else f'{text[: _WIDTH - 1]}…'}"
+        for name, text in parts.items()
+        if text
+    )
+    return f"For {'; '.join(shown)}"
+
+
+def _lines(number: int, one: NextPosition, width: int) -> list[str]:
+    lines = [f"{number:3}. {one.title:{width}}  {one.probability:6.1%}"]
+    for word, skills in (("has", one.has), ("lacks", one.lacks)):
+        if skills:
+            more = " …" if len(skills) > _SHOWN else ""
+            lines.append(f"     {word}: {', '.join(skills[:_SHOWN])}{more}")
+    if raising := [effect for effect in one.raised_by if effect.log_odds >= _LEAST]:
+        lines.append(f"     raised by: {', '.join(map(str, raising[:_SHOWN]))}")
+    if one.would_raise:
+        lines.append(f"     would rise most with: {one.would_raise}")
+    return lines

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
 from careergpt.data.names import title_key
 from careergpt.data.prompts import Question, ready_prompts
-from careergpt.data.tasks import Task, render_prompt
+from careergpt.data.tasks import Fields, render_prompt
 from careergpt.errors import InputError
 from careergpt.generation.decoding import generate
 from careergpt.generation.sampling import Decoding
-from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.explanation import add_one_in, leave_one_out
-from careergpt.recommend.forecast import Forecast, Read, career_of
-from careergpt.recommend.knowledge import Knowledge
-from careergpt.recommend.people import Person
+from careergpt.modeling.folder import SETTINGS, read_settings
+from careergpt.modeling.loaded import LoadedModel, device_named, find_model
+from careergpt.recommend.calibration import log_odds, skill_likelihoods
+from careergpt.recommend.candidates import Candidates, read_candidates, spelled, suggestions
+from careergpt.recommend.evaluation import without
+from careergpt.recommend.language_model import Reading
+from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.qualifications import qualifications_in
+from careergpt.recommend.ranking import Rankings, tasks_of
 from careergpt.recommend.recommendation import (
+    Effect,
     NextPosition,
     Qualifications,
     Recommendation,
     SkillToHave,
 )
-from careergpt.recommend.spelling import known_like, spelled
+
+Logs = Float64[np.ndarray, " C"]
+Texts = str | Sequence[str]
 
 NEEDS = 10
 """Skills that a position is said to need."""
@@ -38,189 +46,353 @@ DESCRIBE = "describe"
 """The task whose answer names qualifications."""
 
 
-@dataclass(frozen=True)
-class Wish:
-    """How much is recommended.
+class ReadPerson(NamedTuple):
+    """A person and what the model reads of them.
 
-    Args:
-        top: Positions and skills that are listed.
-        explain: Positions, the first ones, that are explained: one more scoring of all candidates
-            for each of the person's skills, and for each lacking one.
-        decoding: How qualifications are written.
+    Attributes:
+        person: With titles and skills that training knows in its spelling, slips mended.
+        slips: The names that were taken for slips, and what for.
+        readings: By ranking of titles, "path" of the career and "position" of the skills; without
+            those that ask for more than is told.
     """
 
-    top: int = 10
-    explain: int = 3
-    decoding: Decoding = Decoding()
-
-    def __post_init__(self) -> None:
-        """Raises InputError for a number out of its range."""
-        for name, least in {"top": 1, "explain": 0}.items():
-            if getattr(self, name) < least:
-                raise InputError(f"--{name} must be {least} or more, found {getattr(self, name)}")
+    person: Person
+    slips: Mapping[str, str]
+    readings: Mapping[str, Reading]
 
 
 class Recommender:
-    """Answers people by one model folder."""
+    """Answers people by one model folder.
+
+    `Recommender.load("runs/demo/model").recommend(position="Nurse", skills=["triage"]).positions`
+    """
 
     def __init__(
-        self, tasks: Mapping[str, Task], knowledge: Knowledge, model: LoadedModel, wish: Wish
+        self,
+        rankings: Rankings,
+        model: LoadedModel,
+        *,
+        top: int = 10,
+        explain: int = 3,
+        decoding: Decoding = Decoding(),
     ) -> None:
-        """Loads nothing.
+        """Reads nothing yet.
 
         Args:
-            tasks: All tasks of the folder.
-            knowledge: Its candidates and calibrations.
+            rankings: What the model folder knows.
             model: Its language model.
-            wish: How much to recommend.
+            top: Positions and skills that are listed.
+            explain: Positions, the first ones, that are explained: one more scoring of all
+                candidates for each of the person's skills, and for each lacking one.
+            decoding: How qualifications are written.
 
         Raises:
             InputError: There are no candidates to rank.
         """
-        if not (len(knowledge.names.titles) or len(knowledge.names.skills)):
+        check_options(top, explain)
+        if not any(map(len, rankings.candidates.values())):
             raise InputError(
                 f"{model.source} names no candidates: fit writes them into its model folder; or "
                 "give a list with --candidates FILE"
             )
-        if not knowledge.rankings:
+        if not rankings.by_task:
             raise InputError(
                 f"{model.source} was taught none of the tasks path, position and skills, by which "
-                f"candidates are ranked; it knows {', '.join(tasks)}"
+                f"candidates are ranked; it knows {', '.join(rankings.tasks)}"
             )
-        self._written: dict[str, Qualifications | None] = {}
-        self._tasks, self._model, self._wish = tasks, model, wish
-        self._forecast, self._names = Forecast(knowledge, model), knowledge.names
+        self._rankings, self._model, self._decoding = rankings, model, decoding
+        self._top, self._explain = top, explain
+        self._models = {name: ranking.by(model) for name, ranking in rankings.by_task.items()}
+        ranked = rankings.by_task.get("path") or rankings.by_task.get("position")
+        self.titles = ranked.candidates if ranked else Candidates()
+        # The question may need more than a title.
+        skills = self._models.get("skills")
+        asked = skills is not None and skills.can_ask({"position_title": "title"})
+        self.skills = rankings.candidates["skills"] if asked else Candidates()
+        # They depend on a title alone, and are kept for who asks next.
+        self._title_reading = cache(self._read_title)
+        self._qualifications = cache(self._write)
+        self._skills_of: dict[str, Logs] = {}
 
-    def check(self, person: Person) -> None:
-        """Raises InputError for a person who leaves the model no room for a candidate."""
-        self._forecast.check(self._spelled(person))
+    @classmethod
+    def load(
+        cls,
+        folder: str,
+        *,
+        candidates: str | None = None,
+        device: str = "auto",
+        top: int = 10,
+        explain: int = 3,
+        decoding: Decoding | None = None,
+    ) -> Recommender:
+        """The recommender of a model folder; other options are the constructor's.
 
-    def recommend(self, person: Person) -> Recommendation:
-        """Positions, skills and qualifications for a person."""
-        told, person = person, self._spelled(person)
-        read = self._forecast.read(person)
-        positions = self._positions(person) if read else ()
+        `candidates` is a file of titles to rank in place of the folder's (see `read_candidates`);
+        without `decoding`, qualifications are written as the folder says.
+
+        Raises:
+            InputError: There is no such model, or it has nothing to rank.
+        """
+        check_options(top, explain)
+        source, settings = find_model(folder), read_settings(folder)
+        tasks = tasks_of(settings)
+        rankings = Rankings.load(tasks, settings, Path(folder), count_models=False)
+        if candidates is not None:
+            rankings = rankings.with_titles(read_candidates(candidates))
+        if decoding is None:
+            try:
+                decoding = Decoding(**settings.get("decoding", {}))
+            except TypeError as error:
+                raise InputError(f"{SETTINGS}: its decoding cannot be read ({error})") from None
+        model = source.load(device_named(device))
+        return cls(rankings, model, top=top, explain=explain, decoding=decoding)
+
+    def recommend(
+        self,
+        position: str | None = None,
+        skills: Texts | None = None,
+        history: Texts | None = None,
+    ) -> Recommendation:
+        """Positions, skills and qualifications for a person.
+
+        Args:
+            position: The title that the person has.
+            skills: What they can do: a list, or a text such as "sql, excel".
+            history: Titles held, oldest first: a list, or a text such as "Intern; Analyst".
+
+        Raises:
+            InputError: Nothing is told, or what is told leaves the model no room.
+        """
+        told = {"position": position, "skills": skills, "history": history}
+        return self.answer(self.read(person_of(told, "recommend")))
+
+    def read(self, told: Person) -> ReadPerson:
+        """The person as the model reads them.
+
+        Raises:
+            InputError: What is told leaves the model no room for a candidate.
+        """
+        titles = {name: spelled(name, self.titles) for name in (*told.history, told.position)}
+        skills = {name: spelled(name, self.skills) for name in told.skills}
+        person = Person(
+            titles[told.position],
+            tuple(dict.fromkeys(skills.values())),
+            tuple(titles[title] for title in told.history),
+        )
+        used = {title: titles[title] for title in told.career} | skills
+        slips = {name: to for name, to in used.items() if title_key(name) != title_key(to)}
+        asked: dict[str, Fields] = {}
+        if person.career:
+            asked["path"] = {"titles": person.career}
+        if person.skills:
+            asked["position"] = {"skills": person.skills}
+        readings = {
+            name: self._models[name].read(fields)
+            for name, fields in asked.items()
+            if name in self._models and self._models[name].can_ask(fields)
+        }
+        if person.position and len(self.skills):
+            self._title_reading(person.position)
+        return ReadPerson(person, slips, readings)
+
+    def answer(self, asked: ReadPerson) -> Recommendation:
+        """Positions, skills and qualifications for a person who was read."""
+        person = asked.person
+        positions = self._positions(asked) if asked.readings else ()
         subject = person.position or (positions[0].title if positions else "")
+        skills = self._likeliest_skills(subject, self._top) if subject else []
+        own = set(map(title_key, person.skills))
         return Recommendation(
             person=person,
             positions=positions,
-            candidates=len(self._forecast.titles),
+            candidates=len(self.titles),
             skills_for=subject,
-            skills=self._skills(subject, person),
-            qualifications=self._qualifications(subject),
-            notes=(*self._strange(told, person), *self._notes(person, read)),
+            skills=tuple(SkillToHave(name, p, title_key(name) in own) for name, p in skills),
+            qualifications=self._qualifications(subject) if subject else None,
+            notes=(*self._unknown(asked), *self._notes(asked)),
         )
 
-    def _positions(self, person: Person) -> tuple[NextPosition, ...]:
-        forecast, wish = self._forecast, self._wish
-        logs = forecast.positions([person])[0]
-        places = _first(logs, wish.top)
-        titles = [forecast.titles.names[place] for place in places]
-        own = {title_key(skill) for skill in person.skills}
-        found = [
-            NextPosition(
-                title,
-                float(np.exp(logs[place])),
-                has=tuple(skill for skill in needed if title_key(skill) in own),
-                lacks=tuple(skill for skill in needed if title_key(skill) not in own),
-            )
-            for title, place, needed in zip(titles, places, self._needs(titles), strict=True)
+    def log_probabilities(self, asked: ReadPerson, *others: Reading) -> Float64[np.ndarray, "N C"]:
+        """Log-probabilities of the person's next position, the current one left out, in one row.
+
+        Where a career and skills are told, what the career says times what the skills say, this to
+        the power that validation chose. Skills that are a held title's own change nothing. With
+        other readings of skills, in place of the person's own, there is a row for each.
+
+        Raises:
+            InputError: Nothing that the person tells is what a ranking goes by.
+        """
+        if not asked.readings:
+            raise InputError("no ranking goes by what is told: give a career or skills")
+        career, path = asked.person.career, asked.readings.get("path")
+        skills = others or [reading for name, reading in asked.readings.items() if name != "path"]
+        logs = np.zeros((1, len(self.titles)))
+        if path:
+            logs = self._models["path"].log_probabilities([path])
+        if skills:
+            power = self._rankings.exponent if path else 1.0
+            held = self.titles.places_of(career)
+            said = self._models["position"].log_probabilities(skills)
+            logs = logs + power * np.stack([skill_likelihoods(one, held) for one in said])
+        return np.stack([without(one, self.titles.places_of(career[-1:])) for one in logs])
+
+    def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
+        """Log-probabilities of the skill that a posting of each title names next."""
+        if new := [title for title in dict.fromkeys(titles) if title not in self._skills_of]:
+            found = self._models["skills"].log_probabilities(list(map(self._title_reading, new)))
+            self._skills_of |= dict(zip(new, found, strict=True))
+        return np.stack([self._skills_of[title] for title in titles])
+
+    def leave_one_out(
+        self, asked: ReadPerson, logs: Logs, places: Sequence[int]
+    ) -> list[tuple[Effect, ...]]:
+        """For each position what each of the person's skills does to it, the most helpful first.
+
+        The effect is the position's log-odds by `logs`, the person's own distribution, less its
+        log-odds for the person without the skill. Skills that the model has no room to read have
+        none; neither has an only skill, without which it would be another question.
+        """
+        read = asked.readings.get("position")
+        skills = read.known["skills"] if read else ()
+        asks = len(skills) > 1 and self._models["position"].can_ask({"skills": skills[1:]})
+        if not places or not asks:
+            return [()] * len(places)
+        rests = [tuple(other for other in skills if other != skill) for skill in skills]
+        gains = log_odds(logs[None], places) - self._log_odds_with(asked, rests, places)
+        return [
+            tuple(sorted(map(Effect, skills, column.tolist()), key=lambda e: -e.log_odds))
+            for column in gains.T
         ]
-        explained, rest = found[: wish.explain], found[wish.explain :]
-        first = places[: wish.explain]
-        raised = leave_one_out(forecast, person, logs, first)
-        would = add_one_in(forecast, person, logs, first, [one.lacks for one in explained])
-        whys = zip(explained, raised, would, strict=True)
-        return (*(one._replace(raised_by=by, would_raise=more) for one, by, more in whys), *rest)
 
-    def _needs(self, titles: Sequence[str]) -> list[tuple[str, ...]]:
-        """The skills that postings of each title name most."""
-        names = self._forecast.skills.names
-        if not names or not titles:
-            return [()] * len(titles)
-        found = self._forecast.skills_of(titles)
-        return [tuple(names[place] for place in _first(logs, NEEDS)) for logs in found]
+    def add_one_in(
+        self,
+        asked: ReadPerson,
+        logs: Logs,
+        places: Sequence[int],
+        lacks: Sequence[Sequence[str]],
+    ) -> list[Effect | None]:
+        """For each position the lacking skill that would raise its log-odds most; None: none would.
 
-    def _skills(self, title: str, person: Person) -> tuple[SkillToHave, ...]:
-        names = self._forecast.skills.names
-        if not names or not title:
-            return ()
-        logs = self._forecast.skills_of([title])[0]
-        own = {title_key(skill) for skill in person.skills}
-        return tuple(
-            SkillToHave(names[place], float(np.exp(logs[place])), title_key(names[place]) in own)
-            for place in _first(logs, self._wish.top)
-        )
+        `lacks` has for each position its skills that the person lacks. Nothing is compared for a
+        person without skills: one skill would bring in a whole new question.
+        """
+        wanted = list(dict.fromkeys(skill for some in lacks[: len(places)] for skill in some))
+        if not places or not wanted or "position" not in asked.readings:
+            return [None] * len(places)
+        # First of all skills: where not all can be read, the last are left out.
+        more = [(skill, *asked.person.skills) for skill in wanted]
+        gains = self._log_odds_with(asked, more, places) - log_odds(logs[None], places)
+        found: list[Effect | None] = []
+        for column, own in zip(gains.T, lacks, strict=False):
+            effects = [Effect(skill, float(column[wanted.index(skill)])) for skill in own]
+            best = max(effects, key=lambda effect: effect.log_odds, default=None)
+            found.append(best if best and best.log_odds > 0 else None)
+        return found
 
-    def _qualifications(self, title: str) -> Qualifications | None:
-        """They depend on the title alone, and are kept for who asks next."""
-        if title not in self._written:
-            self._written[title] = self._write(title)
-        return self._written[title]
+    def _log_odds_with(
+        self, asked: ReadPerson, lists: Sequence[tuple[str, ...]], places: Sequence[int]
+    ) -> Float64[np.ndarray, "N P"]:
+        """Log-odds of the places for the person with each of these lists of skills instead."""
+        readings = [self._models["position"].read({"skills": skills}) for skills in lists]
+        return log_odds(self.log_probabilities(asked, *readings), places)
+
+    def _positions(self, asked: ReadPerson) -> tuple[NextPosition, ...]:
+        (logs,) = self.log_probabilities(asked)
+        places = _first(logs, self._top)
+        titles = [self.titles.names[place] for place in places]
+        own = set(map(title_key, asked.person.skills))
+        if len(self.skills) and titles:
+            self.skills_of(titles)  # All at once.
+        found = []
+        for title, place in zip(titles, places, strict=True):
+            needed = [skill for skill, _ in self._likeliest_skills(title, NEEDS)]
+            has = tuple(skill for skill in needed if title_key(skill) in own)
+            lacks = tuple(skill for skill in needed if title_key(skill) not in own)
+            found.append(NextPosition(title, float(np.exp(logs[place])), has, lacks))
+        explained, first = found[: self._explain], places[: self._explain]
+        raised = self.leave_one_out(asked, logs, first)
+        would = self.add_one_in(asked, logs, first, [one.lacks for one in explained])
+        for number, one in enumerate(explained):
+            found[number] = one._replace(raised_by=raised[number], would_raise=would[number])
+        return tuple(found)
+
+    def _likeliest_skills(self, title: str, number: int) -> list[tuple[str, float]]:
+        """The skills that postings of the title name most, with their probabilities."""
+        if not len(self.skills):
+            return []
+        (logs,) = self.skills_of([title])
+        places = _first(logs, number)
+        return [(self.skills.names[place], float(np.exp(logs[place]))) for place in places]
+
+    def _read_title(self, title: str) -> Reading:
+        return self._models["skills"].read({"position_title": title})
 
     def _write(self, title: str) -> Qualifications | None:
-        task = self._tasks.get(DESCRIBE)
-        if task is None or not task.weight or not title:
+        """What the model writes of the title's qualifications; None where it was not taught to."""
+        task = self._rankings.tasks.get(DESCRIBE)
+        if task is None or not task.weight:
             return None
         pieces = render_prompt(task, {"position_title": title})
         if pieces is None:
             return None
-        prompts = ready_prompts([Question("", pieces)], self._model.tokenizer)
-        if len(prompts[0].token_ids) >= self._model.context:
+        _, model, tokenizer, context = self._model
+        prompts = ready_prompts([Question("", pieces)], tokenizer)
+        if len(prompts[0].token_ids) >= context:
             return None
-        parts = self._model.model, self._model.tokenizer
-        written = generate(*parts, prompts, self._wish.decoding, self._model.context)[0].text
-        part = qualifications_in(written)
-        return Qualifications(title, part or written, part is None)
+        text = generate(model, tokenizer, prompts, self._decoding, context)[0].text
+        part = qualifications_in(text)
+        return Qualifications(title, part or text, part is None)
 
-    def _spelled(self, person: Person) -> Person:
-        """The person with titles and skills that training knows in its spelling, slips mended."""
-        titles, skills = self._forecast.titles, self._forecast.skills
-        return Person(
-            spelled(person.position, titles),
-            tuple(dict.fromkeys(spelled(skill, skills) for skill in person.skills)),
-            tuple(spelled(title, titles) for title in person.history),
-        )
-
-    def _strange(self, told: Person, person: Person) -> Iterator[str]:
+    def _unknown(self, asked: ReadPerson) -> Iterator[str]:
         """What is not known of what is told, and what is taken for a slip."""
-        titles, skills = self._forecast.titles, self._forecast.skills
-        for name in dict.fromkeys((*career_of(told), *told.skills)):
-            used = spelled(name, skills if name in told.skills else titles)
-            if title_key(used) != title_key(name):
-                yield f"{name!r} is taken for {used!r}."
-        others = [t for t in dict.fromkeys(career_of(person)) if titles.place(t) is None]
+        person = asked.person
+        for name, used in asked.slips.items():
+            yield f"{name!r} is taken for {used!r}."
+        others = [t for t in dict.fromkeys(person.career) if self.titles.place(t) is None]
         for title in others[-SHOWN:]:
-            like = ", ".join(map(repr, known_like(title, titles)))
+            like = ", ".join(map(repr, suggestions(title, self.titles)))
             yield (
                 f"Not known: {title!r} is none of the candidates, and what follows goes by its "
                 f"words alone{like and f'; known are {like}'}."
             )
-        unknown = [s for s in person.skills if skills.place(s) is None]
-        if unknown and skills.names:
+        unknown = [skill for skill in person.skills if self.skills.place(skill) is None]
+        if unknown and self.skills.names:
             shown = ", ".join(map(repr, unknown[:SHOWN])) + (" …" if unknown[SHOWN:] else "")
             yield f"Not known: none of the skills that training saw often is {shown}."
 
-    def _notes(self, person: Person, read: Mapping[str, Read]) -> Iterator[str]:
-        if new := sum(count == 0 for count in self._forecast.titles.counts):
+    def _notes(self, asked: ReadPerson) -> Iterator[str]:
+        """What else the reader should know of the answer."""
+        if new := sum(count == 0 for count in self.titles.counts):
             yield (
-                f"{new:,} of the {len(self._forecast.titles):,} candidates were never in training: "
+                f"{new:,} of the {len(self.titles):,} candidates were never in training: "
                 "their places go by their words alone."
             )
-        if not read and not len(self._names.titles):
+        if not asked.readings and not len(self._rankings.candidates["titles"]):
             yield (
                 "No positions: no title was in enough training records to be known. Train with a "
                 "lower --data.min_count, or list titles with --candidates FILE."
             )
-        elif not read:
-            told = "careers" if career_of(person) else "skills"
-            yield f"No positions: the model was not taught to rank them by {told} alone."
-        for ranking, listed in (("path", "titles, the oldest"), ("position", "skills, the last")):
-            if (some := read.get(ranking)) and some.left_out:
-                yield f"{some.left_out:,} {listed} ones, do not fit into the model."
+        elif not asked.readings:
+            what = "careers" if asked.person.career else "skills"
+            yield f"No positions: the model was not taught to rank them by {what} alone."
+        lists = (
+            ("path", "titles", asked.person.career, "oldest"),
+            ("position", "skills", asked.person.skills, "last"),
+        )
+        for name, field, told, end in lists:
+            read = asked.readings[name].known[field] if name in asked.readings else told
+            if left_out := len(told) - len(read):
+                yield f"{left_out:,} {field}, the {end} ones, do not fit into the model."
 
 
-def _first(logs: Float64[np.ndarray, " C"], number: int) -> list[int]:
+def check_options(top: int, explain: int) -> None:
+    """Raises InputError for a number out of its range."""
+    for name, found, least in (("top", top, 1), ("explain", explain, 0)):
+        if found < least:
+            raise InputError(f"--{name} must be {least} or more, found {found}")
+
+
+def _first(logs: Logs, number: int) -> list[int]:
     """Places of the likeliest, those of probability 0 left out; of equals the first."""
     order = np.argsort(-logs, kind="stable")[:number].tolist()
     return [place for place in order if np.isfinite(logs[place])]

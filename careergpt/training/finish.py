@@ -38,9 +38,9 @@ from careergpt.modeling.folder import (
     write_card,
 )
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.cases import names_in, ranked_tasks
-from careergpt.recommend.cloze import check_ranked
-from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.evaluation import ranking_fields, ranking_tasks
+from careergpt.recommend.language_model import check_ranking_task
+from careergpt.recommend.ranking import Rankings
 from careergpt.training.card import model_card
 from careergpt.training.checkpoint_files import read_checkpoint
 from careergpt.training.samples import SampleAnswers
@@ -92,8 +92,8 @@ class FinishRun(Callback):
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Refuses tasks that could not be ranked at the end."""
-        for name, task in ranked_tasks(trainer.datamodule.tasks).items():  # type: ignore[attr-defined]
-            check_ranked(name, task)
+        for name, task in ranking_tasks(trainer.datamodule.tasks).items():  # type: ignore[attr-defined]
+            check_ranking_task(name, task)
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Loads the best weights, writes the model, measures it, and notes what to tell."""
@@ -106,7 +106,7 @@ class FinishRun(Callback):
         model = self._folder / "model"
         self._save(pl_module, trainer, model)
         write_trained_rows(model, trainer.datamodule.trained_rows())  # type: ignore[attr-defined]
-        knowledge = self._add_rankings(trainer, pl_module, model)
+        rankings = self._add_rankings(trainer, pl_module, model)
         answers = self._samples.answer(trainer, pl_module, step)
         evidence = self._evidence(trainer, pl_module)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -125,7 +125,7 @@ class FinishRun(Callback):
                 self._folder / "config.yaml",
                 model,
                 self._start(pl_module),
-                knowledge,
+                rankings,
                 data.min_count,
                 tests=len(data.members(TEST)) > 0,
             ),
@@ -176,19 +176,19 @@ class FinishRun(Callback):
             decoding=defaults | {"repetition_penalty": decoding.repetition_penalty},
         )
 
-    def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> Knowledge:
+    def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> Rankings:
         """Writes candidates and count models into the folder, and what validation chooses."""
         data = trainer.datamodule
-        names = names_in(data.tasks)
-        knowledge = Knowledge.of(data.tasks, data.fields(TRAIN, names), data.min_count)
+        names = ranking_fields(data.tasks)
+        rankings = Rankings.of(data.tasks, data.fields(TRAIN, names), data.min_count)
         if self._rankings_limit:
             print("ranking validation records: how sure may the model be? …", flush=True)
             model = LoadedModel(str(folder), module.model, module.tokenizer, module.context)
-            knowledge = knowledge.fit(model, data.fields(VAL, names), self._rankings_limit)
-        knowledge.save_peers(folder)
-        add_settings(folder, knowledge.settings())
-        _log(trainer, "rankings", _chosen(knowledge))
-        return knowledge
+            rankings = rankings.fit(model, data.fields(VAL, names), self._rankings_limit)
+        rankings.save_count_models(folder)
+        add_settings(folder, rankings.settings())
+        _log(trainer, "rankings", _chosen(rankings))
+        return rankings
 
     def _evidence(self, trainer: Any, module: Any) -> TitleEvidence | None:
         """What the title is worth to the model; None where the data cannot show it."""
@@ -229,10 +229,10 @@ class FinishRun(Callback):
         return lines if evidence is None else [*lines, "", evidence_text(evidence)]
 
 
-def _chosen(knowledge: Knowledge) -> dict[str, float]:
+def _chosen(rankings: Rankings) -> dict[str, float]:
     """What validation chose for each ranking, by `<task>/<what>`."""
     found: dict[str, float] = {}
-    for task, ranking in knowledge.rankings.items():
+    for task, ranking in rankings.by_task.items():
         found |= {f"{task}/{name}": x for name, x in ranking.calibration._asdict().items()}
         if ranking.blend:
             found[f"{task}/model_weight"] = ranking.blend.weight

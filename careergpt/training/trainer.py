@@ -15,10 +15,9 @@ from lightning.pytorch.strategies import (
 
 from careergpt.data.store import write_json
 from careergpt.errors import InputError
+from careergpt.training.evaluation import EvaluateRankings, result_rows
 from careergpt.training.kept_answers import KeptAnswers
 from careergpt.training.metrics import Quality
-from careergpt.training.rankings import MeasureRankings
-from careergpt.training.results import result_rows
 from careergpt.training.stops import Signals
 from careergpt.training.words import quality_table, rankings_table
 
@@ -66,15 +65,16 @@ class CareerTrainer(Trainer):
                 unseen records ask, 0: nothing.
         """
         _check_writable(json)
-        ranked = MeasureRankings(_folder_of(model, ckpt_path), queries)
-        self.callbacks.append(ranked)  # type: ignore[attr-defined]
+        evaluation = EvaluateRankings(_folder_of(model, ckpt_path), queries)
+        self.callbacks.append(evaluation)  # type: ignore[attr-defined]
         results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
         self._print_quality(model, datamodule)
         if self.is_global_zero:
-            if ranked.measured:
-                print("\n" + rankings_table(ranked.measured, ranked.candidates))
+            found = evaluation.metrics, evaluation.candidates
+            if evaluation.metrics:
+                print("\n" + rankings_table(*found))
             if json is not None:
-                rows = result_rows(quality_of(model), ranked.measured, ranked.candidates)
+                rows = result_rows(quality_of(model), *found)
                 write_json(Path(json), rows)
         return results
 

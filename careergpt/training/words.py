@@ -8,9 +8,8 @@ from pathlib import Path
 
 from careergpt.compare.comparison import Comparison
 from careergpt.compare.titles import TitleEvidence
-from careergpt.recommend.evaluation import Row
-from careergpt.recommend.knowledge import Knowledge
-from careergpt.recommend.metrics import RankingMetrics
+from careergpt.recommend.evaluation import RankingMetrics, ranking_tasks
+from careergpt.recommend.ranking import Rankings
 from careergpt.training.metrics import Quality
 
 PROMPTS = Path("data/prompts.txt")
@@ -18,7 +17,7 @@ PROMPTS = Path("data/prompts.txt")
 
 
 def next_commands(
-    config: Path, model: Path, start: str, knowledge: Knowledge, min_count: int, tests: bool
+    config: Path, model: Path, start: str, rankings: Rankings, min_count: int, tests: bool
 ) -> list[str]:
     """What to type after a fit; only what works with this model and this table.
 
@@ -26,13 +25,13 @@ def next_commands(
         config: The run's configuration.
         model: The model folder.
         start: Where the starting model is.
-        knowledge: What the folder knows.
+        rankings: What the folder knows.
         min_count: Training records that a title or skill had to be in to be known.
         tests: Whether any example is in the test split.
     """
     own, configured = (shlex.quote(str(path)) for path in (model, config))
     lines = []
-    if someone := _someone(knowledge):
+    if someone := _someone(rankings):
         lines.append(f"recommend --model.pretrained {own} {someone}")
     if PROMPTS.exists():
         lines.append(f"predict --model.pretrained {own} --data.prompts {PROMPTS}")
@@ -42,7 +41,7 @@ def next_commands(
             f"compare --config {configured} --baseline {shlex.quote(start)} --finetuned {own}",
         ]
     told = [f"  python main.py {line}" for line in lines]
-    if knowledge.tasks and not someone:
+    if ranking_tasks(rankings.tasks) and not someone:
         told.append(
             f"Nothing to recommend: no title or skill is in {min_count} training records or more. "
             "Lower --data.min_count, or list titles: recommend --candidates FILE"
@@ -52,14 +51,14 @@ def next_commands(
     return told
 
 
-def _someone(knowledge: Knowledge) -> str:
+def _someone(rankings: Rankings) -> str:
     """The options of a person whom the model can answer; empty where there is none."""
-    titles, skills = knowledge.names
-    if len(titles) and "path" in knowledge.rankings:
+    titles, skills = (rankings.candidates[kind] for kind in ("titles", "skills"))
+    if len(titles) and "path" in rankings.by_task:
         return f"--position {shlex.quote(titles.names[0])}"
-    if len(skills) and "position" in knowledge.rankings:
+    if len(skills) and "position" in rankings.by_task:
         return f"--skills {shlex.quote(skills.names[0])}"
-    if len(titles) and "skills" in knowledge.rankings:
+    if len(titles) and "skills" in rankings.by_task:
         return f"--position {shlex.quote(titles.names[0])}"
     return ""
 
@@ -78,25 +77,27 @@ def quality_table(quality: Mapping[str, Quality]) -> str:
     return "\n".join(lines)
 
 
-def rankings_table(rankings: Mapping[Row, RankingMetrics], candidates: Mapping[str, int]) -> str:
+def rankings_table(
+    metrics: Mapping[tuple[str, str], RankingMetrics], candidates: Mapping[str, int]
+) -> str:
     """Where what was to be found came among the candidates, by each that ranked them."""
     lines = [
         f"{'ranking':14}{'by':12}{'queries':>8}{'MRR':>8}{'rec@1':>8}{'rec@5':>8}{'rec@10':>8}"
         f"{'MAP':>8}{'perplexity':>13}{'cal. error':>12}"
     ]
-    for row, found in rankings.items():
+    for (task, ranker), found in metrics.items():
         recalls = (found.recall_at_1, found.recall_at_5, found.recall_at_10)
         lines.append(
-            f"{row.task:14}{row.ranker:12}{found.n:>8,}{found.mrr:>8.3f}"
+            f"{task:14}{ranker:12}{found.n:>8,}{found.mrr:>8.3f}"
             + "".join(f"{recall:>8.3f}" for recall in recalls)
-            + f"{found.mean_average_precision:>8.3f}{found.perplexity:>13.1f}"
+            + f"{found.map:>8.3f}{found.perplexity:>13.1f}"
             f"{found.calibration_error:>12.3f}"
         )
     lines += [
-        f"{row.task}: {candidates[row.task.partition('/')[0]]:,} candidates; {found.outside:,} "
+        f"{task}: {candidates[task.partition('/')[0]]:,} candidates; {found.outside:,} "
         f"targets are none of them; {found.left_out:,} queries with no other target are left out"
-        for row, found in rankings.items()
-        if row.ranker == "model"
+        for (task, ranker), found in metrics.items()
+        if ranker == "model"
     ]
     return "\n".join(lines)
 

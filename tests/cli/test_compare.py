@@ -20,7 +20,7 @@ from careergpt.cli import main
 from careergpt.compare.trigram import Trigram
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.splits import TRAIN
-from careergpt.recommend.cloze import RANKED
+from careergpt.recommend.candidates import TARGET
 
 FILES = {"scores.parquet", "answers.jsonl", "comparison.json", "report.html"}
 
@@ -107,7 +107,7 @@ def test_the_finetuned_loss_is_what_test_says(
     for task in ("", "describe", "position", "skills", "path"):
         one = finding(compared(results), "loss", task)
         # Where a task is ranked, its loss is an answer's, and that of its tokens stands beside it.
-        loss, n = ("token_loss", "examples") if task in RANKED else ("loss", "n")
+        loss, n = ("token_loss", "examples") if task in TARGET else ("loss", "n")
         assert one["finetuned"] == pytest.approx(tested[task or "all"][loss], abs=1e-5)
         assert one["n"] == tested[task or "all"][n]
 

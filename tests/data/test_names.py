@@ -53,7 +53,7 @@ def test_marks_and_signs_that_make_a_name_tell_it_apart(
     names: tuple[str, ...], ending: str
 ) -> None:
     assert len({title_key(name + ending) for name in names}) == len(names)
-    assert len(Candidates.listed(name + ending for name in names)) == len(names)
+    assert len(Candidates.from_lines(name + ending for name in names)) == len(names)
     others = other_titles([name + ending for name in names], seed=0)
     assert all(title_key(a + ending) != title_key(b) for a, b in zip(names, others, strict=True))
 

@@ -10,9 +10,8 @@ import torch
 
 from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.modeling.loaded import LoadedModel, find_model
-from careergpt.recommend.calibration import Calibration
-from careergpt.recommend.knowledge import Knowledge
-from careergpt.recommend.ranking import Blend
+from careergpt.recommend.calibration import Blend, Calibration
+from careergpt.recommend.ranking import Rankings
 
 
 @pytest.fixture(scope="session")
@@ -85,19 +84,19 @@ def both() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def counted(training: list[dict[str, Any]]) -> Knowledge:
+def counted(training: list[dict[str, Any]]) -> Rankings:
     """Candidates and count models, before validation."""
-    return Knowledge.of(DEFAULT_TASKS, training, 2)
+    return Rankings.of(DEFAULT_TASKS, training, 2)
 
 
 @pytest.fixture(scope="session")
-def fitted(counted: Knowledge, tiny: LoadedModel, unseen: list[dict[str, Any]]) -> Knowledge:
+def fitted(counted: Rankings, tiny: LoadedModel, unseen: list[dict[str, Any]]) -> Rankings:
     """The same with what validation chose."""
     return counted.fit(tiny, unseen, 500)
 
 
 @pytest.fixture(scope="session")
-def knowledge(fitted: Knowledge) -> Knowledge:
+def rankings(fitted: Rankings) -> Rankings:
     """The same with choices that all show: none of them leaves anything as it is."""
     peers = {"path": "markov", "position": "neighbours", "skills": "popularity"}
     chosen = {
@@ -106,6 +105,6 @@ def knowledge(fitted: Knowledge) -> Knowledge:
             calibration=Calibration(0.3 + 0.1 * place, 2.0 + place),
             blend=Blend(peers[name], 0.3 + 0.2 * place),
         )
-        for place, (name, ranking) in enumerate(fitted.rankings.items())
+        for place, (name, ranking) in enumerate(fitted.by_task.items())
     }
-    return replace(fitted, rankings=chosen, exponent=0.7)
+    return replace(fitted, by_task=chosen, exponent=0.7)

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -74,18 +75,18 @@ def test_a_description_in_the_place_of_a_name_is_no_candidate() -> None:
 @given(records)
 def test_candidates_survive_json(records: list[list[str]]) -> None:
     found = Candidates.of(records, 1)
-    assert Candidates.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert Candidates.from_json(json.loads(json.dumps(asdict(found)))) == found
 
 
 def test_in_a_users_list_the_first_spelling_wins() -> None:
-    listed = Candidates.listed([" Nurse \n", "", "welder", "NURSE", "Welder"])
+    listed = Candidates.from_lines([" Nurse \n", "", "welder", "NURSE", "Welder"])
     assert listed == Candidates(("Nurse", "welder"), (0, 0))
 
 
 @pytest.mark.parametrize("lines", [[], ["", " \t\n"]])
 def test_an_empty_list_is_refused(lines: list[str]) -> None:
     with pytest.raises(InputError, match="write one a line"):
-        Candidates.listed(lines)
+        Candidates.from_lines(lines)
 
 
 NO_NAMES = ["", "---\n", "\x1b[31mred", "a\nerror: forged", "a" * (LONGEST + 1), "\ud800", 5, None]

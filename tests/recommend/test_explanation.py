@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.explanation import add_one_in, leave_one_out
-from careergpt.recommend.forecast import Forecast
-from careergpt.recommend.knowledge import Knowledge
 from careergpt.recommend.people import Person
+from careergpt.recommend.ranking import Rankings
 from careergpt.recommend.recommendation import Effect
+from careergpt.recommend.recommender import Recommender
 
 ABLE = Person("", ("SQL", "triage", "unheard of"), ())
 PEOPLE = {
@@ -23,31 +22,33 @@ PEOPLE = {
 
 
 @pytest.fixture(scope="module")
-def forecast(knowledge: Knowledge, tiny: LoadedModel) -> Forecast:
-    return Forecast(knowledge, tiny)
+def recommender(rankings: Rankings, tiny: LoadedModel) -> Recommender:
+    return Recommender(rankings, tiny)
 
 
-def log_odds(forecast: Forecast, person: Person, place: int) -> float:
+def log_odds(recommender: Recommender, person: Person, place: int) -> float:
     """Of a person, scored alone."""
-    share = np.exp(forecast.positions([person])[0])[place]
+    share = np.exp(recommender.log_probabilities(recommender.read(person))[0])[place]
     return float(np.log(share / (1 - share)))
 
 
-def best(forecast: Forecast, person: Person, number: int = 3) -> tuple[np.ndarray, list[int]]:
+def best(recommender: Recommender, person: Person, number: int = 3) -> tuple[np.ndarray, list[int]]:
     """The person's distribution and the places of the likeliest."""
-    logs = forecast.positions([person])[0]
+    (logs,) = recommender.log_probabilities(recommender.read(person))
     return logs, np.argsort(-logs)[:number].tolist()
 
 
 @pytest.mark.parametrize("case", PEOPLE)
-def test_leaving_a_skill_out_is_asking_without_it(forecast: Forecast, case: str) -> None:
+def test_leaving_a_skill_out_is_asking_without_it(recommender: Recommender, case: str) -> None:
     person = PEOPLE[case]
-    logs, places = best(forecast, person)
-    for place, effects in zip(places, leave_one_out(forecast, person, logs, places), strict=True):
+    logs, places = best(recommender, person)
+    for place, effects in zip(
+        places, recommender.leave_one_out(recommender.read(person), logs, places), strict=True
+    ):
         expected = {
-            skill: log_odds(forecast, person, place)
+            skill: log_odds(recommender, person, place)
             - log_odds(
-                forecast,
+                recommender,
                 person._replace(skills=tuple(s for s in person.skills if s != skill)),
                 place,
             )
@@ -60,30 +61,30 @@ def test_leaving_a_skill_out_is_asking_without_it(forecast: Forecast, case: str)
 
 
 def test_an_only_skill_is_compared_with_nothing(
-    forecast: Forecast, knowledge: Knowledge, tiny: LoadedModel
+    recommender: Recommender, rankings: Rankings, tiny: LoadedModel
 ) -> None:
-    careers_unread = {name: knowledge.rankings[name] for name in ("position", "skills")}
-    blind = Forecast(replace(knowledge, rankings=careers_unread), tiny)
+    careers_unread = {name: rankings.by_task[name] for name in ("position", "skills")}
+    blind = Recommender(replace(rankings, by_task=careers_unread), tiny)
     cases = [
-        (forecast, Person("", ("SQL",), ())),
-        (forecast, Person("Welder", (), ())),
-        (forecast, Person("Welder", ("SQL",), ())),
+        (recommender, Person("", ("SQL",), ())),
+        (recommender, Person("Welder", (), ())),
+        (recommender, Person("Welder", ("SQL",), ())),
         (blind, Person("Welder", ("SQL",), ("Data clerk",))),
     ]
     for some, person in cases:
         logs, places = best(some, person)
-        assert leave_one_out(some, person, logs, places) == [(), (), ()]
+        assert some.leave_one_out(some.read(person), logs, places) == [(), (), ()]
 
 
-def test_skills_that_were_not_read_have_no_effect(forecast: Forecast) -> None:
+def test_skills_that_were_not_read_have_no_effect(recommender: Recommender) -> None:
     person = Person("", tuple(f"made-up skill {n}" for n in range(200)), ())
-    read = forecast.read(person)["position"].known["skills"]
-    logs, places = best(forecast, person, 1)
-    (effects,) = leave_one_out(forecast, person, logs, places)
+    read = recommender.read(person).readings["position"].known["skills"]
+    logs, places = best(recommender, person, 1)
+    (effects,) = recommender.leave_one_out(recommender.read(person), logs, places)
     assert {effect.skill for effect in effects} == set(read)
     assert 1 < len(read) < 200
     rest = person._replace(skills=read[1:])
-    expected = log_odds(forecast, person, places[0]) - log_odds(forecast, rest, places[0])
+    expected = log_odds(recommender, person, places[0]) - log_odds(recommender, rest, places[0])
     assert dict(effects)[read[0]] == pytest.approx(expected, abs=1e-5)
 
 
@@ -100,16 +101,17 @@ LACKS = ["wound care", "arc welding", "C++", "empathy", "grinding"]
     ),
 )
 def test_the_skill_to_add_is_the_one_that_raises_most(
-    forecast: Forecast, case: str, lacks: list[tuple[str, ...]]
+    recommender: Recommender, case: str, lacks: list[tuple[str, ...]]
 ) -> None:
     person = PEOPLE[case]
-    logs, places = best(forecast, person)
-    found = add_one_in(forecast, person, logs, places, lacks)
+    logs, places = best(recommender, person)
+    found = recommender.add_one_in(recommender.read(person), logs, places, lacks)
     assert len(found) == 3
     for place, some, effect in zip(places, lacks, found, strict=True):
-        own = log_odds(forecast, person, place)
+        own = log_odds(recommender, person, place)
         gains = {
-            skill: log_odds(forecast, person._replace(skills=(skill, *person.skills)), place) - own
+            skill: log_odds(recommender, person._replace(skills=(skill, *person.skills)), place)
+            - own
             for skill in some
         }
         raising = {skill: gain for skill, gain in gains.items() if gain > 0}
@@ -121,21 +123,24 @@ def test_the_skill_to_add_is_the_one_that_raises_most(
             assert effect.log_odds > 0
 
 
-def test_some_skill_raises_and_some_raises_nothing(forecast: Forecast) -> None:
-    logs, places = best(forecast, ABLE, 6)
-    found = [add_one_in(forecast, ABLE, logs, places, [(skill,)] * len(places)) for skill in LACKS]
+def test_some_skill_raises_and_some_raises_nothing(recommender: Recommender) -> None:
+    logs, places = best(recommender, ABLE, 6)
+    found = [
+        recommender.add_one_in(recommender.read(ABLE), logs, places, [(skill,)] * len(places))
+        for skill in LACKS
+    ]
     raised = {effect is not None for one in found for effect in one}
     assert raised == {True, False}
 
 
-def test_a_full_list_makes_room_for_the_skill_to_add(forecast: Forecast) -> None:
+def test_a_full_list_makes_room_for_the_skill_to_add(recommender: Recommender) -> None:
     person = Person("", tuple(f"made-up skill {n}" for n in range(200)), ())
-    logs, places = best(forecast, person, 12)
-    found = add_one_in(forecast, person, logs, places, [("arc welding",)] * 12)
+    logs, places = best(recommender, person, 12)
+    found = recommender.add_one_in(recommender.read(person), logs, places, [("arc welding",)] * 12)
     assert any(found)
     for place, effect in zip(places, found, strict=True):
         more = person._replace(skills=("arc welding", *person.skills))
-        gain = log_odds(forecast, more, place) - log_odds(forecast, person, place)
+        gain = log_odds(recommender, more, place) - log_odds(recommender, person, place)
         assert (effect.log_odds if effect else min(gain, 0)) == pytest.approx(gain, abs=1e-5)
 
 
@@ -147,26 +152,27 @@ def test_a_full_list_makes_room_for_the_skill_to_add(forecast: Forecast) -> None
     ],
 )
 def test_where_nothing_can_be_added_nothing_raises(
-    forecast: Forecast, person: Person, lacks: list[tuple[str, ...]]
+    recommender: Recommender, person: Person, lacks: list[tuple[str, ...]]
 ) -> None:
-    logs, places = best(forecast, person)
-    assert add_one_in(forecast, person, logs, places, lacks) == [None] * 3
+    logs, places = best(recommender, person)
+    assert recommender.add_one_in(recommender.read(person), logs, places, lacks) == [None] * 3
 
 
-def test_nothing_is_explained_where_nothing_is_asked(forecast: Forecast) -> None:
-    logs = forecast.positions([ABLE])[0]
-    assert leave_one_out(forecast, ABLE, logs, []) == []
-    assert add_one_in(forecast, ABLE, logs, [], []) == []
+def test_nothing_is_explained_where_nothing_is_asked(recommender: Recommender) -> None:
+    asked = recommender.read(ABLE)
+    (logs,) = recommender.log_probabilities(asked)
+    assert recommender.leave_one_out(asked, logs, []) == []
+    assert recommender.add_one_in(asked, logs, [], []) == []
 
 
 @pytest.mark.filterwarnings("error")
-def test_nothing_changes_what_is_certain(knowledge: Knowledge, tiny: LoadedModel) -> None:
-    two = knowledge.with_titles(Candidates.listed(["Welder", "Diver"]))
-    forecast = Forecast(two, tiny)
+def test_nothing_changes_what_is_certain(rankings: Rankings, tiny: LoadedModel) -> None:
+    two = rankings.with_titles(Candidates.from_lines(["Welder", "Diver"]))
+    recommender = Recommender(two, tiny)
     person = Person("Welder", ("SQL", "triage"), ())
-    logs, places = best(forecast, person, 1)
+    logs, places = best(recommender, person, 1)
     assert logs[places[0]] == 0
-    assert leave_one_out(forecast, person, logs, places) == [
+    assert recommender.leave_one_out(recommender.read(person), logs, places) == [
         (Effect("SQL", 0.0), Effect("triage", 0.0))
     ]
-    assert add_one_in(forecast, person, logs, places, [("C++",)]) == [None]
+    assert recommender.add_one_in(recommender.read(person), logs, places, [("C++",)]) == [None]

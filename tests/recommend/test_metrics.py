@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from careergpt.recommend.metrics import calibration_error, measure
-from careergpt.recommend.ranks import ranked_case
+from careergpt.recommend.evaluation import calibration_error, metrics_of, outcome_of
 
 shares = st.lists(st.floats(0.05, 1), min_size=3, max_size=3)
 queries = st.lists(st.tuples(shares, st.sampled_from([0, 1, 2, None])), min_size=1, max_size=20)
@@ -25,26 +24,26 @@ def distribution(values: list[float]) -> np.ndarray:
 def test_queries_without_a_candidate_to_find_are_counted_and_left_out(
     queries: list[tuple[list[float], int | None]],
 ) -> None:
-    found = measure(ranked_case(distribution(p), [target]) for p, target in queries)
+    found = metrics_of(outcome_of(distribution(p), [target]) for p, target in queries)
     inside = [(p, target) for p, target in queries if target is not None]
-    without = measure(ranked_case(distribution(p), [target]) for p, target in inside)
+    without = metrics_of(outcome_of(distribution(p), [target]) for p, target in inside)
     missing = len(queries) - len(inside)
     assert found == pytest.approx(without._replace(left_out=missing, outside=missing), nan_ok=True)
 
 
 def test_means_are_over_queries() -> None:
-    cases = [ranked_case(distribution(p), [t]) for p, t in (([4, 2, 1], 0), ([4, 2, 1], 2))]
-    found = measure(cases)
+    cases = [outcome_of(distribution(p), [t]) for p, t in (([4, 2, 1], 0), ([4, 2, 1], 2))]
+    found = metrics_of(cases)
     assert found.mrr == pytest.approx((1 + 1 / 3) / 2)
     assert (found.n, found.recall_at_1, found.recall_at_5, found.recall_at_10) == (2, 0.5, 1, 1)
-    assert found.nats == pytest.approx(-fmean([math.log(4 / 7), math.log(1 / 7)]))
+    assert found.loss == pytest.approx(-fmean([math.log(4 / 7), math.log(1 / 7)]))
     assert found.perplexity == pytest.approx(7 / 2)
-    assert found.mean_average_precision == pytest.approx((1 + 1 / 3) / 2)
+    assert found.map == pytest.approx((1 + 1 / 3) / 2)
 
 
 def test_each_recall_has_its_own_cutoff() -> None:
     falling = distribution([float(12 - place) for place in range(12)])
-    found = measure(ranked_case(falling, [place]) for place in range(12))
+    found = metrics_of(outcome_of(falling, [place]) for place in range(12))
     recalls = (found.recall_at_1, found.recall_at_5, found.recall_at_10)
     assert recalls == pytest.approx((1 / 12, 5 / 12, 10 / 12))
 
@@ -52,17 +51,17 @@ def test_each_recall_has_its_own_cutoff() -> None:
 @given(st.integers(1, 50), st.integers(1, 5))
 def test_a_uniform_ranking_is_as_perplexed_as_there_are_candidates(size: int, n: int) -> None:
     uniform = np.full(size, -math.log(size))
-    found = measure(ranked_case(uniform, [place % size]) for place in range(n))
+    found = metrics_of(outcome_of(uniform, [place % size]) for place in range(n))
     assert found.perplexity == pytest.approx(size)
     assert found.mrr == pytest.approx(2 / (size + 1))
     assert found.calibration_error == pytest.approx(0, abs=1e-12)
 
 
 def test_of_no_query_nothing_is_known() -> None:
-    for cases in ([], [ranked_case(distribution([1, 1]), [None, None])]):
-        found = measure(cases)
+    for cases in ([], [outcome_of(distribution([1, 1]), [None, None])]):
+        found = metrics_of(cases)
         assert (found.n, found.left_out, found.outside) == (0, len(cases), 2 * len(cases))
-        assert all(math.isnan(value) for value in found[3:])
+        assert all(math.isnan(value) for value in found[1:9])
 
 
 # Off the bins' edges: there, a float's last digit decides.

@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.calibration import AS_SCORED, Calibration, blended, query_nats
-from careergpt.recommend.cases import RankingCase
-from careergpt.recommend.knowledge import Knowledge
-from careergpt.recommend.peers import ranker_of
-from careergpt.recommend.ranking import Blend, untouched
+from careergpt.recommend.calibration import AS_SCORED, Blend, Calibration, blended, query_nats
+from careergpt.recommend.evaluation import Query
+from careergpt.recommend.language_model import LanguageModel
+from careergpt.recommend.ranking import Rankings
 
 NAMES = ["path", "position", "skills"]
 PEERS = {
@@ -33,38 +32,46 @@ def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def cases_in(knowledge: Knowledge, name: str, records: list[dict[str, Any]]) -> list[RankingCase]:
-    return list(knowledge.cases(name, records))
+def queries_in(rankings: Rankings, name: str, records: list[dict[str, Any]]) -> list[Query]:
+    return list(rankings.queries(name, records))
+
+
+def logs_of(model: LanguageModel, queries: list[dict[str, Any]]) -> Any:
+    return model.log_probabilities(list(map(model.read, queries)))
+
+
+def shares_of(model: LanguageModel, queries: list[dict[str, Any]]) -> Any:
+    return np.exp(model.scores(list(map(model.read, queries))))
 
 
 def test_the_model_is_calibrated_as_defined(
-    knowledge: Knowledge, tiny: LoadedModel, name: str
+    rankings: Rankings, tiny: LoadedModel, name: str
 ) -> None:
-    ranking, reader = knowledge.rankings[name], knowledge.reader(name, tiny)
+    ranking, model = rankings.by_task[name], rankings.by_task[name].by(tiny)
     surface, temperature = ranking.calibration
-    powers = np.exp((reader.scores(ASKED[name]) - surface * reader.neutral) / temperature)
-    found = ranking.rank(reader, ASKED[name])["model"]
-    assert (ranking.ranker(reader)(ASKED[name]) == found).all()
+    powers = (shares_of(model, ASKED[name]) / np.exp(surface * model.neutral)) ** (1 / temperature)
+    found = ranking.log_probabilities(model, ASKED[name])["model"]
+    assert (logs_of(model, ASKED[name]) == found).all()
     assert np.exp(found) == pytest.approx(powers / powers.sum(axis=1, keepdims=True))
-    assert found != pytest.approx(untouched(reader)(ASKED[name]), abs=0.1)
+    assert found != pytest.approx(logs_of(ranking.by(tiny, AS_SCORED), ASKED[name]), abs=0.1)
 
 
 def test_the_untouched_model_is_only_normalised(
-    knowledge: Knowledge, tiny: LoadedModel, name: str
+    rankings: Rankings, tiny: LoadedModel, name: str
 ) -> None:
-    reader = knowledge.reader(name, tiny)
-    shares = np.exp(reader.scores(ASKED[name]))
-    found = np.exp(untouched(reader)(ASKED[name]))
+    model = rankings.by_task[name].by(tiny, AS_SCORED)
+    shares = shares_of(model, ASKED[name])
+    found = np.exp(logs_of(model, ASKED[name]))
     assert found == pytest.approx(shares / shares.sum(axis=1, keepdims=True))
 
 
 def test_the_blend_is_the_weighted_sum_of_model_and_peer(
-    knowledge: Knowledge, tiny: LoadedModel, name: str
+    rankings: Rankings, tiny: LoadedModel, name: str
 ) -> None:
-    ranking = knowledge.rankings[name]
+    ranking = rankings.by_task[name]
     assert ranking.blend is not None
     peer, weight = ranking.blend
-    ranked = ranking.rank(knowledge.reader(name, tiny), ASKED[name])
+    ranked = ranking.log_probabilities(ranking.by(tiny), ASKED[name])
     found = {ranker: np.exp(logs) for ranker, logs in ranked.items()}
     expected = weight * found["model"] + (1 - weight) * found[peer]
     assert found["blend"] == pytest.approx(expected)
@@ -72,37 +79,40 @@ def test_the_blend_is_the_weighted_sum_of_model_and_peer(
 
 
 def test_all_that_rank_are_named_and_a_blend_only_where_one_was_chosen(
-    knowledge: Knowledge, tiny: LoadedModel, name: str
+    rankings: Rankings, tiny: LoadedModel, name: str
 ) -> None:
-    ranking, reader = knowledge.rankings[name], knowledge.reader(name, tiny)
-    assert list(ranking.rank(reader, ASKED[name])) == ["model", "blend", *PEERS[name]]
-    plain = replace(ranking, blend=None).rank(reader, ASKED[name])
+    ranking, model = rankings.by_task[name], rankings.by_task[name].by(tiny)
+    found = ranking.log_probabilities(model, ASKED[name])
+    assert list(found) == ["model", "blend", *PEERS[name]]
+    plain = replace(ranking, blend=None).log_probabilities(model, ASKED[name])
     assert list(plain) == ["model", *PEERS[name]]
 
 
 def test_every_ranker_s_probabilities_sum_to_one(
-    knowledge: Knowledge, tiny: LoadedModel, name: str
+    rankings: Rankings, tiny: LoadedModel, name: str
 ) -> None:
-    ranked = knowledge.rankings[name].rank(knowledge.reader(name, tiny), ASKED[name])
+    ranking = rankings.by_task[name]
+    ranked = ranking.log_probabilities(ranking.by(tiny), ASKED[name])
     for logs in ranked.values():
-        assert logs.shape == (2, len(knowledge.rankings[name].candidates))
+        assert logs.shape == (2, len(rankings.by_task[name].candidates))
         assert np.exp(logs).sum(axis=1) == pytest.approx(1)
 
 
 @settings(max_examples=12, deadline=None)
 @given(name=st.sampled_from(NAMES), data=st.data())
 def test_what_validation_chooses_is_never_worse_on_its_own_cases(
-    counted: Knowledge,
+    counted: Rankings,
     tiny: LoadedModel,
     unseen: list[dict[str, Any]],
     name: str,
     data: st.DataObject,
 ) -> None:
-    ranking, reader = counted.rankings[name], counted.reader(name, tiny)
-    every = cases_in(counted, name, unseen)
+    ranking, model = counted.by_task[name], counted.by_task[name].by(tiny)
+    every = queries_in(counted, name, unseen)
     cases = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=12))
-    chosen, queries = ranking.fit(reader, cases), [case.known for case in cases]
-    ranked = {"as scored": untouched(reader)(queries), **chosen.rank(reader, queries)}
+    chosen, queries = ranking.fit(model, cases), [case.known for case in cases]
+    ranked = chosen.log_probabilities(chosen.by(tiny), queries)
+    ranked["as scored"] = logs_of(model, queries)
     nats = {
         ranker: query_nats(logs, ranking.targets(cases)).mean() for ranker, logs in ranked.items()
     }
@@ -116,13 +126,13 @@ def test_what_validation_chooses_is_never_worse_on_its_own_cases(
 
 
 def test_the_peer_blended_with_is_the_one_of_the_fewest_nats(
-    fitted: Knowledge, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
+    fitted: Rankings, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
 ) -> None:
-    ranking, cases = fitted.rankings[name], cases_in(fitted, name, unseen)
+    ranking, cases = fitted.by_task[name], queries_in(fitted, name, unseen)
     targets, queries = ranking.targets(cases), [case.known for case in cases]
     nats = {
-        peer: query_nats(ranker_of(name, counts)(queries), targets).mean()
-        for peer, counts in ranking.peers.items()
+        peer: query_nats(counts.log_probabilities(queries), targets).mean()
+        for peer, counts in ranking.count_models.items()
     }
     assert ranking.blend is not None
     assert ranking.blend.peer == min(nats, key=lambda peer: float(nats[peer]))
@@ -130,11 +140,11 @@ def test_the_peer_blended_with_is_the_one_of_the_fewest_nats(
 
 
 def test_the_weight_is_the_best_of_a_grid(
-    fitted: Knowledge, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
+    fitted: Rankings, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
 ) -> None:
-    ranking, cases = fitted.rankings[name], cases_in(fitted, name, unseen)
+    ranking, cases = fitted.by_task[name], queries_in(fitted, name, unseen)
     targets, queries = ranking.targets(cases), [case.known for case in cases]
-    ranked = ranking.rank(fitted.reader(name, tiny), queries)
+    ranked = ranking.log_probabilities(ranking.by(tiny), queries)
     assert ranking.blend is not None
     model, peer = ranked["model"], ranked[ranking.blend.peer]
     grid = [query_nats(blended(model, peer, w), targets).mean() for w in np.linspace(0, 1, 21)]
@@ -142,29 +152,29 @@ def test_the_weight_is_the_best_of_a_grid(
 
 
 def test_where_no_target_is_a_candidate_nothing_is_chosen(
-    counted: Knowledge, tiny: LoadedModel, name: str
+    counted: Rankings, tiny: LoadedModel, name: str
 ) -> None:
-    ranking, reader = counted.rankings[name], counted.reader(name, tiny)
-    case = RankingCase(ASKED[name][0], ("nobody's",), None)
+    ranking, model = counted.by_task[name], counted.by_task[name].by(tiny)
+    case = Query(ASKED[name][0], ("nobody's",), None)
     for cases in ([], [case]):
-        assert ranking.fit(reader, cases) is ranking
+        assert ranking.fit(model, cases) is ranking
     assert ranking.calibration == AS_SCORED
     assert ranking.blend is None
 
 
 def test_cases_whose_targets_are_no_candidates_choose_nothing(
-    counted: Knowledge, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
+    counted: Rankings, tiny: LoadedModel, unseen: list[dict[str, Any]], name: str
 ) -> None:
-    ranking, reader = counted.rankings[name], counted.reader(name, tiny)
-    cases = cases_in(counted, name, unseen)[:6]
+    ranking, model = counted.by_task[name], counted.by_task[name].by(tiny)
+    cases = queries_in(counted, name, unseen)[:6]
     lost = [case._replace(targets=("nobody's",)) for case in cases]
-    alone, among = ranking.fit(reader, cases), ranking.fit(reader, [*lost, *cases, *lost])
+    alone, among = ranking.fit(model, cases), ranking.fit(model, [*lost, *cases, *lost])
     assert (among.calibration, among.blend) == (alone.calibration, alone.blend)
 
 
-def test_targets_are_found_by_any_spelling(knowledge: Knowledge) -> None:
-    ranking = knowledge.rankings["skills"]
-    cases = [RankingCase({}, (" sql ", "Arc-Welding", "C", "c++"), None)]
+def test_targets_are_found_by_any_spelling(rankings: Rankings) -> None:
+    ranking = rankings.by_task["skills"]
+    cases = [Query({}, (" sql ", "Arc-Welding", "C", "c++"), None)]
     places = [ranking.candidates.names.index(name) for name in ("SQL", "arc welding", "C++")]
     assert ranking.targets(cases) == [[places[0], places[1], None, places[2]]]
     assert ranking.can_answer(cases[0])

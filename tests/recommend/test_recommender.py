@@ -16,15 +16,11 @@ from careergpt.generation.decoding import Generated
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import recommender as module
-from careergpt.recommend.answer import as_json, as_text
-from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.forecast import Forecast
-from careergpt.recommend.knowledge import Knowledge
-from careergpt.recommend.peers import Names
+from careergpt.recommend.candidates import Candidates, spelled
 from careergpt.recommend.people import Person
-from careergpt.recommend.recommendation import Recommendation, SkillToHave
-from careergpt.recommend.recommender import NEEDS, Recommender, Wish
-from careergpt.recommend.spelling import spelled
+from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.recommendation import Recommendation, SkillToHave, as_json, as_text
+from careergpt.recommend.recommender import NEEDS, Recommender
 
 PERSON = Person("Data analyst", ("SQL", "triage", "lion taming"), ("Data clerk",))
 SHORT = Decoding(max_new_tokens=8)
@@ -32,16 +28,18 @@ Answer = Callable[..., Recommendation]
 
 
 @pytest.fixture
-def answer(knowledge: Knowledge, tiny: LoadedModel) -> Answer:
-    """A person's answer; other keywords are the wish's."""
+def answer(rankings: Rankings, tiny: LoadedModel) -> Answer:
+    """A person's answer; other keywords are the recommender's."""
 
     def answered(
         person: Person,
         tasks: dict[str, Task] = DEFAULT_TASKS,
-        known: Knowledge = knowledge,
-        **wish: Any,
+        known: Rankings = rankings,
+        **options: Any,
     ) -> Recommendation:
-        return Recommender(tasks, known, tiny, Wish(decoding=SHORT, **wish)).recommend(person)
+        known = replace(known, tasks=tasks)
+        recommender = Recommender(known, tiny, decoding=SHORT, **options)
+        return recommender.answer(recommender.read(person))
 
     return answered
 
@@ -62,11 +60,12 @@ def test_case_white_space_and_punctuation_change_no_answer(answer: Answer, spell
 
 
 def test_positions_are_the_likeliest_and_never_the_current_one(
-    answer: Answer, knowledge: Knowledge, tiny: LoadedModel
+    answer: Answer, rankings: Rankings, tiny: LoadedModel
 ) -> None:
     found = answer(PERSON, top=4)
-    shares = np.exp(Forecast(knowledge, tiny).positions([PERSON])[0])
-    by_name = dict(zip(knowledge.names.titles.names, shares.tolist(), strict=True))
+    recommender = Recommender(rankings, tiny)
+    (shares,) = np.exp(recommender.log_probabilities(recommender.read(PERSON)))
+    by_name = dict(zip(recommender.titles.names, shares.tolist(), strict=True))
     assert found.candidates == len(by_name)
     listed = {one.title: one.probability for one in found.positions}
     assert list(listed) == sorted(by_name, key=lambda name: -by_name[name])[:4]
@@ -76,11 +75,11 @@ def test_positions_are_the_likeliest_and_never_the_current_one(
 
 
 def test_skills_of_a_position_are_those_that_one_has_and_those_that_one_lacks(
-    answer: Answer, knowledge: Knowledge, tiny: LoadedModel
+    answer: Answer, rankings: Rankings, tiny: LoadedModel
 ) -> None:
-    names = knowledge.names.skills.names
+    names = rankings.candidates["skills"].names
     for one in answer(PERSON).positions:
-        logs = Forecast(knowledge, tiny).skills_of([one.title])[0]
+        logs = Recommender(rankings, tiny).skills_of([one.title])[0]
         needed = [names[place] for place in np.argsort(-logs)[:NEEDS]]
         assert one.has == tuple(name for name in needed if name in PERSON.skills)
         assert one.lacks == tuple(name for name in needed if name not in PERSON.skills)
@@ -89,13 +88,13 @@ def test_skills_of_a_position_are_those_that_one_has_and_those_that_one_lacks(
 
 @pytest.mark.parametrize("position", ["Data analyst", "Lion tamer", ""])
 def test_skills_to_have_are_for_the_position_given_or_the_best_next_one(
-    answer: Answer, knowledge: Knowledge, tiny: LoadedModel, position: str
+    answer: Answer, rankings: Rankings, tiny: LoadedModel, position: str
 ) -> None:
     found = answer(PERSON._replace(position=position), top=5)
     assert found.skills_for == (position or found.positions[0].title)
-    shares = np.exp(Forecast(knowledge, tiny).skills_of([found.skills_for])[0])
+    shares = np.exp(Recommender(rankings, tiny).skills_of([found.skills_for])[0])
     order = np.argsort(-shares)[:5].tolist()
-    names = knowledge.names.skills.names
+    names = rankings.candidates["skills"].names
     assert [skill.skill for skill in found.skills] == [names[place] for place in order]
     for skill, place in zip(found.skills, order, strict=True):
         has = skill.skill in PERSON.skills
@@ -167,7 +166,7 @@ def test_a_skill_s_slip_is_mended_too_and_counts_once(answer: Answer) -> None:
     ],
 )
 def test_another_name_is_no_slip(name: str, known: str) -> None:
-    assert spelled(name, Candidates.listed([known])) == name
+    assert spelled(name, Candidates.from_lines([known])) == name
 
 
 def test_what_may_be_a_part_is_suggested(answer: Answer) -> None:
@@ -229,9 +228,9 @@ def test_a_folder_that_was_not_taught_to_describe_writes_none(answer: Answer) ->
     assert "Qualifications" not in as_text(found)
 
 
-def test_where_skills_are_not_ranked_none_are_listed(answer: Answer, knowledge: Knowledge) -> None:
-    some = {name: knowledge.rankings[name] for name in ("path", "position")}
-    found = answer(PERSON, known=replace(knowledge, rankings=some))
+def test_where_skills_are_not_ranked_none_are_listed(answer: Answer, rankings: Rankings) -> None:
+    some = {name: rankings.by_task[name] for name in ("path", "position")}
+    found = answer(PERSON, known=replace(rankings, by_task=some))
     assert found.skills == ()
     assert [(one.has, one.lacks) for one in found.positions] == [((), ())] * 10
     assert [one.title for one in found.positions] == [one.title for one in answer(PERSON).positions]
@@ -245,10 +244,10 @@ def test_where_skills_are_not_ranked_none_are_listed(answer: Answer, knowledge: 
     ],
 )
 def test_where_no_ranking_goes_by_what_is_told_that_is_said(
-    answer: Answer, knowledge: Knowledge, kept: str, person: Person, told: str
+    answer: Answer, rankings: Rankings, kept: str, person: Person, told: str
 ) -> None:
-    some = {name: knowledge.rankings[name] for name in (kept, "skills")}
-    found = answer(person, known=replace(knowledge, rankings=some))
+    some = {name: rankings.by_task[name] for name in (kept, "skills")}
+    found = answer(person, known=replace(rankings, by_task=some))
     assert found.positions == ()
     note = f"No positions: the model was not taught to rank them by {told} alone."
     assert note in found.notes
@@ -257,38 +256,40 @@ def test_where_no_ranking_goes_by_what_is_told_that_is_said(
 
 
 def test_where_training_knows_no_title_the_remedy_is_said(
-    answer: Answer, knowledge: Knowledge
+    answer: Answer, rankings: Rankings
 ) -> None:
-    names = knowledge.names._replace(titles=Candidates((), ()))
-    some = {"skills": knowledge.rankings["skills"]}
-    found = answer(Person("Welder", (), ()), known=replace(knowledge, names=names, rankings=some))
+    names = {**rankings.candidates, "titles": Candidates()}
+    some = {"skills": rankings.by_task["skills"]}
+    found = answer(
+        Person("Welder", (), ()), known=replace(rankings, candidates=names, by_task=some)
+    )
     assert any("lower --data.min_count" in note for note in found.notes)
     assert not any("not taught" in note for note in found.notes)
 
 
-def test_candidates_that_training_never_saw_are_counted(
-    answer: Answer, knowledge: Knowledge
-) -> None:
-    known = knowledge.with_titles(Candidates.listed(["Lion tamer", "Welder", "Diver"]))
+def test_candidates_that_training_never_saw_are_counted(answer: Answer, rankings: Rankings) -> None:
+    known = rankings.with_titles(Candidates.from_lines(["Lion tamer", "Welder", "Diver"]))
     (note,) = answer(Person("Welder", (), ()), known=known).notes
     assert note.startswith("2 of the 3 candidates were never in training")
 
 
 def test_without_candidates_there_is_nothing_to_recommend(
-    knowledge: Knowledge, tiny: LoadedModel
+    rankings: Rankings, tiny: LoadedModel
 ) -> None:
-    nothing = Names(Candidates((), ()), Candidates((), ()))
+    nothing = {"titles": Candidates(), "skills": Candidates()}
     with pytest.raises(InputError, match=r"names no candidates: .*--candidates FILE"):
-        Recommender(DEFAULT_TASKS, replace(knowledge, names=nothing, rankings={}), tiny, Wish())
+        Recommender(replace(rankings, candidates=nothing, by_task={}), tiny)
     tasks = {"describe": DEFAULT_TASKS["describe"]}
     with pytest.raises(InputError, match=r"taught none of the tasks path, .* knows describe"):
-        Recommender(tasks, replace(knowledge, rankings={}), tiny, Wish())
+        Recommender(replace(rankings, tasks=tasks, by_task={}), tiny)
 
 
 @pytest.mark.parametrize(("name", "value"), [("top", 0), ("top", -1), ("explain", -1)])
-def test_a_wish_out_of_range_is_refused(name: str, value: int) -> None:
+def test_an_option_out_of_range_is_refused(
+    rankings: Rankings, tiny: LoadedModel, name: str, value: int
+) -> None:
     with pytest.raises(InputError, match=f"--{name} must be . or more, found {value}"):
-        Wish(**{name: value})
+        Recommender(rankings, tiny, **{name: value})
 
 
 @pytest.mark.parametrize(

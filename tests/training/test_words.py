@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.ranking import Rankings
 from careergpt.training.words import next_commands
 
 RECORDS = [
@@ -15,18 +15,18 @@ RECORDS = [
 
 
 @pytest.fixture(scope="module")
-def knowledge() -> Knowledge:
+def known() -> Rankings:
     """Of records that have all that the default tasks ask for."""
-    return Knowledge.of(DEFAULT_TASKS, RECORDS, 2)
+    return Rankings.of(DEFAULT_TASKS, RECORDS, 2)
 
 
-def told(knowledge: Knowledge, tests: bool = True) -> list[str]:
+def told(known: Rankings, tests: bool = True) -> list[str]:
     config, model = Path("a run/config.yaml"), Path("a run/model")
-    return next_commands(config, model, "gpt2", knowledge, 2, tests)
+    return next_commands(config, model, "gpt2", known, 2, tests)
 
 
-def of(knowledge: Knowledge, *names: str) -> Knowledge:
-    return replace(knowledge, rankings={name: knowledge.rankings[name] for name in names})
+def of(known: Rankings, *names: str) -> Rankings:
+    return replace(known, by_task={name: known.by_task[name] for name in names})
 
 
 @pytest.mark.parametrize(
@@ -40,22 +40,22 @@ def of(knowledge: Knowledge, *names: str) -> Knowledge:
     ],
 )
 def test_someone_is_asked_for_whom_the_model_can_answer(
-    knowledge: Knowledge, rankings: tuple[str, ...], option: str
+    known: Rankings, rankings: tuple[str, ...], option: str
 ) -> None:
     line = f"  python main.py recommend --model.pretrained 'a run/model' {option}"
-    assert line in told(of(knowledge, *rankings))
+    assert line in told(of(known, *rankings))
 
 
 def test_where_nothing_is_known_what_to_set_is_said() -> None:
-    lines = told(Knowledge.of(DEFAULT_TASKS, RECORDS, 3))
+    lines = told(Rankings.of(DEFAULT_TASKS, RECORDS, 3))
     assert not any("main.py recommend" in line for line in lines)
     assert any("no title or skill is in 2 training records" in line for line in lines)
-    plain = told(Knowledge.of({"describe": DEFAULT_TASKS["describe"]}, RECORDS, 1))
+    plain = told(Rankings.of({"describe": DEFAULT_TASKS["describe"]}, RECORDS, 1))
     assert not any("recommend" in line for line in plain)
 
 
-def test_without_a_test_split_nothing_is_tested(knowledge: Knowledge) -> None:
-    tested, untested = told(knowledge), told(knowledge, tests=False)
+def test_without_a_test_split_nothing_is_tested(known: Rankings) -> None:
+    tested, untested = told(known), told(known, tests=False)
     verbs = [line.split()[2] for line in tested if "python" in line]
     assert verbs in (["recommend", "predict", "test", "compare"], ["recommend", "test", "compare"])
     assert not any("main.py test" in line or "main.py compare" in line for line in untested)

@@ -14,9 +14,13 @@ from careergpt.data.tasks import Fields, Task, prompt_completion, text_of
 from careergpt.data.tokens import Example, encode, encode_prompts, encode_texts
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.cloze import RANKED, Cloze, cloze, neutral_text
-from careergpt.recommend.language_model import LanguageModel
+from careergpt.recommend.candidates import TARGET, Candidates
+from careergpt.recommend.language_model import (
+    CandidateText,
+    LanguageModel,
+    candidate_text,
+    neutral_text,
+)
 
 PATH, POSITION, SKILLS = (DEFAULT_TASKS[name] for name in ("path", "position", "skills"))
 LISTS = [
@@ -60,7 +64,7 @@ def known_to(name: str, items: tuple[str, ...], title: str) -> dict[str, Any]:
 
 def with_answer(name: str, known: Fields, *answers: str) -> dict[str, Any]:
     """The record that the question was made of."""
-    field = RANKED[name]
+    field = TARGET[name]
     before = known.get(field, ())
     return {**known, field: answers[0] if name == "position" else (*before, *answers)}
 
@@ -71,12 +75,14 @@ def example(
     """What training makes of a record: its text and its tokens."""
     pair = prompt_completion(name, task, fields)
     assert pair is not None
-    found = encode([pair], tokenizer, 10_000, frozenset(RANKED.values()))[0]
+    found = encode([pair], tokenizer, 10_000, frozenset(TARGET.values()))[0]
     assert isinstance(found, Example)
     return text_of((*pair.prompt, *pair.completion)), found
 
 
-def filled(tokenizer: PreTrainedTokenizerFast, asked: Cloze, *answers: str) -> tuple[str, Any]:
+def filled(
+    tokenizer: PreTrainedTokenizerFast, asked: CandidateText, *answers: str
+) -> tuple[str, Any]:
     """The gap filled, as a text and as tokens."""
     first, *others = answers
     after = [text for other in others for text in (str(asked.next_item), asked.lead + other)]
@@ -87,7 +93,7 @@ def filled(tokenizer: PreTrainedTokenizerFast, asked: Cloze, *answers: str) -> t
     ]  # fmt: skip
 
 
-def before_of(tokenizer: PreTrainedTokenizerFast, asked: Cloze) -> list[int]:
+def before_of(tokenizer: PreTrainedTokenizerFast, asked: CandidateText) -> list[int]:
     """The tokens before the gap."""
     (question,) = encode_prompts(tokenizer, [asked.prompt])
     started = encode_texts(tokenizer, [piece.text for piece in asked.before])
@@ -104,7 +110,7 @@ def test_a_list_goes_on_with_a_candidate_as_in_training(
     answers: tuple[str, ...],
 ) -> None:
     known = known_to(which[0], items, title)
-    asked = cloze(*which, RANKED[which[0]], known)
+    asked = candidate_text(*which, known)
     assert asked is not None
     text, trained = example(tokenizer, *which, with_answer(which[0], known, *answers))
     assert filled(tokenizer, asked, *answers) == (text, trained.token_ids)
@@ -119,7 +125,7 @@ def test_one_answer_is_asked_for_as_in_training(
     answer: str,
 ) -> None:
     known = known_to(which[0], items, "")
-    asked = cloze(*which, RANKED[which[0]], known)
+    asked = candidate_text(*which, known)
     assert asked is not None
     assert asked.next_item is None
     text, trained = example(tokenizer, *which, with_answer(which[0], known, answer))
@@ -132,7 +138,7 @@ def test_no_name_s_marks_change_the_default_questions(
     tokenizer: PreTrainedTokenizerFast, name: str, items: tuple[str, ...], title: str, answer: str
 ) -> None:
     known, task = known_to(name, items, title), DEFAULT_TASKS[name]
-    asked = cloze(name, task, RANKED[name], known)
+    asked = candidate_text(name, task, known)
     assert asked is not None
     text, trained = example(tokenizer, name, task, with_answer(name, known, answer))
     assert filled(tokenizer, asked, answer) == (text, trained.token_ids)
@@ -151,7 +157,7 @@ def test_no_name_s_marks_change_the_default_questions(
 def test_what_asks_for_more_than_is_known_is_no_question(
     which: tuple[str, Task], known: Fields
 ) -> None:
-    assert cloze(*which, RANKED[which[0]], known) is None
+    assert candidate_text(*which, known) is None
 
 
 @pytest.mark.parametrize(
@@ -165,16 +171,16 @@ def test_what_asks_for_more_than_is_known_is_no_question(
 )
 def test_a_question_that_gives_the_answer_away_is_no_question(name: str, task: Task) -> None:
     known = known_to(name, ("a", "b"), "c")
-    assert cloze(name, task, RANKED[name], known) is None
+    assert candidate_text(name, task, known) is None
 
 
 def test_an_answer_cannot_be_known() -> None:
     with pytest.raises(ValueError, match="cannot be known"):
-        cloze("position", POSITION, "position_title", {"skills": ("a",), "position_title": "b"})
+        candidate_text("position", POSITION, {"skills": ("a",), "position_title": "b"})
 
 
 def test_the_neutral_text_is_the_tasks_own_words() -> None:
-    texts = {name: text_of(neutral_text(DEFAULT_TASKS[name])) for name in RANKED}
+    texts = {name: text_of(neutral_text(DEFAULT_TASKS[name])) for name in TARGET}
     assert texts == {
         "path": "Career path: >",
         "position": "Which position suits someone skilled in ?",
@@ -235,7 +241,8 @@ def test_scores_are_those_of_training_s_examples_one_by_one(
         [one_by_one(library_s, tiny.tokenizer, which, known, name) for name in ranked.names]
         for known in queries
     ]
-    found = LanguageModel(*which, ranked, tiny).scores(queries)
+    model = LanguageModel(*which, ranked, tiny)
+    found = model.scores(list(map(model.read, queries)))
     assert found == pytest.approx(np.array(expected), abs=1e-4)
     assert np.ptp(found, axis=1).min() > 1
 
@@ -244,7 +251,8 @@ def test_where_the_end_begins_as_a_separator_does_both_are_one_event(
     tiny: LoadedModel, library_s: GPT2LMHeadModel
 ) -> None:
     task, known = Task("A {position_title}:", "{skills:. }."), {"position_title": "Nurse"}
-    (found,) = LanguageModel("skills", task, ABILITIES, tiny).scores([known])
+    model = LanguageModel("skills", task, ABILITIES, tiny)
+    (found,) = model.scores([model.read(known)])
     for name, score in zip(ABILITIES.names, found, strict=True):
         _, ended = example(tiny.tokenizer, "skills", task, {**known, "skills": (name,)})
         ids, (start, end) = ended.token_ids, ended.items
@@ -263,7 +271,15 @@ def test_neutral_scores_are_those_after_the_tasks_own_words(
         assert score == pytest.approx(nats(library_s, whole, len(asked), len(whole)), abs=1e-4)
 
 
-def room(tiny: LoadedModel, asked: Cloze, ranked: Candidates) -> int:
+def fitted(model: LanguageModel, query: Fields) -> Fields | None:
+    """What the model reads of the query; None: nothing."""
+    try:
+        return model.read(query).known
+    except InputError:
+        return None
+
+
+def room(tiny: LoadedModel, asked: CandidateText, ranked: Candidates) -> int:
     """Tokens that are left beside a prompt and the longest candidate with what ends it."""
     longest = max(map(len, encode_texts(tiny.tokenizer, [f" {name}" for name in ranked.names])))
     return tiny.context - len(before_of(tiny.tokenizer, asked)) - longest - 1
@@ -289,32 +305,32 @@ def test_as_much_is_kept_as_fits(
     name, task, side = which
     field = "titles" if name == "path" else "skills"
     model = LanguageModel(name, task, CANDIDATES, tiny)
-    kept = model.fitted({field: items})
-    assert kept is not None
+    reading = model.read({field: items})
+    kept = reading.known
     number = len(kept[field])
     # A career's latest titles, and the first of the skills.
     assert kept == {field: items[-number:] if side < 0 else items[:number]}
 
     def left(number: int) -> int:
         some = items[-number:] if side < 0 else items[:number]
-        asked = cloze(name, task, RANKED[name], {field: some})
+        asked = candidate_text(name, task, {field: some})
         assert asked is not None
         return room(tiny, asked, CANDIDATES)
 
     assert left(number) >= 0
     assert number == len(items) or left(number + 1) < 0
-    assert np.isfinite(model.scores([kept])).all()
+    assert np.isfinite(model.scores([reading])).all()
 
 
 def test_a_title_is_kept_whole_or_not_at_all(tiny: LoadedModel) -> None:
     model = LanguageModel("skills", SKILLS, ABILITIES, tiny)
-    fits = {n: model.fitted({"position_title": "🚀" * n}) for n in range(1, 60)}
+    fits = {n: fitted(model, {"position_title": "🚀" * n}) for n in range(1, 60)}
     most = max(n for n, kept in fits.items() if kept is not None)
     assert 10 < most < 59
     assert all(kept == {"position_title": "🚀" * n} for n, kept in fits.items() if n <= most)
     assert all(fits[n] is None for n in fits if n > most)
     asked = [
-        cloze("skills", SKILLS, "skills", {"position_title": "🚀" * n}) for n in (most, most + 1)
+        candidate_text("skills", SKILLS, {"position_title": "🚀" * n}) for n in (most, most + 1)
     ]
     rooms = [room(tiny, one, ABILITIES) for one in asked if one is not None]
     assert rooms[0] >= 0 > rooms[1]
@@ -323,22 +339,23 @@ def test_a_title_is_kept_whole_or_not_at_all(tiny: LoadedModel) -> None:
 @pytest.mark.parametrize(("name", "field"), [("path", "titles"), ("position", "skills")])
 def test_where_not_one_item_fits_nothing_does(tiny: LoadedModel, name: str, field: str) -> None:
     model = LanguageModel(name, DEFAULT_TASKS[name], CANDIDATES, tiny)
-    assert model.fitted({field: ("🚀" * 200,)}) is None
+    with pytest.raises(InputError, match="leaves the model no room"):
+        model.read({field: ("🚀" * 200,)})
     # The other side of the list is the one that is kept.
     items = ("🚀" * 200, "Nurse") if name == "path" else ("Nurse", "🚀" * 200)
-    assert model.fitted({field: items}) == {field: ("Nurse",)}
-    assert model.fitted({field: items[::-1]}) is None
+    assert fitted(model, {field: items}) == {field: ("Nurse",)}
+    assert fitted(model, {field: items[::-1]}) is None
 
 
 def test_a_candidate_that_fills_the_context_leaves_room_for_nothing(tiny: LoadedModel) -> None:
     model = LanguageModel("path", PATH, Candidates(("🚀" * 200,), (0,)), tiny)
-    assert model.fitted({"titles": ("Nurse",)}) is None
+    assert fitted(model, {"titles": ("Nurse",)}) is None
 
 
 def test_a_question_of_more_than_is_known_is_said(tiny: LoadedModel) -> None:
     model = LanguageModel("path", PATH, CANDIDATES, tiny)
     with pytest.raises(InputError, match=r"task 'path' asks 'Career path: .*more than is known"):
-        model.scores([{"titles": ()}])
+        model.read({"titles": ()})
 
 
 def test_an_answer_without_candidates_is_refused(tiny: LoadedModel) -> None:

@@ -19,10 +19,10 @@ from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import find_model
-from careergpt.recommend.cases import RankingCase, names_in
-from careergpt.recommend.knowledge import Knowledge
+from careergpt.recommend.evaluation import Query, ranking_fields
+from careergpt.recommend.ranking import Rankings
+from careergpt.training.evaluation import EvaluateRankings
 from careergpt.training.module import CareerModule
-from careergpt.training.rankings import MeasureRankings
 from careergpt.training.trainer import CareerTrainer
 
 ROOT = Path(__file__).parents[2]
@@ -165,39 +165,40 @@ def test_only_training_records_make_candidates(model: Path, data: CareerDataModu
 def test_count_models_are_counted_on_training_records_alone(
     model: Path, data: CareerDataModule
 ) -> None:
-    trained = data.fields(TRAIN, names_in(data.tasks))
-    expected = Knowledge.of(data.tasks, trained, 1)
-    found = Knowledge.load(data.tasks, settings_of(model), model, peers=True)
+    trained = data.fields(TRAIN, ranking_fields(data.tasks))
+    expected = Rankings.of(data.tasks, trained, 1)
+    found = Rankings.load(data.tasks, settings_of(model), model, count_models=True)
     asked = {
         "path": {"titles": ("Nurse",)},
         "position": {"skills": ("SQL", "triage")},
         "skills": {"position_title": "Welder"},
     }
-    for name, ranking in expected.rankings.items():
-        for peer, counts in ranking.peers.items():
-            (known,) = asked[name].values()
-            other = found.rankings[name].peers[peer]
-            assert (counts.log_probabilities(known) == other.log_probabilities(known)).all()
+    for name, ranking in expected.by_task.items():
+        for peer, counts in ranking.count_models.items():
+            other = found.by_task[name].count_models[peer]
+            query = [asked[name]]
+            assert (counts.log_probabilities(query) == other.log_probabilities(query)).all()
 
 
 def test_validation_records_choose_and_test_records_do_not(
     model: Path, data: CareerDataModule
 ) -> None:
-    knowledge = Knowledge.load(data.tasks, settings_of(model), model, peers=True)
-    counted = Knowledge.of(data.tasks, data.fields(TRAIN, names_in(data.tasks)), 1)
+    rankings = Rankings.load(data.tasks, settings_of(model), model, count_models=True)
+    counted = Rankings.of(data.tasks, data.fields(TRAIN, ranking_fields(data.tasks)), 1)
     loaded = find_model(str(model)).load(torch.device("cpu"))
     chosen, other = (
-        counted.fit(loaded, data.fields(split, names_in(data.tasks)), 500) for split in (VAL, TEST)
+        counted.fit(loaded, data.fields(split, ranking_fields(data.tasks)), 500)
+        for split in (VAL, TEST)
     )
-    for name, ranking in knowledge.rankings.items():
-        expected = chosen.rankings[name]
+    for name, ranking in rankings.by_task.items():
+        expected = chosen.by_task[name]
         assert ranking.calibration == pytest.approx(expected.calibration, rel=1e-4)
         assert ranking.blend is not None
         assert expected.blend is not None
         assert ranking.blend.peer == expected.blend.peer
         assert ranking.blend.weight == pytest.approx(expected.blend.weight, abs=1e-4)
     for name in ("path", "position"):
-        told, unasked = knowledge.rankings[name].calibration, other.rankings[name].calibration
+        told, unasked = rankings.by_task[name].calibration, other.by_task[name].calibration
         assert told != pytest.approx(unasked, rel=1e-3)
 
 
@@ -258,17 +259,17 @@ def test_the_table_is_printed_and_says_what_was_left_out(
     assert path["left_out"] > 0
 
 
-def cases_in(data: CareerDataModule, task: str) -> list[RankingCase]:
+def cases_in(data: CareerDataModule, task: str) -> list[Query]:
     """The questions of a task, from the test records alone."""
     found = []
     for record in data.fields(TEST, ["titles", "position_title", "skills"]):
         titles, title, skills = (record.get(f, ()) for f in ("titles", "position_title", "skills"))
         if task.startswith("path") and len(titles) > 1:
-            found.append(RankingCase({"titles": titles[:-1]}, titles[-1:], titles[-2]))
+            found.append(Query({"titles": titles[:-1]}, titles[-1:], titles[-2]))
         elif task == "position" and title and skills:
-            found.append(RankingCase({"skills": skills}, (title,), None))
+            found.append(Query({"skills": skills}, (title,), None))
         elif task == "skills" and title and skills:
-            found.append(RankingCase({"position_title": title}, skills, None))
+            found.append(Query({"position_title": title}, skills, None))
     return [case for case in found if task != "path/changed" or case.targets[0] != case.current]
 
 
@@ -280,17 +281,16 @@ def test_the_figures_can_be_computed_again(
     data: CareerDataModule,
     task: str,
 ) -> None:
-    knowledge = Knowledge.load(data.tasks, settings_of(model), model, peers=True)
-    ranking = knowledge.rankings[task.partition("/")[0]]
-    readers = [
-        knowledge.reader(ranking.name, find_model(str(folder)).load(torch.device("cpu")))
-        for folder in (model, started)
+    rankings = Rankings.load(data.tasks, settings_of(model), model, count_models=True)
+    ranking = rankings.by_task[task.partition("/")[0]]
+    models = [
+        ranking.by(find_model(str(folder)).load(torch.device("cpu"))) for folder in (model, started)
     ]
     places = {name: place for place, name in enumerate(ranking.candidates.names)}
     cases = cases_in(data, task)
     inside = [case for case in cases if places.keys() & set(case.targets)]
-    ranked = ranking.rank(readers[0], [case.known for case in inside])
-    scores = readers[1].scores([case.known for case in inside])
+    ranked = ranking.log_probabilities(models[0], [case.known for case in inside])
+    scores = models[1].scores([models[1].read(case.known) for case in inside])
     ranked["baseline"] = log_softmax(scores, axis=1)
     for by in BY[task]:
         row = rows[task, by]
@@ -344,7 +344,7 @@ def test_as_many_records_are_ranked_as_asked(
 
 def test_fewer_than_none_is_refused() -> None:
     with pytest.raises(InputError, match="--queries must be 0 or more, found -1"):
-        MeasureRankings(None, -1)
+        EvaluateRankings(None, -1)
 
 
 def test_the_model_s_figures_are_logged(

@@ -1,4 +1,4 @@
-"""Laws of what a model folder knows: counted on training, chosen on validation, saved."""
+"""Laws of a model folder's rankings: counted on training, chosen on validation, saved."""
 
 import json
 import random
@@ -16,10 +16,9 @@ from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.tasks import Task
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.calibration import AS_SCORED, EXPONENTS, query_nats, said_by_skills
+from careergpt.recommend.calibration import AS_SCORED, EXPONENTS, query_nats, skill_likelihoods
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.knowledge import EXPONENT, FEWEST, Knowledge
-from careergpt.recommend.peers import Names
+from careergpt.recommend.ranking import EXPONENT, FEWEST, Rankings
 
 Records = list[dict[str, Any]]
 ASKED = {
@@ -37,10 +36,10 @@ SOME = {
 }  # fmt: skip
 
 
-def saved(knowledge: Knowledge, folder: Path) -> dict[str, Any]:
+def saved(rankings: Rankings, folder: Path) -> dict[str, Any]:
     """The settings as careergpt.json gives them back, the count models in the folder."""
-    knowledge.save_peers(folder)
-    told: dict[str, Any] = json.loads(json.dumps(knowledge.settings(), allow_nan=False))
+    rankings.save_count_models(folder)
+    told: dict[str, Any] = json.loads(json.dumps(rankings.settings(), allow_nan=False))
     return told
 
 
@@ -49,16 +48,16 @@ def test_what_is_saved_ranks_alike_when_loaded(
     case: str, tiny: LoadedModel, training: Records, unseen: Records, tmp_path: Path
 ) -> None:
     tasks, wanted = SOME[case]
-    first = Knowledge.of(tasks, list(filter(wanted, training)), 2)
+    first = Rankings.of(tasks, list(filter(wanted, training)), 2)
     first = replace(first.fit(tiny, list(filter(wanted, unseen)), 30), exponent=0.8)
-    again = Knowledge.load(tasks, saved(first, tmp_path), tmp_path, peers=True)
+    again = Rankings.load(tasks, saved(first, tmp_path), tmp_path, count_models=True)
     assert again.settings() == first.settings()
-    assert (again.names, again.exponent) == (first.names, 0.8)
-    assert list(again.rankings) == list(first.rankings)
-    for name, ranking in first.rankings.items():
-        reader = first.reader(name, tiny)
-        expected = ranking.rank(reader, ASKED[name])
-        found = again.rankings[name].rank(again.reader(name, tiny), ASKED[name])
+    assert (again.candidates, again.exponent) == (first.candidates, 0.8)
+    assert list(again.by_task) == list(first.by_task)
+    for name, ranking in first.by_task.items():
+        expected = ranking.log_probabilities(ranking.by(tiny), ASKED[name])
+        other = again.by_task[name]
+        found = other.log_probabilities(other.by(tiny), ASKED[name])
         assert list(found) == list(expected)
         for by, logs in found.items():
             assert (logs == expected[by]).all(), by
@@ -66,48 +65,49 @@ def test_what_is_saved_ranks_alike_when_loaded(
 
 def test_only_what_records_name_is_ranked(training: Records) -> None:
     careers = [record for record in training if "titles" in record]
-    assert set(Knowledge.of(DEFAULT_TASKS, careers, 2).rankings) == {"path"}
+    assert set(Rankings.of(DEFAULT_TASKS, careers, 2).by_task) == {"path"}
     others = [record for record in training if "titles" not in record]
-    assert set(Knowledge.of(DEFAULT_TASKS, others, 2).rankings) == {"position", "skills"}
-    assert Knowledge.of(DEFAULT_TASKS, training, 1000).rankings == {}
-    assert Knowledge.of(DEFAULT_TASKS, [], 1).rankings == {}
+    assert set(Rankings.of(DEFAULT_TASKS, others, 2).by_task) == {"position", "skills"}
+    assert Rankings.of(DEFAULT_TASKS, training, 1000).by_task == {}
+    assert Rankings.of(DEFAULT_TASKS, [], 1).by_task == {}
 
 
 def test_positions_and_careers_have_one_list_of_titles(training: Records) -> None:
-    counted = Knowledge.of(DEFAULT_TASKS, training, 3)
+    counted = Rankings.of(DEFAULT_TASKS, training, 3)
     titles = [
         {*record.get("titles", ()), *filter(None, [record.get("position_title")])}
         for record in training
     ]
-    counts = dict(zip(counted.names.titles.names, counted.names.titles.counts, strict=True))
+    titles_known = counted.candidates["titles"]
+    counts = dict(zip(titles_known.names, titles_known.counts, strict=True))
     every = {title for some in titles for title in some}
     having = {title: sum(title in some for some in titles) for title in every}
     assert counts == {title: n for title, n in having.items() if n >= 3}
-    assert counted.rankings["path"].candidates == counted.rankings["position"].candidates
+    assert counted.by_task["path"].candidates == counted.by_task["position"].candidates
     # The one that both kinds of table name is counted in both.
     assert counts["Welder"] > sum(r.get("position_title") == "Welder" for r in training)
 
 
-def test_popularity_is_of_what_each_ranking_asks_for(counted: Knowledge, training: Records) -> None:
+def test_popularity_is_of_what_each_ranking_asks_for(counted: Rankings, training: Records) -> None:
     answers = {
         "path": [title for r in training for title in r.get("titles", ())[1:]],
         "position": [r["position_title"] for r in training if "position_title" in r],
         "skills": [skill for r in training for skill in r.get("skills", ())],
     }
     for name, found in answers.items():
-        ranking = counted.rankings[name]
+        ranking = counted.by_task[name]
         counts = [1 + found.count(title) for title in ranking.candidates.names]
-        shares = np.exp(ranking.peers["popularity"].log_probabilities(()))
+        (shares,) = np.exp(ranking.count_models["popularity"].log_probabilities([{}]))
         assert shares == pytest.approx(np.array(counts) / sum(counts))
 
 
 def test_a_folder_that_names_no_candidates_knows_nothing(tmp_path: Path) -> None:
-    assert Knowledge.load(DEFAULT_TASKS, {}, tmp_path, peers=True).rankings == {}
+    assert Rankings.load(DEFAULT_TASKS, {}, tmp_path, count_models=True).by_task == {}
 
 
-def test_before_validation_nothing_is_chosen(counted: Knowledge) -> None:
+def test_before_validation_nothing_is_chosen(counted: Rankings) -> None:
     assert counted.exponent == EXPONENT == 0.5
-    for ranking in counted.rankings.values():
+    for ranking in counted.by_task.values():
         assert (ranking.calibration, ranking.blend) == (AS_SCORED, None)
 
 
@@ -156,20 +156,20 @@ DAMAGED = {
 
 
 @pytest.fixture(scope="module")
-def kept(knowledge: Knowledge, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def kept(rankings: Rankings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder's count models and its settings as text."""
     folder = tmp_path_factory.mktemp("kept")
-    return folder, json.dumps(saved(knowledge, folder))
+    return folder, json.dumps(saved(rankings, folder))
 
 
 @pytest.mark.parametrize("case", DAMAGED)
 def test_damaged_settings_are_said_in_one_line(case: str, kept: tuple[Path, str]) -> None:
     folder, text = kept
     settings = json.loads(text)
-    Knowledge.load(DEFAULT_TASKS, settings, folder, peers=True)
+    Rankings.load(DEFAULT_TASKS, settings, folder, count_models=True)
     DAMAGED[case](settings)
     with pytest.raises(InputError) as caught:
-        Knowledge.load(DEFAULT_TASKS, settings, folder, peers=True)
+        Rankings.load(DEFAULT_TASKS, settings, folder, count_models=True)
     assert len(str(caught.value).splitlines()) == 1
     assert str(folder) in str(caught.value)
     assert "again" in str(caught.value) or "one model" in str(caught.value)
@@ -194,58 +194,57 @@ def test_damaged_tables_are_named_in_one_line(
     if how in left:
         path.write_bytes(left[how])
     with pytest.raises(InputError) as caught:
-        Knowledge.load(DEFAULT_TASKS, json.loads(kept[1]), folder, peers=True)
+        Rankings.load(DEFAULT_TASKS, json.loads(kept[1]), folder, count_models=True)
     assert len(str(caught.value).splitlines()) == 1
     assert str(path.parent) in str(caught.value)
 
 
 def test_without_count_models_the_model_ranks_alike(
-    knowledge: Knowledge, tiny: LoadedModel, kept: tuple[Path, str]
+    rankings: Rankings, tiny: LoadedModel, kept: tuple[Path, str]
 ) -> None:
     settings = json.loads(kept[1])
     # They are not read: where they lie does not matter, and a blend with one is nobody's.
-    alone = Knowledge.load(DEFAULT_TASKS, settings, kept[0] / "nowhere", peers=False)
-    for name, ranking in knowledge.rankings.items():
-        found = alone.rankings[name].rank(alone.reader(name, tiny), ASKED[name])
+    alone = Rankings.load(DEFAULT_TASKS, settings, kept[0] / "nowhere", count_models=False)
+    for name, ranking in rankings.by_task.items():
+        other = alone.by_task[name]
+        found = other.log_probabilities(other.by(tiny), ASKED[name])
         assert list(found) == ["model"]
-        expected = ranking.rank(knowledge.reader(name, tiny), ASKED[name])["model"]
+        expected = ranking.log_probabilities(ranking.by(tiny), ASKED[name])["model"]
         assert (found["model"] == expected).all()
 
 
 def test_a_choice_is_made_on_the_first_records_alone(
-    counted: Knowledge, tiny: LoadedModel, unseen: Records
+    counted: Rankings, tiny: LoadedModel, unseen: Records
 ) -> None:
     # What no candidate answers chooses nothing, and counts for nothing.
     lost = {"titles": ("Welder", "Diver"), "position_title": "Diver", "skills": ("unheard of",)}
     records = [lost, *unseen]
     few = counted.fit(tiny, records, 7)
-    for name, ranking in counted.rankings.items():
-        reader = counted.reader(name, tiny)
-        cases = [one for one in counted.cases(name, records, reader) if ranking.can_answer(one)]
-        first, every = ranking.fit(reader, cases[:7]), ranking.fit(reader, cases)
-        found = few.rankings[name]
+    for name, ranking in counted.by_task.items():
+        model = ranking.by(tiny)
+        queries = [one for one in counted.queries(name, records, model) if ranking.can_answer(one)]
+        first, every = ranking.fit(model, queries[:7]), ranking.fit(model, queries)
+        found = few.by_task[name]
         assert (found.calibration, found.blend) == (first.calibration, first.blend)
         assert (found.calibration, found.blend) != (every.calibration, every.blend)
 
 
-def test_validation_adds_no_candidate(counted: Knowledge, tiny: LoadedModel) -> None:
+def test_validation_adds_no_candidate(counted: Rankings, tiny: LoadedModel) -> None:
     new = [{"titles": ("Welder", "Lion tamer")}, {"titles": ("Lion tamer", "Welder")}] * 9
-    assert counted.fit(tiny, new, 500).names == counted.names
+    assert counted.fit(tiny, new, 500).candidates == counted.candidates
 
 
 def costs(
-    knowledge: Knowledge, tiny: LoadedModel, records: Records, exponents: list[float]
+    rankings: Rankings, tiny: LoadedModel, records: Records, exponents: list[float]
 ) -> list[float]:
     """Nats of the careers' last titles under what careers say times what skills say."""
-    path, position = (
-        knowledge.rankings[name].ranker(knowledge.reader(name, tiny))
-        for name in ("path", "position")
-    )
-    careers = path([{"titles": r["titles"][:-1]} for r in records])
-    skilled = position([{"skills": r["skills"]} for r in records])
-    held = [knowledge.names.titles.places_of(r["titles"][:-1]) for r in records]
-    skills = np.stack([said_by_skills(*one) for one in zip(skilled, held, strict=True)])
-    targets = [[knowledge.names.titles.place(r["titles"][-1])] for r in records]
+    path, position = (rankings.by_task[name].by(tiny) for name in ("path", "position"))
+    careers = path.log_probabilities([path.read({"titles": r["titles"][:-1]}) for r in records])
+    skilled = position.log_probabilities([position.read({"skills": r["skills"]}) for r in records])
+    titles = rankings.candidates["titles"]
+    held = [titles.places_of(r["titles"][:-1]) for r in records]
+    skills = np.stack([skill_likelihoods(*one) for one in zip(skilled, held, strict=True)])
+    targets = [[titles.place(r["titles"][-1])] for r in records]
     return [
         float(query_nats(log_softmax(careers + e * skills, axis=1), targets).mean())
         for e in exponents
@@ -253,7 +252,7 @@ def costs(
 
 
 def test_enough_records_that_name_both_choose_the_exponent(
-    counted: Knowledge, tiny: LoadedModel, both: Records
+    counted: Rankings, tiny: LoadedModel, both: Records
 ) -> None:
     chosen = counted.fit(tiny, both, 500)
     assert chosen.exponent != EXPONENT
@@ -264,7 +263,7 @@ def test_enough_records_that_name_both_choose_the_exponent(
 
 
 def test_fewer_records_choose_no_exponent(
-    counted: Knowledge, tiny: LoadedModel, both: Records
+    counted: Rankings, tiny: LoadedModel, both: Records
 ) -> None:
     assert counted.fit(tiny, both[:FEWEST], 500).exponent != EXPONENT
     # One less, whatever else is there: no skills, no career, a title that is no candidate.
@@ -280,46 +279,47 @@ def test_without_a_ranking_by_careers_there_is_no_exponent_to_choose(
     tiny: LoadedModel, training: Records, both: Records
 ) -> None:
     tasks = {name: DEFAULT_TASKS[name] for name in ("position", "skills")}
-    assert Knowledge.of(tasks, training, 2).fit(tiny, both, 500).exponent == EXPONENT
+    assert Rankings.of(tasks, training, 2).fit(tiny, both, 500).exponent == EXPONENT
 
 
 def test_a_user_s_titles_take_the_place_of_all_titles(
-    knowledge: Knowledge, tiny: LoadedModel
+    rankings: Rankings, tiny: LoadedModel
 ) -> None:
-    listed = Candidates.listed(["Lion tamer", "Welder", "Diver"])
-    found = knowledge.with_titles(listed)
-    own = knowledge.names.titles
+    listed = Candidates.from_lines(["Lion tamer", "Welder", "Diver"])
+    found = rankings.with_titles(listed)
+    own = rankings.candidates["titles"]
     # Training saw one of them, and the count says how often.
     listed = replace(listed, counts=(0, own.counts[own.places["welder"]], 0))
-    assert found.names == Names(listed, knowledge.names.skills)
+    assert found.candidates == {**rankings.candidates, "titles": listed}
     for name in ("path", "position"):
-        ranking, before = found.rankings[name], knowledge.rankings[name]
+        ranking, before = found.by_task[name], rankings.by_task[name]
         assert (ranking.candidates, ranking.calibration) == (listed, before.calibration)
-        ranked = ranking.rank(found.reader(name, tiny), ASKED[name])
+        ranked = ranking.log_probabilities(ranking.by(tiny), ASKED[name])
         assert set(ranked) == {"model"}
         assert np.exp(ranked["model"]).sum(axis=1) == pytest.approx(1)
-    assert found.rankings["skills"] is knowledge.rankings["skills"]
-    assert found.exponent == knowledge.exponent
+    assert found.by_task["skills"] is rankings.by_task["skills"]
+    assert found.exponent == rankings.exponent
 
 
 def test_a_user_s_titles_can_be_ranked_where_nothing_else_is_known(tiny: LoadedModel) -> None:
-    nothing = Knowledge.load(DEFAULT_TASKS, {}, Path(), peers=True)
-    found = nothing.with_titles(Candidates.listed(["a", "b"]))
-    assert set(found.rankings) == {"path", "position"}
-    logs = found.rankings["path"].ranker(found.reader("path", tiny))([{"titles": ("a",)}])
+    nothing = Rankings.load(DEFAULT_TASKS, {}, Path(), count_models=True)
+    found = nothing.with_titles(Candidates.from_lines(["a", "b"]))
+    assert set(found.by_task) == {"path", "position"}
+    model = found.by_task["path"].by(tiny)
+    logs = model.log_probabilities([model.read({"titles": ("a",)})])
     assert np.exp(logs).sum() == pytest.approx(1)
 
 
-def test_cases_are_cut_to_what_every_reader_reads(knowledge: Knowledge, tiny: LoadedModel) -> None:
+def test_queries_are_cut_to_what_every_model_reads(rankings: Rankings, tiny: LoadedModel) -> None:
     chance = random.Random(0)
-    long = tuple(chance.choice(knowledge.names.titles.names) for _ in range(90))
+    long = tuple(chance.choice(rankings.candidates["titles"].names) for _ in range(90))
     narrow = tiny._replace(context=48)
-    readers = [knowledge.reader("path", model) for model in (tiny, narrow)]
+    models = [rankings.by_task["path"].by(model) for model in (tiny, narrow)]
     records = [{"titles": long}, {"titles": ("🚀" * 200, "Welder")}, {"titles": ("a", "Welder")}]
-    (wide,) = knowledge.cases("path", records[:1], readers[0])
-    both, other = knowledge.cases("path", records, *readers)
+    (wide,) = rankings.queries("path", records[:1], models[0])
+    both, other = rankings.queries("path", records, *models)
     assert other.known == {"titles": ("a",)}
-    assert [both, other] == list(knowledge.cases("path", records, *readers[::-1]))
+    assert [both, other] == list(rankings.queries("path", records, *models[::-1]))
     assert len(both.known["titles"]) < len(wide.known["titles"]) < 89
     assert long[:-1][-len(both.known["titles"]) :] == both.known["titles"]
     assert both.targets == wide.targets == long[-1:]
@@ -331,4 +331,4 @@ def test_a_task_of_a_ranking_s_name_must_answer_with_candidates(
 ) -> None:
     tasks = {**DEFAULT_TASKS, name: Task("Write:", "{job_description}")}
     with pytest.raises(InputError, match=f"task '{name}' ranks"):
-        Knowledge.of(tasks, training, 2)
+        Rankings.of(tasks, training, 2)

@@ -4,7 +4,8 @@ import io
 import math
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,23 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 
+from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
-from careergpt.recommend import neighbours
-from careergpt.recommend.by_title import SkillsByTitle
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.kneser_ney import FALLBACK_DISCOUNT
-from careergpt.recommend.markov import MARKOV, MarkovChain
-from careergpt.recommend.neighbours import POSITIONS, SkillNeighbours
-from careergpt.recommend.popularity import POPULARITY, Popularity
+from careergpt.recommend.count_models import (
+    COUNT_MODELS,
+    FALLBACK_DISCOUNT,
+    PRIOR_VOTES,
+    CountModel,
+    KneserNey,
+    Neighbours,
+    Popularity,
+)
 
 TITLES = Candidates(("A", "B", "C", "D"), (5, 5, 5, 5))
 SKILLS = Candidates(("arc welding", "C++", "C", "wound care", "SQL", "care plans"), (5,) * 6)
+NAMES = {"titles": TITLES, "skills": SKILLS}
+MARKOV, POPULARITY, POSITIONS = "markov.npz", "popularity.npz", "neighbours_positions.npz"
 HOSTILE = ["", " ", "🚀", "---", "\x00", "日本", "a" * 5000]
 
 titles = st.sampled_from(["A", "a", "B", "C", "D.", "rare", "", "🚀", "---"])
@@ -39,8 +46,47 @@ skills = st.lists(
 postings = st.lists(st.tuples(skills, titles), max_size=15)
 
 
-def next_titles(chain: MarkovChain, *history: str) -> NDArray[np.float64]:
-    return np.exp(chain.log_probabilities(history))
+Postings = Sequence[tuple[Sequence[str], str]]
+
+
+def chain(careers: Sequence[Sequence[str]], titles: Candidates = TITLES) -> CountModel:
+    """The Markov chain of the careers."""
+    records = [{"titles": tuple(career)} for career in careers]
+    return KneserNey.fit("path", {"titles": titles, "skills": SKILLS}, records)
+
+
+def records_of(postings: Postings) -> list[Fields]:
+    return [{"skills": tuple(names), "position_title": title} for names, title in postings]
+
+
+def by_title(
+    postings: Postings, titles: Candidates = TITLES, skills: Candidates = SKILLS
+) -> CountModel:
+    return KneserNey.fit("skills", {"titles": titles, "skills": skills}, records_of(postings))
+
+
+def near(
+    postings: Postings, skills: Candidates = SKILLS, titles: Candidates = TITLES
+) -> CountModel:
+    return Neighbours.fit("position", {"titles": titles, "skills": skills}, records_of(postings))
+
+
+def popularity(answers: Sequence[str], titles: Candidates = TITLES) -> CountModel:
+    postings = [(["sql"], title) for title in answers]
+    return Popularity.fit("position", {"titles": titles, "skills": SKILLS}, records_of(postings))
+
+
+TASK = {"popularity": "position", "markov": "path", "neighbours": "position", "by_title": "skills"}
+
+
+def load(
+    kind: type[CountModel], name: str, folder: Path, names: dict[str, Candidates] = NAMES
+) -> CountModel:
+    return kind.load(TASK[name], names, folder, name)
+
+
+def next_titles(model: CountModel, *history: str) -> NDArray[np.float64]:
+    return np.exp(model.distribution(history))
 
 
 def slow_markov(careers: list[list[str]], history: list[str]) -> list[float]:
@@ -80,7 +126,7 @@ def slow_kneser_ney(
 
 @given(careers, st.lists(titles, max_size=4))
 def test_the_chain_is_kneser_and_neys(careers: list[list[str]], history: list[str]) -> None:
-    found = next_titles(MarkovChain.fit(careers, TITLES), *history)
+    found = next_titles(chain(careers), *history)
     assert found == pytest.approx(slow_markov(careers, history))
 
 
@@ -91,7 +137,7 @@ def test_skills_by_title_are_kneser_and_neys_over_postings(
     pairs: Counter[tuple[int | None, int]] = Counter()
     for names, position in postings:
         pairs.update((TITLES.place(position), place) for place in placed(names))
-    found = np.exp(SkillsByTitle.fit(postings, TITLES, SKILLS).log_probabilities(title))
+    found = np.exp(by_title(postings).distribution((title,)))
     assert found == pytest.approx(slow_kneser_ney(pairs, TITLES.place(title), len(SKILLS)))
 
 
@@ -101,78 +147,88 @@ def placed(names: list[str]) -> set[int]:
 
 
 @given(careers, postings, st.lists(titles, max_size=4), skills)
-def test_every_peers_probabilities_are_positive_and_sum_to_one(
+def test_every_count_model_s_probabilities_are_positive_and_sum_to_one(
     careers: list[list[str]],
     postings: list[tuple[list[str], str]],
     history: list[str],
     query: list[str],
 ) -> None:
-    for logs in (
-        Popularity.fit([t for career in careers for t in career], TITLES).log_probabilities(),
-        MarkovChain.fit(careers, TITLES).log_probabilities(history),
-        SkillNeighbours.fit(postings, SKILLS, TITLES).log_probabilities(query),
-        SkillsByTitle.fit(postings, TITLES, SKILLS).log_probabilities("".join(history[:1])),
-    ):
-        assert np.isfinite(logs).all()
-        assert np.exp(logs).sum() == pytest.approx(1)
+    records = [*({"titles": tuple(career)} for career in careers), *records_of(postings)]
+    asked = {
+        "titles": tuple(history),
+        "skills": tuple(query),
+        "position_title": "".join(history[:1]),
+    }
+    for task, models in COUNT_MODELS.items():
+        for kind in models.values():
+            (logs,) = kind.fit(task, NAMES, records).log_probabilities([asked])
+            assert np.isfinite(logs).all()
+            assert np.exp(logs).sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_no_name_breaks_a_peer(hostile: str) -> None:
     strange = Candidates.of([[hostile], ["A"]], 1)
     for names in (TITLES, strange):
-        chain = MarkovChain.fit([["A", hostile], [hostile, "A"], [hostile]], names)
-        near = SkillNeighbours.fit([([hostile], "A"), (["C"], hostile)], names, names)
-        popular = Popularity.fit([hostile, "A"], names)
-        asked = SkillsByTitle.fit([([hostile], "A"), (["C"], hostile)], names, names)
-        assert np.exp(asked.log_probabilities(hostile)).sum() == pytest.approx(1)
-        for peer in (chain, near, popular):
-            assert np.exp(peer.log_probabilities([hostile])).sum() == pytest.approx(1)
+        moves = chain([["A", hostile], [hostile, "A"], [hostile]], names)
+        votes = near([([hostile], "A"), (["C"], hostile)], names, names)
+        popular = popularity([hostile, "A"], names)
+        asked = by_title([([hostile], "A"), (["C"], hostile)], names, names)
+        assert np.exp(asked.distribution((hostile,))).sum() == pytest.approx(1)
+        for peer in (moves, votes, popular):
+            assert np.exp(peer.distribution((hostile,))).sum() == pytest.approx(1)
 
 
 def test_popularity_is_the_share_of_answers_with_one_more_each() -> None:
-    popular = Popularity.fit(["a", "A", "B", "rare", "a!"], TITLES)
-    assert np.exp(popular.log_probabilities()) == pytest.approx([4 / 8, 2 / 8, 1 / 8, 1 / 8])
+    popular = popularity(["a", "A", "B", "rare", "a!"])
+    assert np.exp(popular.distribution(())) == pytest.approx([4 / 8, 2 / 8, 1 / 8, 1 / 8])
 
 
 def test_moves_are_followed_and_never_backwards() -> None:
-    after_a = next_titles(MarkovChain.fit([["A", "B"]] * 9, TITLES), "A")
+    after_a = next_titles(chain([["A", "B"]] * 9), "A")
     assert after_a.argmax() == 1
     assert after_a[0] == after_a[2]
 
 
 def test_a_career_of_one_title_and_the_first_of_each_are_no_moves() -> None:
-    assert MarkovChain.fit([["A"], ["B"]], TITLES).moves.nnz == 0
-    assert MarkovChain.fit([["A", "B"], ["C", "D"]], TITLES).moves.sum() == 2
+    assert chain([["A"], ["B"]]).tables[""].nnz == 0
+    assert chain([["A", "B"], ["C", "D"]]).tables[""].sum() == 2
 
 
 def test_no_move_runs_from_one_career_into_the_next() -> None:
-    moves = MarkovChain.fit([["A", "B"], ["C", "D"]], TITLES).moves.toarray()
+    moves = chain([["A", "B"], ["C", "D"]]).tables[""].toarray()
     assert sorted(zip(*map(np.ndarray.tolist, moves.nonzero()), strict=True)) == [(0, 1), (2, 3)]
 
 
 def test_an_unseen_last_title_backs_off_to_the_latest_that_is_known() -> None:
-    chain = MarkovChain.fit([["A", "B"]] * 5 + [["C", "D"]] * 5, TITLES)
-    assert (next_titles(chain, "A", "rare", "🚀") == next_titles(chain, "A")).all()
-    assert (next_titles(chain, "rare", "C") == next_titles(chain, "C")).all()
+    moves = chain([["A", "B"]] * 5 + [["C", "D"]] * 5)
+    assert (next_titles(moves, "A", "rare", "🚀") == next_titles(moves, "A")).all()
+    assert (next_titles(moves, "rare", "C") == next_titles(moves, "C")).all()
 
 
 def test_careers_without_a_known_title_share_what_followed_such() -> None:
-    chain = MarkovChain.fit([["rare", "B"]] * 5 + [["odd", "B"], ["A", "C"]], TITLES)
-    assert next_titles(chain, "never heard of").argmax() == 1
-    assert (next_titles(chain) == next_titles(chain, "")).all()
+    moves = chain([["rare", "B"]] * 5 + [["odd", "B"], ["A", "C"]])
+    assert next_titles(moves, "never heard of").argmax() == 1
+    assert (next_titles(moves) == next_titles(moves, "")).all()
 
 
 def test_below_the_moves_a_title_counts_what_led_to_it_not_how_often() -> None:
     # B always follows A; C follows each of three once: after D, C is likelier.
-    chain = MarkovChain.fit([["A", "B"]] * 9 + [["A", "C"], ["B", "C"], ["C", "C"]], TITLES)
-    after_d = next_titles(chain, "D")
+    moves = chain([["A", "B"]] * 9 + [["A", "C"], ["B", "C"], ["C", "C"]])
+    after_d = next_titles(moves, "D")
     assert after_d[2] > after_d[1] > after_d[0]
+
+
+def remembered(listed: list[str], title: str) -> bool:
+    """Whether a posting names skills and a candidate."""
+    return bool(listed) and TITLES.place(title) is not None
 
 
 def slow_neighbours(postings: list[tuple[list[str], str]], query: list[str], k: int) -> list[float]:
     """By scikit-learn's TF-IDF and its NearestNeighbors."""
-    kept = [(listed, place) for listed, t in postings if (place := TITLES.place(t)) is not None]
+    kept = [
+        (listed, TITLES.place(title)) for listed, title in postings if remembered(listed, title)
+    ]
     vectorizer = TfidfVectorizer(
         analyzer=lambda listed: [w.strip("🚀") for skill in listed for w in skill.lower().split()],
         vocabulary=["arc", "welding", "c++", "c", "wound", "care", "sql", "plans"],
@@ -189,11 +245,11 @@ def slow_neighbours(postings: list[tuple[list[str], str]], query: list[str], k: 
 
 
 @settings(deadline=None)
-@given(postings.filter(lambda some: any(TITLES.place(t) is not None for _, t in some)), skills)
+@given(postings.filter(lambda some: any(starmap(remembered, some))), skills)
 def test_the_votes_are_scikit_learns_neighbours(
     postings: list[tuple[list[str], str]], query: list[str]
 ) -> None:
-    found = SkillNeighbours.fit(postings, SKILLS, TITLES).log_probabilities(query)
+    found = near(postings).distribution(tuple(query))
     assert np.exp(found) == pytest.approx(slow_neighbours(postings, query, 50))
 
 
@@ -202,77 +258,64 @@ def test_only_the_fifty_nearest_vote() -> None:
     words = [f"word{number}" for number in range(80)]
     many = Candidates(("sql", *words), (5,) * 81)
     postings = [(["sql", *words[:n]], "A" if n < 50 else "B") for n in range(80)]
-    found = SkillNeighbours.fit(postings, many, TITLES)
+    found = near(postings, many)
     expected = _of_votes(found, [found._cosines(["sql"])[:50].sum(), 0, 0, 0])
-    assert np.exp(found.log_probabilities(["sql"])) == pytest.approx(expected)
+    assert np.exp(found.distribution(("sql",))) == pytest.approx(expected)
 
 
 def test_lists_as_near_as_the_last_neighbour_vote_too() -> None:
     postings = [(["sql"], "A")] * 60 + [(["sql"], "B")] * 30 + [(["sql", "wound"], "C")] * 9
-    forward, backward = (
-        SkillNeighbours.fit(some, SKILLS, TITLES) for some in (postings, postings[::-1])
-    )
-    found = np.exp(forward.log_probabilities(["SQL"]))
+    forward, backward = (near(some) for some in (postings, postings[::-1]))
+    found = np.exp(forward.distribution(("SQL",)))
     assert found == pytest.approx(_of_votes(forward, [60, 30, 0, 0]))
-    assert found == pytest.approx(np.exp(backward.log_probabilities(["SQL"])))
+    assert found == pytest.approx(np.exp(backward.distribution(("SQL",))))
 
 
-def _of_votes(peer: SkillNeighbours, votes: Sequence[float]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = np.array(votes) + neighbours.PRIOR_VOTES * peer._prior
+def _of_votes(peer: CountModel, votes: Sequence[float]) -> NDArray[np.float64]:
+    listed = 1 + peer.tables["positions"].sum(axis=0)
+    shares: NDArray[np.float64] = np.array(votes) + PRIOR_VOTES * listed / listed.sum()
     return shares / shares.sum()
 
 
 @pytest.mark.parametrize("query", [[], ["fire"], ["🚀", ""]])
 def test_skills_that_nobody_lists_fall_back_to_popularity(query: list[str]) -> None:
     postings = [(["sql"], "A"), (["sql"], "A"), (["C++"], "B")]
-    found = SkillNeighbours.fit(postings, SKILLS, TITLES).log_probabilities(query)
-    assert found == pytest.approx(Popularity.fit("AAB", TITLES).log_probabilities())
+    found = near(postings).distribution(tuple(query))
+    assert found == pytest.approx(popularity("AAB").distribution(()))
 
 
 def test_one_thing_in_other_words_is_near_and_c_is_not_c_plus_plus() -> None:
-    peer = SkillNeighbours.fit([(["arc welding"], "A"), (["C++"], "B")], SKILLS, TITLES)
-    assert peer.log_probabilities(["Welding of pipes"]).argmax() == 0
-    assert peer.log_probabilities(["c++"]).argmax() == 1
-    assert len({*peer.log_probabilities(["C"])[:2]}) == 1
-
-
-Peer = Popularity | MarkovChain | SkillNeighbours
+    peer = near([(["arc welding"], "A"), (["C++"], "B")])
+    assert peer.distribution(("Welding of pipes",)).argmax() == 0
+    assert peer.distribution(("c++",)).argmax() == 1
+    assert len({*peer.distribution(("C",))[:2]}) == 1
 
 
 @settings(max_examples=25, deadline=None)
 @given(careers, postings, st.lists(titles, max_size=3), skills)
-def test_a_loaded_peer_is_equal(
+def test_a_loaded_count_model_is_equal(
     tmp_path_factory: pytest.TempPathFactory,
     careers: list[list[str]],
     postings: list[tuple[list[str], str]],
     history: list[str],
     query: list[str],
 ) -> None:
-    folder = tmp_path_factory.mktemp("model") / "peers"
-    answers = [t for career in careers for t in career]
-    cases: list[tuple[Peer, Callable[[], Peer], list[str]]] = [
-        (Popularity.fit(answers, TITLES), lambda: Popularity.load(folder, TITLES), []),
-        (MarkovChain.fit(careers, TITLES), lambda: MarkovChain.load(folder, TITLES), history),
-        (
-            SkillNeighbours.fit(postings, SKILLS, TITLES),
-            lambda: SkillNeighbours.load(folder, SKILLS, TITLES),
-            query,
-        ),
-        (
-            SkillsByTitle.fit(postings, TITLES, SKILLS),
-            lambda: SkillsByTitle.load(folder, TITLES, SKILLS),
-            "".join(history[:1]),
-        ),
-    ]
-    for peer, load, asked in cases:
-        peer.save(folder)
-        assert (load().log_probabilities(asked) == peer.log_probabilities(asked)).all()
-    assert not list(folder.glob("*.partial"))
+    folder = tmp_path_factory.mktemp("peers")
+    records = [*({"titles": tuple(career)} for career in careers), *records_of(postings)]
+    given = {"path": history, "position": query, "skills": history[:1]}
+    for task, models in COUNT_MODELS.items():
+        for name, kind in models.items():
+            fitted = kind.fit(task, NAMES, records)
+            fitted.save(folder / task, name)
+            loaded = kind.load(task, NAMES, folder / task, name)
+            asked = tuple(given[task])
+            assert (loaded.distribution(asked) == fitted.distribution(asked)).all()
+    assert not list(folder.rglob("*.partial"))
 
 
 def test_what_is_saved_holds_no_text(tmp_path: Path) -> None:
-    MarkovChain.fit([["A", "Chief Dragon", "B"]], TITLES).save(tmp_path)
-    SkillNeighbours.fit([(["sql", "dragons"], "A")], SKILLS, TITLES).save(tmp_path)
+    chain([["A", "Chief Dragon", "B"]]).save(tmp_path, "markov")
+    near([(["sql", "dragons"], "A")]).save(tmp_path, "neighbours")
     for path in tmp_path.iterdir():
         with np.load(path, allow_pickle=False) as parts:
             kinds = {name: parts[name].dtype.kind for name in parts}
@@ -318,7 +361,7 @@ def test_a_damaged_or_missing_table_is_refused_in_one_line(
     if content is not None:
         (tmp_path / MARKOV).write_bytes(content)
     with pytest.raises(InputError, match=f"{MARKOV} cannot be read") as refused:
-        MarkovChain.load(tmp_path, TITLES)
+        load(KneserNey, "markov", tmp_path)
     assert "\n" not in str(refused.value)
 
 
@@ -329,49 +372,48 @@ def test_a_table_that_would_unfold_to_a_thousand_times_its_size_is_not_unfolded(
         for name in CSR:
             archive.writestr(f"{name}.npy", bytes(2**24))
     with pytest.raises(InputError, match=r"cannot be read \(it would unfold to 83,886,080 bytes"):
-        MarkovChain.load(tmp_path, TITLES)
+        load(KneserNey, "markov", tmp_path)
 
 
 def test_what_many_equal_lists_write_is_read(tmp_path: Path) -> None:
-    SkillNeighbours.fit([(["sql"], "A")] * 100_000, SKILLS, TITLES).save(tmp_path)
-    assert SkillNeighbours.load(tmp_path, SKILLS, TITLES).words.shape[0] == 100_000
+    near([(["sql"], "A")] * 100_000).save(tmp_path, "neighbours")
+    assert load(Neighbours, "neighbours", tmp_path).tables["words"].shape[0] == 100_000
 
 
 def test_an_endless_device_in_a_table_s_place_is_not_read(tmp_path: Path) -> None:
     (tmp_path / MARKOV).symlink_to("/dev/zero")
     with pytest.raises(InputError, match="is a device"):
-        MarkovChain.load(tmp_path, TITLES)
+        load(KneserNey, "markov", tmp_path)
 
 
 def test_tables_of_another_model_are_refused(tmp_path: Path) -> None:
     fewer = Candidates(("A", "B"), (5, 5))
-    Popularity.fit(["A"], TITLES).save(tmp_path)
-    MarkovChain.fit([["A", "B"]], TITLES).save(tmp_path)
-    SkillNeighbours.fit([(["sql"], "A")], SKILLS, TITLES).save(tmp_path)
-    SkillsByTitle.fit([(["sql"], "A")], TITLES, SKILLS).save(tmp_path)
-    with pytest.raises(InputError, match="is of other titles"):
-        SkillsByTitle.load(tmp_path, fewer, SKILLS)
-    for load in (
-        lambda: Popularity.load(tmp_path, fewer),
-        lambda: MarkovChain.load(tmp_path, fewer),
-        lambda: SkillNeighbours.load(tmp_path, SKILLS, fewer),
-        lambda: SkillNeighbours.load(tmp_path, TITLES, TITLES),
-        lambda: SkillsByTitle.load(tmp_path, TITLES, TITLES),
+    popularity(["A"]).save(tmp_path, "popularity")
+    chain([["A", "B"]]).save(tmp_path, "markov")
+    near([(["sql"], "A")]).save(tmp_path, "neighbours")
+    by_title([(["sql"], "A")]).save(tmp_path, "by_title")
+    for kind, name, names in (
+        (KneserNey, "by_title", {"titles": fewer, "skills": SKILLS}),
+        (Popularity, "popularity", {"titles": fewer, "skills": SKILLS}),
+        (KneserNey, "markov", {"titles": fewer, "skills": SKILLS}),
+        (Neighbours, "neighbours", {"titles": fewer, "skills": SKILLS}),
+        (Neighbours, "neighbours", {"titles": TITLES, "skills": TITLES}),
+        (KneserNey, "by_title", {"titles": TITLES, "skills": TITLES}),
     ):
-        with pytest.raises(InputError, match="take all files from one model"):
-            load()
+        with pytest.raises(InputError, match=rf"{name}.*npz counts .*: take all files from one"):
+            load(kind, name, tmp_path, names)
     (tmp_path / MARKOV).write_bytes((tmp_path / POPULARITY).read_bytes())
-    with pytest.raises(InputError, match="no table of moves"):
-        MarkovChain.load(tmp_path, TITLES)
-    SkillNeighbours.fit([], SKILLS, TITLES).save(tmp_path / "other")
+    with pytest.raises(InputError, match=rf"{MARKOV} counts 1 by 4 .* names 5 by 4: take all"):
+        load(KneserNey, "markov", tmp_path)
+    near([]).save(tmp_path / "other", "neighbours")
     (tmp_path / POSITIONS).write_bytes((tmp_path / "other" / POSITIONS).read_bytes())
-    with pytest.raises(InputError, match="not of one model"):
-        SkillNeighbours.load(tmp_path, SKILLS, TITLES)
+    with pytest.raises(InputError, match=rf"{POSITIONS} counts 0 by 4 .* names 1 by 4: take all"):
+        load(Neighbours, "neighbours", tmp_path)
 
 
 def test_a_table_is_as_large_as_what_was_observed() -> None:
     many = Candidates(tuple(f"t{n}" for n in range(20_000)), (5,) * 20_000)
-    chain = MarkovChain.fit(([f"t{n}", f"t{n + 1}"] for n in range(19_999)), many)
-    assert isinstance(chain.moves, sparse.csr_array)
-    assert chain.moves.nnz == 19_999
-    assert math.isclose(next_titles(chain, "t7").sum(), 1)
+    moves = chain([[f"t{n}", f"t{n + 1}"] for n in range(19_999)], many)
+    assert isinstance(moves.tables[""], sparse.csr_array)
+    assert moves.tables[""].nnz == 19_999
+    assert math.isclose(next_titles(moves, "t7").sum(), 1)

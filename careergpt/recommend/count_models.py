@@ -1,0 +1,322 @@
+"""Count models: what training records' counts say of a query; the language model must beat them.
+
+Each is a class here and a row in `COUNT_MODELS`. Its tables lie in the model folder's `peers/`,
+sparse, without text and without anything that runs when it is read.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from scipy import sparse
+
+from careergpt.data.foreign_files import check_file
+from careergpt.data.names import key_words
+from careergpt.data.tasks import Fields
+from careergpt.data.whole_files import whole
+from careergpt.errors import InputError
+from careergpt.recommend.candidates import GIVEN, KIND, TARGET, Candidates, items_in
+
+Logs = Float64[np.ndarray, " C"]
+Kinds = Mapping[str, Candidates]
+"""The titles and the skills."""
+
+Tables = Mapping[str, sparse.csr_array]
+"""By their part of the file's name; the only one has none."""
+
+FALLBACK_DISCOUNT = 0.5
+"""For samples in which no pair, or every pair, is seen once: too small to estimate from."""
+
+NEIGHBOURS = 50
+
+PRIOR_VOTES = 3.0
+"""Votes shared out by popularity; of 0.3, 1, 3 and 10 it cost the fewest validation nats."""
+
+_UNFOLDS = 50
+"""Bytes that a byte on disk becomes at most; our tables take 2 to 10, a made-up one 1,000."""
+
+_SMALL = 2**26
+"""Bytes that any table may become."""
+
+_LARGEST_COUNT = 2**31
+"""Sums of more could pass the range of their type."""
+
+
+class CountModel(ABC):
+    """Ranks one task's candidates by tables of counts.
+
+    A subclass fills its tables (`count`) and says what follows from them (`distribution`).
+    """
+
+    def __init__(self, task: str, candidates: Kinds, tables: Tables) -> None:
+        """Of a task's tables; `fit` and `load` have them."""
+        self.task, self.candidates, self.tables = task, candidates, tables
+
+    @classmethod
+    @abstractmethod
+    def count(cls, task: str, candidates: Kinds, records: Sequence[Fields]) -> Tables:
+        """The tables, counted on the training records; of no records they have their columns."""
+
+    @abstractmethod
+    def distribution(self, given: tuple[str, ...]) -> Logs:
+        """Log-probability of each candidate, given the titles held, the skills or the title."""
+
+    @classmethod
+    def fit(cls, task: str, candidates: Kinds, records: Sequence[Fields]) -> CountModel:
+        """The model of the training records."""
+        return cls(task, candidates, cls.count(task, candidates, records))
+
+    def log_probabilities(self, queries: Sequence[Fields]) -> Float64[np.ndarray, "N C"]:
+        """Log-probabilities of each query, normalised over the candidates."""
+        return np.stack([self.distribution(items_in(query, GIVEN[self.task])) for query in queries])
+
+    def save(self, folder: Path, name: str) -> None:
+        """Writes the tables; a file has its name only when it is whole."""
+        for part, table in self.tables.items():
+            with whole(_file(folder, name, part)) as partial, partial.open("wb") as file:
+                sparse.save_npz(file, table)
+
+    @classmethod
+    def load(cls, task: str, candidates: Kinds, folder: Path, name: str) -> CountModel:
+        """What `save` wrote, for the same candidates.
+
+        Raises:
+            InputError: A table is missing, damaged, or of other candidates.
+        """
+        tables: dict[str, sparse.csr_array] = {}
+        for part, empty in cls.count(task, candidates, []).items():
+            path = _file(folder, name, part)
+            table = tables[part] = _read(path)
+            # A table of none or any number of rows has as many as the one before it.
+            rows = empty.shape[0] or next(iter(tables.values())).shape[0]
+            if table.shape != (rows, empty.shape[1]):
+                raise InputError(
+                    f"{path} counts {table.shape[0]:,} by {table.shape[1]:,} and the model folder "
+                    f"names {rows:,} by {empty.shape[1]:,}: take all files from one model"
+                )
+        return cls(task, candidates, tables)
+
+
+class Popularity(CountModel):
+    """The least that a ranking must beat: candidates by how often they were the answer.
+
+    Of the titles that moves led to, the postings' titles, or their skills, whoever asks.
+    """
+
+    @classmethod
+    def count(cls, task: str, candidates: Kinds, records: Sequence[Fields]) -> Tables:
+        """Counts the answers."""
+        known = candidates[KIND[task]]
+        if task == "path":
+            answers = (title for record in records for title in items_in(record, "titles")[1:])
+        else:
+            answers = (n for record in _postings(records) for n in items_in(record, TARGET[task]))
+        found = ((0, place) for name in answers if (place := known.place(name)) is not None)
+        return {"": _table(found, (1, len(known)))}
+
+    def distribution(self, given: tuple[str, ...]) -> Logs:
+        """Their shares, whatever is given."""
+        return np.asarray(np.log(_shares(self.tables[""].toarray()[0])))
+
+
+class KneserNey(CountModel):
+    """Interpolated Kneser-Ney (1995): P(candidate | the latest title that is a candidate).
+
+    Of moves it is a Markov chain over titles, of postings it is which skills a title needs. Titles
+    that are no candidates stand in no table; what has none before it shares the last row. On real
+    careers the last two titles foretold no more than the last alone, and plain popularity below
+    foretold less.
+
+    One discount, n1 / (n1 + 2 n2) of the pairs seen once and twice (Ney, Essen & Kneser, 1994), is
+    taken from each count and handed to the order below, in which a candidate counts the distinct
+    rows that it was seen with, and one more. (Tokens have enough counts for the three discounts of
+    `compare`'s trigrams, and a uniform order below: another law.)
+    """
+
+    @classmethod
+    def count(cls, task: str, candidates: Kinds, records: Sequence[Fields]) -> Tables:
+        """Counts careers' moves, and postings' titles with each of their skills."""
+        titles = candidates["titles"]
+        if task == "path":
+            pairs = _moves((items_in(record, "titles") for record in records), titles)
+        else:
+            pairs = (
+                (row, column)
+                for record in _postings(records)
+                for row in [_latest(items_in(record, "position_title"), titles)]
+                for column in set(candidates["skills"].places_of(items_in(record, "skills")))
+            )
+        return {"": _table(pairs, (len(titles) + 1, len(candidates[KIND[task]])))}
+
+    def distribution(self, given: tuple[str, ...]) -> Logs:
+        """The row of the latest title that is a candidate, interpolated with the order below."""
+        counts = self.tables[""]
+        row = _latest(given, self.candidates["titles"])
+        some = slice(*counts.indptr[row : row + 2])
+        after, seen = counts.indices[some], counts.data[some]
+        if not len(seen):
+            return np.asarray(np.log(self._below))
+        probabilities = self._discount * len(seen) * self._below
+        probabilities[after] += seen - self._discount
+        return np.asarray(np.log(probabilities / seen.sum()))
+
+    @cached_property
+    def _discount(self) -> float:
+        once, twice = (int((self.tables[""].data == n).sum()) for n in (1, 2))
+        return once / (once + 2 * twice) if once and twice else FALLBACK_DISCOUNT
+
+    @cached_property
+    def _below(self) -> Float64[np.ndarray, " C"]:
+        """Probability of each candidate where nothing is known of the row."""
+        counts = self.tables[""]
+        return _shares(np.bincount(counts.indices, minlength=counts.shape[1]))
+
+
+class Neighbours(CountModel):
+    """The 50 training lists of skills most like the query vote for their titles, by their cosine.
+
+    Lists are vectors of words by TF-IDF with ln((1 + n) / (1 + df)) + 1 (Manning et al., 2008,
+    chapter 6): by whole skills, lists that say one thing in other words would never meet. Only
+    words of candidate skills count: rarer ones stand in no table. The tables are (lists, words), 1
+    where the list has the word, and (lists, titles), 1 at the list's title.
+    """
+
+    @classmethod
+    def count(cls, task: str, candidates: Kinds, records: Sequence[Fields]) -> Tables:
+        """Remembers the postings whose title is a candidate."""
+        columns = _columns(candidates["skills"])
+        lists, places = [], []
+        for record in _postings(records):
+            place = candidates["titles"].place(str(record["position_title"]))
+            if place is not None:
+                lists.append(_words(items_in(record, "skills"), columns))
+                places.append(place)
+        named = ((row, word) for row, words in enumerate(lists) for word in words)
+        return {
+            "words": _table(named, (len(lists), len(columns))),
+            "positions": _table(enumerate(places), (len(lists), len(candidates["titles"]))),
+        }
+
+    def distribution(self, given: tuple[str, ...]) -> Logs:
+        """Where several lists are as near as the fiftieth, all vote: their order is no reason."""
+        cosines, positions = self._cosines(given), self.tables["positions"]
+        near = np.flatnonzero(cosines > 0)
+        if len(near) > NEIGHBOURS:
+            farthest = np.partition(cosines, -NEIGHBOURS)[-NEIGHBOURS]
+            near = np.flatnonzero(cosines >= farthest)
+        prior = _shares(np.bincount(positions.indices, minlength=positions.shape[1]))
+        votes = positions[near].T @ cosines[near] + PRIOR_VOTES * prior
+        return np.asarray(np.log(votes / votes.sum()))
+
+    def _cosines(self, given: Iterable[str]) -> Float64[np.ndarray, " N"]:
+        """Cosine of each remembered list with the query; 0 where it shares no word."""
+        if not self.tables["words"].nnz:
+            return np.zeros(self.tables["words"].shape[0])
+        tf_idf, vectors = self._vectors
+        words = _words(given, self._columns)
+        query = _table(((0, word) for word in words), (1, vectors.shape[1]))
+        # Column by column: only lists that share a word are read.
+        return np.asarray((vectors @ tf_idf.transform(query).T).toarray()[:, 0])
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return _columns(self.candidates["skills"])
+
+    @cached_property
+    def _vectors(self) -> tuple[Any, sparse.csc_array]:
+        """The weights of words, and the lists as vectors of length 1."""
+        from sklearn.feature_extraction.text import TfidfTransformer
+
+        tf_idf = TfidfTransformer().fit(self.tables["words"])
+        return tf_idf, sparse.csc_array(tf_idf.transform(self.tables["words"]))
+
+
+COUNT_MODELS: Mapping[str, Mapping[str, type[CountModel]]] = {
+    "path": {"popularity": Popularity, "markov": KneserNey},
+    "position": {"popularity": Popularity, "neighbours": Neighbours},
+    "skills": {"popularity": Popularity, "by_title": KneserNey},
+}
+"""Of each task, by the names that results and files give them."""
+
+
+def _postings(records: Iterable[Fields]) -> Iterator[Fields]:
+    """The records that have both a title and skills."""
+    for record in records:
+        if items_in(record, "skills") and isinstance(record.get("position_title"), str):
+            yield record
+
+
+def _latest(held: Sequence[str], titles: Candidates) -> int:
+    """The place of the latest title that is a candidate; where there is none, their number."""
+    places = (titles.place(title) for title in reversed(held))
+    return next((place for place in places if place is not None), len(titles))
+
+
+def _moves(careers: Iterable[Sequence[str]], titles: Candidates) -> Iterator[tuple[int, int]]:
+    """(place of the latest candidate before, or their number; place of the candidate after)."""
+    for career in careers:
+        before = len(titles)
+        for number, title in enumerate(career):
+            place = titles.place(title)
+            if place is not None:
+                if number:
+                    yield before, place
+                before = place
+
+
+def _columns(skills: Candidates) -> dict[str, int]:
+    """The words of the candidate skills, each with its column."""
+    words = {word for name in skills.names for word in key_words(name)}
+    return {word: column for column, word in enumerate(sorted(words))}
+
+
+def _words(skills: Iterable[str], columns: Mapping[str, int]) -> list[int]:
+    """The columns of the skills' words, each once."""
+    words = {word for skill in skills for word in key_words(skill)}
+    return sorted(columns[word] for word in words if word in columns)
+
+
+def _shares(counts: np.ndarray) -> Float64[np.ndarray, " C"]:
+    """Share of each candidate, one added to each count (Laplace's rule of succession)."""
+    return np.asarray((counts + 1.0) / (counts + 1.0).sum())
+
+
+def _table(pairs: Iterable[tuple[int, int]], shape: tuple[int, int]) -> sparse.csr_array:
+    """How often each pair (row, column) occurs; memory: 16 bytes a pair, and the distinct ones."""
+    places = np.fromiter(pairs, np.dtype((np.int64, 2)))
+    ones = np.ones(len(places), dtype=np.int64)
+    return sparse.coo_array((ones, (places[:, 0], places[:, 1])), shape=shape).tocsr()
+
+
+def _file(folder: Path, name: str, part: str) -> Path:
+    return folder / f"{'_'.join(filter(None, (name, part)))}.npz"
+
+
+def _read(path: Path) -> sparse.csr_array:
+    """The counts of a file that anyone may have made."""
+    check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > max(_UNFOLDS * path.stat().st_size, _SMALL):
+            raise ValueError(f"it would unfold to {size:,} bytes")
+        table = sparse.csr_array(sparse.load_npz(path))  # It never unpickles.
+        if table.dtype.kind not in "iu":
+            raise ValueError("its counts are no whole numbers")
+        # A made-up index would be followed to wherever it leads.
+        table.check_format(full_check=True)
+        if table.nnz and not 1 <= table.data.min() <= table.data.max() <= _LARGEST_COUNT:
+            raise ValueError("counts must be 1 or more, and below 2,000,000,000")
+    except Exception as error:  # Whatever a made-up file leads scipy and NumPy to.
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise InputError(
+            f"{path} cannot be read ({reason}): train again, or copy it anew"
+        ) from None
+    return table

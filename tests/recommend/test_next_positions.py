@@ -1,0 +1,221 @@
+"""Laws of next positions: one distribution of what a career says and what skills say."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from careergpt.errors import InputError
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.language_model import Reading
+from careergpt.recommend.people import Person
+from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.recommender import Recommender
+
+titles = st.sampled_from(["Welder", "welder!", "Data analyst", "Nurse manager", "Lion tamer", "🚀"])
+skills = st.lists(st.sampled_from(["SQL", "sql", "triage", "fire", "🚀"]), max_size=4).map(tuple)
+people = st.builds(
+    Person, st.one_of(st.just(""), titles), skills, st.lists(titles, max_size=4).map(tuple)
+).filter(any)
+
+
+@pytest.fixture(scope="module")
+def recommender(rankings: Rankings, tiny: LoadedModel) -> Recommender:
+    return Recommender(rankings, tiny)
+
+
+def next_titles(recommender: Recommender, person: Person) -> NDArray[np.float64]:
+    """The probabilities of the person's next title."""
+    return np.exp(recommender.log_probabilities(recommender.read(person))[0])
+
+
+def said(rankings: Rankings, tiny: LoadedModel, name: str, **known: Any) -> NDArray:
+    """What one ranking says."""
+    model = rankings.by_task[name].by(tiny)
+    return np.exp(model.log_probabilities([model.read(known)])[0])
+
+
+def shares(powers: NDArray[np.float64], left_out: int | None = None) -> NDArray[np.float64]:
+    """Normalised, one of them being no candidate."""
+    kept = powers * (np.arange(len(powers)) != left_out)
+    return np.asarray(kept / kept.sum())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(people, min_size=1, max_size=4))
+def test_probabilities_sum_to_one_and_nobody_is_sent_where_they_are(
+    recommender: Recommender, people: list[Person]
+) -> None:
+    for person in people:
+        row = next_titles(recommender, person)
+        assert row.sum() == pytest.approx(1)
+        last = person.position or (person.history or ("",))[-1]
+        place = recommender.titles.place(last)
+        assert {place} - {None} == {int(at) for at in np.flatnonzero(row == 0)}
+
+
+@settings(max_examples=15, deadline=None)
+@given(people, st.lists(skills.filter(any), min_size=1, max_size=3))
+def test_other_skills_are_answered_as_if_told(
+    recommender: Recommender, person: Person, others: list[tuple[str, ...]]
+) -> None:
+    told = [recommender.read(person._replace(skills=some)) for some in others]
+    readings = [one.readings["position"] for one in told]
+    together = recommender.log_probabilities(recommender.read(person), *readings)
+    for one, row in zip(told, together, strict=True):
+        (alone,) = recommender.log_probabilities(one)
+        assert np.exp(row) == pytest.approx(np.exp(alone), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("person", "career"),
+    [
+        (Person("Welder", (), ()), ("Welder",)),
+        (Person("", (), ("Data clerk", "Welder")), ("Data clerk", "Welder")),
+        (Person("Welder", (), ("Data clerk",)), ("Data clerk", "Welder")),
+        (Person("welder!", (), ("Data clerk", "Welder")), ("Data clerk", "Welder")),
+        (Person("Welder", (), ("Welder", "Data clerk")), ("Welder", "Data clerk", "Welder")),
+    ],
+)
+def test_history_then_position_are_what_a_career_asks_by(
+    recommender: Recommender,
+    rankings: Rankings,
+    tiny: LoadedModel,
+    person: Person,
+    career: tuple[str, ...],
+) -> None:
+    assert person.career == career
+    expected = said(rankings, tiny, "path", titles=career)
+    assert next_titles(recommender, person) == pytest.approx(
+        shares(expected, rankings.candidates["titles"].place("Welder"))
+    )
+
+
+def test_skills_alone_ask_for_any_position(
+    recommender: Recommender, rankings: Rankings, tiny: LoadedModel
+) -> None:
+    expected = said(rankings, tiny, "position", skills=("SQL", "fire"))
+    found = next_titles(recommender, Person("", ("SQL", "fire"), ()))
+    assert found == pytest.approx(expected)
+    assert (found > 0).all()
+
+
+@pytest.mark.parametrize("exponent", [0.3, 1.0, 1.7])
+def test_skills_multiply_what_a_career_says_by_a_power_and_may_be_a_held_title_s(
+    rankings: Rankings, tiny: LoadedModel, exponent: float
+) -> None:
+    recommender = Recommender(replace(rankings, exponent=exponent), tiny)
+    path = said(rankings, tiny, "path", titles=("Data clerk", "Data analyst"))
+    position = said(rankings, tiny, "position", skills=("SQL", "triage"))
+    person = Person("Data analyst", ("SQL", "triage"), ("Data clerk",))
+    found = next_titles(recommender, person)
+    clerk, analyst = rankings.candidates["titles"].places_of(["Data clerk", "Data analyst"])
+    likely = position + position[clerk] + position[analyst]
+    likely[[clerk, analyst]] = position[clerk] + position[analyst]
+    assert found == pytest.approx(shares(path * likely**exponent, analyst))
+
+
+@pytest.mark.parametrize("history", [(), ("Data clerk",)])
+@pytest.mark.parametrize("own", ["Welder", "Data clerk"])
+def test_skills_of_a_held_title_leave_what_the_career_says(
+    rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch, history, own
+) -> None:
+    recommender = Recommender(rankings, tiny)
+    sure = np.full(len(recommender.titles), 1e-9)
+    # What is left of the mass is noise, and points to one title before all others.
+    sure[[recommender.titles.place(own), recommender.titles.place("Data scientist")]] = [1, 1e-3]
+    said = SimpleNamespace(
+        can_ask=lambda known: True,
+        read=lambda known: Reading(known, (1,)),
+        log_probabilities=lambda readings: np.log([sure] * len(readings)),
+    )
+    monkeypatch.setitem(recommender._models, "position", said)
+    told, bare = Person("Welder", ("rigging",), history), Person("Welder", (), history)
+    with_skill, without_any = (next_titles(recommender, person) for person in (told, bare))
+    held = own in told.career
+    assert (with_skill == pytest.approx(without_any, rel=2e-3)) == held
+
+
+def test_skills_of_the_own_title_alone_make_no_other_title_sure(
+    rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postings = replace(rankings, by_task={"position": rankings.by_task["position"]})
+    recommender = Recommender(postings, tiny)
+    sure = np.full(len(recommender.titles), 1e-9)
+    sure[[recommender.titles.place("Welder"), recommender.titles.place("Data scientist")]] = [
+        1,
+        1e-3,
+    ]
+    said = SimpleNamespace(
+        can_ask=lambda known: True,
+        read=lambda known: Reading(known, (1,)),
+        log_probabilities=lambda readings: np.log([sure] * len(readings)),
+    )
+    monkeypatch.setitem(recommender._models, "position", said)
+    found = next_titles(recommender, Person("Welder", ("rigging",), ()))
+    assert found.max() == pytest.approx(1 / (len(recommender.titles) - 1), rel=2e-3)
+
+
+def test_the_exponent_is_for_products_alone(rankings: Rankings, tiny: LoadedModel) -> None:
+    for person in (Person("Welder", (), ()), Person("", ("SQL",), ())):
+        one, other = (
+            next_titles(Recommender(replace(rankings, exponent=e), tiny), person)
+            for e in (0.2, 3.0)
+        )
+        assert one == pytest.approx(other)
+
+
+def test_a_skill_changes_what_a_career_says_and_the_other_way_round(
+    recommender: Recommender,
+) -> None:
+    told = [Person("Welder", (), ()), Person("", ("SQL",), ()), Person("Welder", ("SQL",), ())]
+    career, skilled, joint = (next_titles(recommender, person) for person in told)
+    assert np.abs(joint - career).max() > 1e-3
+    assert np.abs(joint - skilled).max() > 1e-3
+
+
+def test_skills_of_a_title_are_a_distribution(
+    recommender: Recommender, rankings: Rankings, tiny: LoadedModel
+) -> None:
+    found = np.exp(recommender.skills_of(["Welder", "Lion tamer"]))
+    for title, shares in zip(("Welder", "Lion tamer"), found, strict=True):
+        assert shares == pytest.approx(said(rankings, tiny, "skills", position_title=title))
+    assert found.sum(axis=1) == pytest.approx(1)
+
+
+def test_what_does_not_fit_is_counted(recommender: Recommender) -> None:
+    many = tuple(f"made-up skill {n}" for n in range(200))
+    read = recommender.read(Person("Welder", many, ("Data clerk",) * 99))
+    career, skilled = (read.readings[name].known for name in ("path", "position"))
+    assert career["titles"][-1] == "Welder"
+    assert 0 < len(career["titles"]) < 100
+    assert skilled["skills"] == many[: len(skilled["skills"])]
+    assert 0 < len(skilled["skills"]) < 200
+    notes = recommender.answer(read).notes
+    assert f"{100 - len(career['titles'])} titles, the oldest ones, do not fit" in notes[-2]
+    assert f"{200 - len(skilled['skills'])} skills, the last ones, do not fit" in notes[-1]
+    (only,) = recommender.read(Person("Welder", (), ())).readings.values()
+    assert only.known == {"titles": ("Welder",)}
+
+
+@pytest.mark.parametrize("person", [Person("🚀" * 200, (), ()), Person("", ("🚀" * 200,), ())])
+def test_what_leaves_no_room_is_said(recommender: Recommender, person: Person) -> None:
+    with pytest.raises(InputError, match=r"'🚀{60}' leaves the model no room for a candidate"):
+        recommender.read(person)
+
+
+def test_what_no_ranking_goes_by_is_no_question(rankings: Rankings, tiny: LoadedModel) -> None:
+    careers = {"path": rankings.by_task["path"]}
+    recommender = Recommender(replace(rankings, by_task=careers), tiny)
+    asked = recommender.read(Person("", ("SQL",), ()))
+    assert asked.readings == {}
+    with pytest.raises(InputError, match="no ranking goes by what is told"):
+        recommender.log_probabilities(asked)
+    assert recommender.skills == Candidates((), ())
+    assert recommender.titles == rankings.candidates["titles"]
