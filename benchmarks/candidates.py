@@ -34,9 +34,9 @@ from transformers import (
 
 from careergpt.compare.scores import completion_nats
 from careergpt.data.prompts import Question, ready_prompts
-from careergpt.data.store import write_json
 from careergpt.data.tasks import Task, render_prompt
 from careergpt.data.tokens import Example, encode_texts, load_tokenizer
+from careergpt.data.whole_files import write_json
 from careergpt.generation.candidates import Trie, score_candidates
 from careergpt.modeling.folder import build_model
 from careergpt.training.memory import keep_freed_memory

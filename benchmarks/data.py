@@ -28,9 +28,9 @@ from machine import describe, sentence
 from memory import Memory, memory_of
 from stages import Setting, datasets_map, seconds, stages, time_stages
 
-from careergpt.data.parallel import processes
-from careergpt.data.store import write_json
+from careergpt.data.processes import processes
 from careergpt.data.tokens import load_tokenizer
+from careergpt.data.whole_files import write_json
 
 PEER = "datasets.map, tokenize"
 TOKENIZER = Path(__file__).parents[1] / "data" / "tokenizer"

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.prompts import Prompt
 from careergpt.data.splits import TEST
-from careergpt.data.store import write_json
+from careergpt.data.whole_files import write_json
 from careergpt.generation.decoding import distinct, generate, repetition
 from careergpt.generation.sampling import Decoding
 from careergpt.training.module import CareerModule
@@ -83,9 +83,7 @@ def main() -> None:
     args = parser.parse_args()
     module = CareerModule(pretrained=args.model)
     module.configure_model()
-    data = CareerDataModule(args.source, tokenizer=args.model, context=module.context)
-    data.setup("test")
-    assert data.store is not None
+    data = CareerDataModule(args.source, tokenizer=args.model, context=module.context).open()
     members = [i for i in data.members(TEST).tolist() if data.store.task[i] == 0][: args.records]
     examples = [(data.store.token_ids(i).tolist(), int(data.store.n_prompt[i])) for i in members]
     prompts = [

@@ -71,9 +71,7 @@ def main() -> None:
     model = find_model(folder).load(torch.device("cpu"))
     data = CareerDataModule(
         str(ROOT / "data"), tasks=tasks, tokenizer=folder, context=model.context
-    )
-    data.prepare_data()
-    data.setup("test")
+    ).open()
     graph, ranking = moves(), rankings.by_task["path"]
     careers = [
         r["titles"]

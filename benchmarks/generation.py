@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from careergpt.data.prompts import Prompt
-from careergpt.data.store import write_json
+from careergpt.data.whole_files import write_json
 from careergpt.generation.cache import attention_to_cache
 from careergpt.generation.decoding import write
 from careergpt.generation.sampling import Decoding

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from careergpt.data.datamodule import CareerDataModule
-from careergpt.data.record_file import fields_of_row
+from careergpt.data.prepare import rows_of
+from careergpt.data.records import fields_of_row
 from careergpt.data.splits import TRAIN, split_by_hash
-from careergpt.data.store import rows_of
 from careergpt.data.tasks import Field
 
 TITLE, DESCRIPTION = "position_title", "job_description"
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--vocabulary", type=int, default=8192)
     args = parser.parse_args()
-    data = CareerDataModule(source=args.source)
+    data = CareerDataModule(source=args.source).open()
     print(data.report())
     records = [fields_of_row(row) for row in rows_of(data.table)]
     split = split_by_hash(data.table["unit"].to_numpy(), 0.1, 0.1)

@@ -36,7 +36,7 @@ from workload import (
     write_workload,
 )
 
-from careergpt.data.store import write_json
+from careergpt.data.whole_files import write_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -62,7 +62,7 @@ PRIVATE = [
         "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
         "modeling/folder.py",
     ),
-    ("datasets", "Dataset._fingerprint", "data/columnar.py"),
+    ("datasets", "Dataset._fingerprint", "data/objects.py"),
     ("wandb", "Settings._offline", "training/logs.py"),
     ("torch", "_foreach_mul_", "training/module.py"),
     ("torch.optim.adamw", "AdamW.found_inf", "training/module.py"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from careergpt.cli.output import check_output, mend_output
-from careergpt.data.leaving import leave_when_stopped
+from careergpt.data.processes import leave_when_stopped
 from careergpt.errors import InputError, RunEndedError, printable, system_fault
 
 VERBS = {

@@ -17,8 +17,7 @@ from careergpt.compare.report.page import write_report
 from careergpt.compare.results import write_answers, write_comparison, write_scores
 from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.summary import add_to_card, summary
-from careergpt.data.settings import writable
-from careergpt.data.whole_files import whole_files
+from careergpt.data.whole_files import check_writable, whole_files
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings, stages_of
 from careergpt.modeling.loaded import device_named, find_model
@@ -40,7 +39,8 @@ def run_compare(args: Sequence[str]) -> None:
     settings = read_settings(config.finetuned)
     config = _taught(parser, config, settings, args)
     beside = Path(config.finetuned).absolute().parent if Path(config.finetuned).is_dir() else Path()
-    out = writable(Path(config.out) if config.out else beside / "comparison", "--out")
+    out = Path(config.out) if config.out else beside / "comparison"
+    check_writable(out, "--out")
     device = device_named(config.device)
     config.data.tokenizer = config.finetuned
     config.data.context = min(source.context for source in sources)
@@ -54,7 +54,7 @@ def run_compare(args: Sequence[str]) -> None:
     command = command.encode("utf-8", "backslashreplace").decode()
     comparison, scored = compare(
         (sources[0].load(device), sources[1].load(device)),
-        made.data,
+        made.data.dataset,
         effort,
         command,
         stages_of(settings),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from careergpt.cli.parsing import data_parser
-from careergpt.data.audit import audit
+from careergpt.data.datamodule import audit
 
 
 def run_audit(args: Sequence[str]) -> None:

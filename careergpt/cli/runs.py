@@ -62,15 +62,6 @@ def _free_name(config_name: str) -> str:
     return next(one for one in (name, *others) if not (Path("runs") / one).exists())
 
 
-def check_writable(folder: Path) -> None:
-    """Raises InputError where no run can be written."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--trainer.default_root_dir {folder} is a file: name a folder")
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not os.access(nearest, os.W_OK):
-        raise InputError(f"cannot write the run's folder {folder}: {nearest} is read-only for you")
-
-
 def check_new(folder: Path) -> None:
     """Raises InputError where a run has left something that a new one would overwrite."""
     left = [name for name in ("config.yaml", *LOGS) if (folder / name).exists()]
@@ -198,7 +189,7 @@ class SaveRun(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Called on rank zero alone."""
         folder = Path(trainer.default_root_dir)
-        report = trainer.datamodule.report()  # type: ignore[attr-defined]
+        report = trainer.datamodule.dataset.report()  # type: ignore[attr-defined]
         report.write(folder / "data_report.json")
         config = self.parser.dump(self.config, skip_unset=False)
         # The last: it is what makes the folder a run's.

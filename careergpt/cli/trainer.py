@@ -24,7 +24,6 @@ from careergpt.cli.runs import (
     RunLock,
     SaveRun,
     check_new,
-    check_writable,
     find_checkpoint,
     has_ended,
     is_run,
@@ -33,7 +32,9 @@ from careergpt.cli.runs import (
 )
 from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
-from careergpt.data.vocabulary import train_tokenizer
+from careergpt.data.splits import TRAIN
+from careergpt.data.tokens import train_tokenizer
+from careergpt.data.whole_files import check_writable
 from careergpt.errors import InputError, RunEndedError
 from careergpt.modeling.folder import read_settings
 from careergpt.training.checkpoint_files import WholeCheckpoints
@@ -180,7 +181,7 @@ class CareerCLI(LightningCLI):
         """Names the run's folder and locks it, before anything in it is looked at."""
         named = Path(str(config.config[0])).stem if config.get("config") else "fit"
         folder = run_folder(config.trainer.default_root_dir, named, config.trainer.num_nodes)
-        check_writable(folder)
+        check_writable(folder, "--trainer.default_root_dir")
         self._lock.take(folder)
         config.trainer.default_root_dir = str(folder)
         if not self._resuming:
@@ -207,7 +208,7 @@ class CareerCLI(LightningCLI):
         if scratch.vocabulary is not None and config.model.pretrained is None:
             scratch.tokenizer = str(Path(config.trainer.default_root_dir or "") / "tokenizer")
             if self.config.subcommand == "fit" and not config.ckpt_path:
-                texts = data_module(config.data).training_texts()
+                texts = data_module(config.data).open().texts(TRAIN)
                 train_tokenizer(texts, scratch.vocabulary, Path(scratch.tokenizer))
         if self.config.subcommand != "fit" and config.ckpt_path:
             # Whatever the checkpoint's run began with, its model folder says what it trained on.

@@ -9,9 +9,9 @@ import numpy as np
 
 from careergpt.compare.encoding import Alike, Reader, encode_alike
 from careergpt.compare.titles import TITLE
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.names import title_key
-from careergpt.data.record_file import fields_of_row
+from careergpt.data.records import fields_of_row
 from careergpt.data.splits import TEST
 from careergpt.data.tasks import Fields, PromptCompletion, Task, prompt_completion, text_of
 from careergpt.data.tokens import Example
@@ -67,9 +67,8 @@ class Asked(NamedTuple):
     pair: PromptCompletion
 
 
-def unseen(data: CareerDataModule) -> list[Asked]:
+def unseen(data: CareerDataset) -> list[Asked]:
     """The test split's records, each asked by every task of a weight that it has the fields for."""
-    assert data.store is not None
     tasks = list(data.tasks.items())
     weighs = np.array([task.weight > 0 for _, task in tasks])
     chosen = (data.split == TEST)[data.store.record] & weighs[data.store.task]
@@ -93,7 +92,7 @@ def _identified(row: dict[str, Any]) -> tuple[str, str, int, Fields]:
     return row["id"], str(fields.get(TITLE) or titles[-1]), row["group"], fields
 
 
-def asked_tasks(asked: Sequence[Asked], data: CareerDataModule) -> dict[str, Task]:
+def asked_tasks(asked: Sequence[Asked], data: CareerDataset) -> dict[str, Task]:
     """The tasks that some record is asked."""
     names = {one.pair.task for one in asked}
     return {name: task for name, task in data.tasks.items() if name in names}

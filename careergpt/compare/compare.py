@@ -19,7 +19,7 @@ from careergpt.compare.scoring import ScoredCases, score_cases
 from careergpt.compare.surprise import show_records
 from careergpt.compare.verdict import in_plain_words, verdict
 from careergpt.compare.writing import write_answers, yardsticks
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 
 # Answers of records that the report shows, after those to the prompts that everyone is shown.
 _SHOWN = 4
@@ -29,7 +29,7 @@ _PROBES = 200
 
 def compare(
     contenders: tuple[Contender, Contender],
-    data: CareerDataModule,
+    data: CareerDataset,
     effort: Effort,
     command: str,
     stages: Sequence[Mapping[str, Any]],
@@ -38,7 +38,7 @@ def compare(
 
     Args:
         contenders: The baseline and the fine-tuned model.
-        data: Tables, set up for testing, with the fine-tuned model's tokenizer and the shorter of
+        data: Prepared tables, with the fine-tuned model's tokenizer and the shorter of
             both contexts.
         effort: How much is compared.
         command: What was typed.

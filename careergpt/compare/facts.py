@@ -10,7 +10,7 @@ from careergpt.compare.findings import LEVEL
 from careergpt.compare.metrics import COPIED_RUN, MRR, SKILLS_F1
 from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.writing import WrittenAnswers
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.names import title_key
 from careergpt.data.splits import TEST
 
@@ -19,7 +19,7 @@ _FEW = 20
 
 
 def data_facts(
-    scored: ScoredCases, data: CareerDataModule, stages: Sequence[Mapping[str, Any]]
+    scored: ScoredCases, data: CareerDataset, stages: Sequence[Mapping[str, Any]]
 ) -> DataFacts:
     """What the models were compared on.
 
@@ -52,7 +52,7 @@ def notes(
     scored: ScoredCases,
     written: WrittenAnswers,
     findings: Sequence[Finding],
-    data: CareerDataModule,
+    data: CareerDataset,
 ) -> Iterator[str]:
     """What was cut, what could not be measured and why, what the statistics cannot show."""
     if facts.trained:

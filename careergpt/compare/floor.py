@@ -11,7 +11,7 @@ from careergpt.compare.comparison import Finding
 from careergpt.compare.metrics import BITS, LOSS
 from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.trigram import Trigram
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.splits import TRAIN
 
 _BIT = math.log(2)
@@ -19,7 +19,7 @@ _BIT = math.log(2)
 
 
 def with_floor(
-    findings: Sequence[Finding], scored: ScoredCases, data: CareerDataModule, vocabulary: int
+    findings: Sequence[Finding], scored: ScoredCases, data: CareerDataset, vocabulary: int
 ) -> tuple[Finding, ...]:
     """The findings, those of the loss with what a trigram model of the training split reaches.
 
@@ -32,7 +32,6 @@ def with_floor(
     members = data.members(TRAIN) if data.splits != "all" else np.empty(0, np.int64)
     if not len(members):
         return tuple(findings)
-    assert data.store is not None
     rows = (data.store.token_ids(example) for example in members.tolist())
     trigram = Trigram.fit(rows, vocabulary)
     read = [case.example(1) for case in scored.cases]

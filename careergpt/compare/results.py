@@ -16,9 +16,8 @@ from careergpt.compare.paired import Scores
 from careergpt.compare.scoring import ScoredCases
 from careergpt.compare.statistics import FloatArray
 from careergpt.compare.titles import TITLE
-from careergpt.data.store import write_json, write_lines
 from careergpt.data.tasks import text_of
-from careergpt.data.whole_files import whole
+from careergpt.data.whole_files import whole, write_json, write_lines
 
 _SCORES = pa.schema(
     {

@@ -11,7 +11,7 @@ from careergpt.compare.effort import Effort
 from careergpt.compare.encoding import Reader
 from careergpt.compare.paired import Scores, SwapScores, score, score_swaps
 from careergpt.compare.titles import title_task
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 
 
 class ScoredCases(NamedTuple):
@@ -37,7 +37,7 @@ class ScoredCases(NamedTuple):
 def score_cases(
     contenders: tuple[Contender, Contender],
     asked: Sequence[Asked],
-    data: CareerDataModule,
+    data: CareerDataset,
     effort: Effort,
     same_tokens: bool,
 ) -> ScoredCases:

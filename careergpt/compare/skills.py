@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from careergpt.compare.titles import TITLE, title_task
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.names import key_words
 from careergpt.data.prompts import Question
 from careergpt.data.records import DESCRIPTION
@@ -66,7 +66,7 @@ class AskedRecord(NamedTuple):
     skills: frozenset[str]
 
 
-def askable(data: CareerDataModule, split: int, finder: SkillFinder) -> Iterator[AskedRecord]:
+def askable(data: CareerDataset, split: int, finder: SkillFinder) -> Iterator[AskedRecord]:
     """The split's records that name known skills, each asked by the first task that asks a title.
 
     One of each group of near-duplicates, in the order of their hash.

@@ -18,10 +18,10 @@ from careergpt.compare.measures import Yardsticks, described, measured, real_bou
 from careergpt.compare.relevance import DescriptionIndex
 from careergpt.compare.skills import SkillFinder
 from careergpt.compare.titles import title_task
-from careergpt.data.datamodule import CareerDataModule
-from careergpt.data.prompts import read_lines
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.splits import TRAIN
 from careergpt.data.tasks import text_of
+from careergpt.data.text_files import read_lines
 
 
 class WrittenAnswers(NamedTuple):
@@ -35,7 +35,7 @@ class WrittenAnswers(NamedTuple):
 
 def yardsticks(
     asked: Sequence[Asked],
-    data: CareerDataModule,
+    data: CareerDataset,
     effort: Effort,
     tokenizer: PreTrainedTokenizerFast | None,
     same_table: bool,
@@ -95,9 +95,8 @@ def write_answers(
     )
 
 
-def _training(data: CareerDataModule) -> Iterator[np.ndarray]:
+def _training(data: CareerDataset) -> Iterator[np.ndarray]:
     """The tokens of every training text, as far as they are read."""
-    assert data.store is not None
     members = data.members(TRAIN).tolist()
     for example in tqdm(members, desc="looking for copies", unit=" texts"):
         yield data.store.token_ids(example)

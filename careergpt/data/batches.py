@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from careergpt.data.rows import Batch, Budget, check_longest, draw_examples, plan_batches
-from careergpt.data.store import TokenStore
+from careergpt.data.tokens import TokenStore
 
 IGNORED = -100
 """The label of a token that is not scored, as in transformers."""
@@ -153,17 +153,10 @@ class BatchPlan(Sampler[PlannedBatch]):
         ranks: int = 1,
         accumulated: int = 1,
     ) -> None:
-        """Plans over the store's `members`.
+        """Plans over the store's `members`, in an order that the seed decides.
 
-        Args:
-            store: The token file.
-            members: Indices of the examples of the split.
-            budget: Size of a batch.
-            weights: Mixing weight of each task; None: every example once, in every epoch the same.
-            seed: Decides the order.
-            rank: This process.
-            ranks: How many there are.
-            accumulated: Batches that make one optimizer step.
+        Without `weights` of the tasks every epoch is the same, and has every example once.
+        `accumulated` batches of each of the `ranks` make one optimizer step.
         """
         self._lengths = store.length
         self._members, self._tasks = members, store.task[members]

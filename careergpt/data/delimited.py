@@ -1,14 +1,34 @@
-"""Rows of CSV and its kin as tools write them: delimiter, quotes and header are found."""
+"""Tables of rows below a header: CSV and its kin as tools write them, and workbooks (.xlsx).
+
+Delimiter, quotes and header are found. A row is its line, counted from 1, its cells, and why it
+cannot be read: (2, ["Cook", "fries"], "").
+"""
+
+from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from io import BufferedIOBase
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
-from careergpt.data.encodings import REMEDY, open_text
-from careergpt.data.text_rows import MAX_ROW_CHARS, BrokenRowError, RowLines
+from careergpt.data.foreign_files import Bound, check_archive, open_seekable
+from careergpt.data.objects import RawRow, Table, as_text, clean_name
+from careergpt.data.text_files import (
+    MAX_ROW_CHARS,
+    REMEDY,
+    detect_encoding,
+    open_text,
+    read_rows,
+)
 from careergpt.errors import InputError
+
+Row = tuple[int, list[str], str]
 
 DELIMITERS = ",;\t|"
 
@@ -28,14 +48,6 @@ LONGEST_HEADER = 100_000
 QUOTED = re.compile(r'"[^"]*"')
 SEP_LINE = re.compile(r'"?sep=([^"\s]|\t)"?\s*', re.IGNORECASE)
 """Excel's way to say the delimiter, above the header."""
-
-
-class TextRow(NamedTuple):
-    """A row of cells, the line where it starts, counted from 1, and why it cannot be read."""
-
-    line: int
-    cells: list[str]
-    fault: str = ""
 
 
 class Header(NamedTuple):
@@ -58,45 +70,65 @@ class Header(NamedTuple):
         return self.named <= len(cells) and not "".join(cells[self.width :]).strip()
 
 
-class Layout(NamedTuple):
-    """How a text table is written: what csv's reader must know, and the header."""
-
-    written: Mapping[str, Any]
-    header: Header
-
-
-def find_layout(path: str, encoding: str, delimiter: str | None = None) -> Layout:
-    """The layout under which the fewest of the first rows are broken.
-
-    Raises:
-        InputError: The table is empty, or its header cannot be read or names no column.
-    """
-    delimiter = delimiter or find_delimiter(path, encoding)
-    quotings = (*QUOTINGS, UNQUOTED) if delimiter in "\t|" else QUOTINGS
-    fewest, best = None, None
-    for quoting in quotings:
-        written = {"delimiter": delimiter, **quoting}
-        rows = list(sample(read_delimited(path, encoding, written)))
-        layout = Layout(written, find_header(path, rows))
-        broken = sum(_is_broken(row, layout) for row in rows)
-        if fewest is None or broken < fewest:
-            fewest, best = broken, layout
+def open_delimited(path: str, delimiter: str | None = None) -> Table:
+    """A text table; of the ways to quote cells, the one under which the fewest rows are broken."""
+    encoding = detect_encoding(path)
+    delimiter = delimiter or _find_delimiter(path, encoding)
+    tried: list[tuple[int, Table]] = []
+    for quoting in (*QUOTINGS, UNQUOTED) if delimiter in "\t|" else QUOTINGS:
+        read = partial(_read_delimited, path, encoding, {"delimiter": delimiter, **quoting})
+        rows = list(_sample(read()))
+        header = _find_header(path, rows)
+        broken = sum(_is_broken(row, header, quoting) for row in rows)
+        tried.append((broken, _below_header(path, header, read, encoding)))
         if not broken:
             break
-    assert best is not None
-    return best
+    return min(tried, key=lambda found: found[0])[1]
 
 
-def _is_broken(row: TextRow, layout: Layout) -> bool:
-    if row.line <= layout.header.line:
+def open_sheet(path: str) -> Table:
+    """The first sheet of a workbook, read by openpyxl where it is installed."""
+    with open_seekable(path) as file, closing(_workbook(path, file)) as book:
+        first, *others = (f"{path}: sheet {sheet.title}" for sheet in book.worksheets)
+    header = _find_header(first, list(_sample(_read_sheet(path))))
+    table = _below_header(path, header, partial(_read_sheet, path), "")
+    return table._replace(passed_over=tuple(others))
+
+
+def _below_header(
+    path: str, header: Header, read: Callable[[], Iterator[Row]], encoding: str
+) -> Table:
+    names = list(map(clean_name, header.cells))
+    places: dict[str, int] = {}
+    for place, name in enumerate(names):
+        if name:
+            places.setdefault(name, place)
+
+    def rows() -> Iterator[RawRow]:
+        for line, cells, fault in read():
+            if line == header.line:
+                continue
+            if not fault and line < header.line:
+                fault = "above the header"
+            elif not fault and not header.fits(cells):
+                fault = "more or fewer cells than the header"
+            named = {} if fault else {name: cells[place] for name, place in places.items()}
+            yield RawRow(f"{path}:{line}", named, fault)
+
+    return Table(path, tuple(filter(None, names)), rows, encoding)
+
+
+def _is_broken(row: Row, header: Header, quoting: Mapping[str, Any]) -> bool:
+    line, cells, fault = row
+    if line <= header.line:
         return False
-    if row.fault or not layout.header.fits(row.cells):
+    if fault or not header.fits(cells):
         return True
     # A cell in quotes shows that quotes mean something.
-    return "quoting" in layout.written and any(QUOTED.fullmatch(cell) for cell in row.cells)
+    return quoting is UNQUOTED and any(map(QUOTED.fullmatch, cells))
 
 
-def find_delimiter(path: str, encoding: str) -> str:
+def _find_delimiter(path: str, encoding: str) -> str:
     """What the first line with any, no caption, holds most outside of quotes; or Excel's word."""
     with open_text(path, encoding) as file:
         lines = [file.readline(LONGEST_HEADER) for _ in range(MOST_ABOVE)]
@@ -116,48 +148,47 @@ def _is_caption(line: str, likeliest: str, below: str) -> bool:
     return f"{likeliest} " in line and likeliest not in below and others
 
 
-def sample(rows: Iterable[TextRow]) -> Iterator[TextRow]:
+def _sample(rows: Iterable[Row]) -> Iterator[Row]:
     """The first rows, as many as may be held."""
     room = SAMPLE_CHARS
     for row in islice(rows, SAMPLE_ROWS):
         yield row
-        room -= sum(map(len, row.cells))
+        room -= sum(map(len, row[1]))
         if room < 0:
             return
 
 
-def find_header(path: str, rows: Sequence[TextRow]) -> Header:
+def _find_header(path: str, rows: Sequence[Row]) -> Header:
     """The first row that half of the rows below it fit, else the first row of all.
 
-    Raises:
-        InputError: There is none, it cannot be read, it names no column or nothing is below it.
+    Raises InputError where there is none, it cannot be read, names no column or ends the table.
     """
     if not rows:
         raise InputError(f"{path} is empty. {REMEDY}")
-    if rows[0].fault:
-        raise InputError(f"{path}:{rows[0].line}: the header has {rows[0].fault}. Mend it")
-    whole = [row for row in rows[: MOST_ABOVE + MOST_BELOW] if not row.fault]
-    header = next(_headers(whole), _header(rows[0].line, rows[0].cells))
+    line, cells, fault = rows[0]
+    if fault:
+        raise InputError(f"{path}:{line}: the header has {fault}. Mend it")
+    readable = [row for row in rows[: MOST_ABOVE + MOST_BELOW] if not row[2]]
+    header = next(_headers(readable), _header(line, cells))
     if not any(map(str.isalnum, "".join(header.cells))):
         raise InputError(f"{path}:{header.line}: the header names no column. {REMEDY}")
-    if header.line == rows[-1].line:
+    if header.line == rows[-1][0]:
         raise InputError(f"{path} has a header and no rows. {REMEDY}")
     return header
 
 
-def _headers(rows: Sequence[TextRow]) -> Iterator[Header]:
-    for place, row in enumerate(rows[:MOST_ABOVE]):
-        below = rows[place + 1 : place + 1 + MOST_BELOW]
+def _headers(rows: Sequence[Row]) -> Iterator[Header]:
+    for place, (line, row, _) in enumerate(rows[:MOST_ABOVE]):
+        below = [cells for _, cells, _ in rows[place + 1 : place + 1 + MOST_BELOW]]
         # R numbers the rows and gives their numbers no name.
-        numbered = place == 0 and below[:1] and below[0].cells[0] == "1"
-        for cells in [row.cells, ["", *row.cells]] if numbered else [row.cells]:
-            header = _header(row.line, cells)
+        numbered = place == 0 and below and below[0][0] == "1"
+        for cells in [row, ["", *row]] if numbered else [row]:
+            header = _header(line, cells)
             if sum(map(bool, map(str.strip, cells))) < 2:  # A caption, padded with empty cells?
                 if place:
                     continue
                 header = header._replace(width=header.named)
-            fitting = sum(header.fits(other.cells) for other in below)
-            if header.named and 2 * fitting >= len(below) > 0:
+            if header.named and 2 * sum(map(header.fits, below)) >= len(below) > 0:
                 yield header
 
 
@@ -166,35 +197,59 @@ def _header(line: int, cells: list[str]) -> Header:
     return Header(line, cells, named, len(cells))
 
 
-def read_delimited(
-    path: str, encoding: str, written: Mapping[str, Any]
-) -> Generator[TextRow, None, None]:
+def _read_delimited(path: str, encoding: str, written: Mapping[str, Any]) -> Iterator[Row]:
     """The rows of a text table, its header among them; blank lines are passed over."""
     # csv's own limit on cells is the whole process's: another library may have lowered it.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_CHARS))
-    with open_text(path, encoding) as file:
-        lines = RowLines(file, path)
-        reader = csv.reader(lines, strict=True, **written)
+    parse = partial(csv.reader, strict=True, **written)
+    for line, cells, fault in read_rows(path, encoding, parse):
+        if fault:
+            yield line, [], fault
+        elif cells and not (line == 1 and cells[0][:4].lower() == "sep="):
+            yield line, cells, ""
+
+
+def _read_sheet(path: str) -> Iterator[Row]:
+    """The rows of the first sheet that hold something, as wide as the widest before them."""
+    bound, width = Bound(path), 0
+    with open_seekable(path) as file, closing(_workbook(path, file)) as book:
+        rows = enumerate(book.worksheets[0].iter_rows(values_only=True), start=1)
         while True:
-            lines.begin_row()
             try:
-                cells = next(reader, None)
-            except (csv.Error, BrokenRowError) as error:
-                fault = _fault(lines, error)
-                lines.resume_below()
-                yield TextRow(lines.first_line, [], fault)
-                continue
-            if cells is None:
+                number, values = next(rows, (0, ()))
+            except Exception as error:
+                raise _damaged(path, error) from error
+            if not number:
                 return
-            if lines.is_damaged:
-                yield TextRow(lines.first_line, [], f"a byte that is not {encoding}")
-            elif cells and not (lines.first_line == 1 and cells[0][:4].lower() == "sep="):
-                yield TextRow(lines.first_line, cells)
+            cells = ["" if value is None else as_text(value) for value in values]
+            bound.take(sum(map(len, cells)) + len(cells) + 1)
+            while cells and not cells[-1].strip():
+                cells.pop()
+            width = max(width, len(cells))
+            if cells:
+                yield number, cells + [""] * (width - len(cells)), ""
 
 
-def _fault(lines: RowLines, error: Exception) -> str:
-    if isinstance(error, BrokenRowError):
-        return str(error)
-    if lines.is_multiline or str(error) == "unexpected end of data":
-        return "a quote that is opened and never closed"
-    return 'a quote amid a cell that is not written twice ("")'
+def _workbook(path: str, file: BufferedIOBase) -> Any:
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise InputError(
+            f"{path}: reading .xlsx needs openpyxl (pip install openpyxl); or save it as .csv"
+        ) from None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            check_archive(archive, path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of styles and the like, which no table needs.
+            book = load_workbook(file, read_only=True, data_only=True)
+        book.worksheets[0].reset_dimensions()  # Some tools write them wrongly.
+        return book
+    except InputError:
+        raise
+    except Exception as error:  # Openpyxl raises KeyError, ValueError, ParseError and others.
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str, error: Exception) -> InputError:
+    return InputError(f"{path} is no whole workbook: {str(error)[:150]}. Save it again, or as .csv")

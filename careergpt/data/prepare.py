@@ -1,23 +1,48 @@
-"""From tables to record and token files: each is built once, and found by content after that."""
+"""From tables to record and token files: each is built once, and found by content after that.
+
+A record file is written in two passes, since a group of near-duplicates is known only when all
+rows are. Its metadata says what became of the tables' rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from careergpt.data.columns import check_columns, check_objects
-from careergpt.data.parallel import map_chunks
-from careergpt.data.record_file import build_records, read_counts
-from careergpt.data.records import RecordRules, digest
-from careergpt.data.settings import writable
-from careergpt.data.sources import find_sources
-from careergpt.data.store import read_arrow, rows_of, write_arrow
-from careergpt.data.tables import open_tables
-from careergpt.data.token_file import TOKEN_SCHEMA, encode_records
-from careergpt.data.tokens import prompt_start
-from careergpt.data.whole_files import find_damage
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from careergpt.data.names import key_words, title_key
+from careergpt.data.objects import RawRow, Table
+from careergpt.data.processes import map_chunks
+from careergpt.data.records import (
+    CAREER,
+    DESCRIPTION,
+    Dropped,
+    Record,
+    RecordRules,
+    check_columns,
+    digest,
+    reads_like_a_description,
+    record_from,
+    standard_key,
+)
+from careergpt.data.splits import groups, near_pairs, signature, split_named, unit_of
+from careergpt.data.tables import find_tables, open_tables
+from careergpt.data.tokens import TOKEN_SCHEMA, encode_records, prompt_start
+from careergpt.data.whole_files import (
+    check_writable,
+    find_damage,
+    read_arrow,
+    temporary,
+    write_arrow,
+)
 from careergpt.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +50,11 @@ if TYPE_CHECKING:
 
 # Part of every cache key: raise it when the same input would be prepared differently.
 _FORMAT = 7
+
+_COUNTS = b"counts"
+
+_Cleaned = tuple[dict[str, Any], str, bool]
+"""A row of the record file, what its exact duplicates share, and whether its title is too long."""
 
 
 class RecordFile(NamedTuple):
@@ -48,15 +78,14 @@ def prepare_records(
         InputError: A table cannot be read, serves no task, or no row is left.
     """
     tables = open_tables(source)
-    check_objects(tables, rules)
     check_columns(tables, rules, typed_columns)
     key = digest(str(_FORMAT), *(table.content for table in tables), *_depends_on(rules))
     path = cache / f"records-{key}.arrow"
     _build(path, lambda: build_records(tables, rules, path, workers))
-    counts = read_counts(path)
+    counts: dict[str, Any] = json.loads(read_arrow(path).schema.metadata[_COUNTS])
     for table, counted in zip(tables, counts["tables"], strict=True):
         counted["name"] = table.name  # The same content may lie elsewhere by now.
-    beside = find_sources(source).passed_over
+    beside = find_tables(source)[1]
     counts["passed_over"] = [*beside, *(part for table in tables for part in table.passed_over)]
     if not counts["kept"]:
         reasons = ", ".join(
@@ -91,8 +120,8 @@ def prepare_tokens(
     vocabulary = digest(
         tokenizer.backend_tokenizer.to_str(), repr((tokenizer.eos_token, prompt_start(tokenizer)))
     )
-    asked = repr((max_length, sorted(shuffled)))
-    key = digest(str(_FORMAT), records.path.stem, vocabulary, asked)
+    settings = repr((max_length, sorted(shuffled)))
+    key = digest(str(_FORMAT), records.path.stem, vocabulary, settings)
     path = cache / f"tokens-{key}.arrow"
     work = partial(
         encode_records,
@@ -106,6 +135,12 @@ def prepare_tokens(
     return path
 
 
+def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """The table's rows, one batch in memory at a time."""
+    for batch in table.to_batches():
+        yield from batch.to_pylist()
+
+
 def _build(path: Path, build: Callable[[], None]) -> None:
     """Has the cache hold the file: as it is, if it is whole; what is damaged is named.
 
@@ -116,5 +151,129 @@ def _build(path: Path, build: Callable[[], None]) -> None:
         if (fault := find_damage(path)) is None:
             return
         print(f"{path} is damaged ({fault}): it is made anew")
-    writable(path.parent, "--data.cache")
+    check_writable(path.parent, "--data.cache")
     build()
+
+
+def build_records(tables: Sequence[Table], rules: RecordRules, path: Path, workers: int) -> None:
+    """Writes the record file: cleaned rows without exact duplicates, each with its group."""
+    counts: dict[str, Any] = {"read": 0, "kept": 0, "tables": []}
+    counts |= {"dropped": Counter(), "first_dropped": {}}
+    with temporary(path) as first:
+        write_arrow(first, rules.schema, _first_pass(tables, rules, counts, workers))
+        table = read_arrow(first)
+        group = _near_groups(table)
+        sizes = np.bincount(group)
+        counts["near_duplicates"] = {
+            "groups": int((sizes > 1).sum()),
+            "records": int(sizes[sizes > 1].sum()),
+        }
+        schema = rules.schema.with_metadata({_COUNTS: json.dumps(counts)})
+        write_arrow(path, schema, _second_pass(table, group))
+
+
+def _first_pass(
+    tables: Sequence[Table], rules: RecordRules, counts: dict[str, Any], workers: int
+) -> Iterator[dict[str, list[Any]]]:
+    """Cleaned rows without exact duplicates, counted as they go by; their groups are empty."""
+    names = rules.schema.names
+    seen: Counter[str] = Counter()
+    careers: Counter[str] = Counter()
+    for table in tables:
+        read_before, kept_before, swapped = counts["read"], counts["kept"], 0
+        for cleaned in map_chunks(partial(_clean_rows, rules=rules), table.rows(), workers=workers):
+            kept = []
+            for found in cleaned:
+                counts["read"] += 1
+                if isinstance(found, Dropped):
+                    _count_dropped(found, counts)
+                    continue
+                row, same_as, reads_swapped = found
+                again = seen[same_as]
+                seen[same_as] += 1
+                if again and CAREER not in row:
+                    _count_dropped(Dropped("exact duplicate", row["place"]), counts)
+                    continue
+                row["id"] = _numbered(row["id"], again)
+                # Equal careers are different people: each has an id and a split of its own.
+                if CAREER in row and not row["signature"]:
+                    careers[row["key"]] += 1
+                    row["key"] = _numbered(row["key"], careers[row["key"]] - 1)
+                swapped += reads_swapped
+                kept.append(row)
+            counts["kept"] += len(kept)
+            if kept:
+                yield {name: [row.get(name) for row in kept] for name in names}
+        read, left = counts["read"] - read_before, counts["kept"] - kept_before
+        told = {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
+        counts["tables"].append(told | {"titles_like_descriptions": swapped})
+
+
+def _clean_rows(rows: Sequence[RawRow], rules: RecordRules) -> list[_Cleaned | Dropped]:
+    found = [record_from(row, rules) for row in rows]
+    return [
+        record if isinstance(record, Dropped) else _cleaned(record, row.place, rules)
+        for record, row in zip(found, rows, strict=True)
+    ]
+
+
+def _cleaned(record: Record, place: str, rules: RecordRules) -> _Cleaned:
+    key, same_as, sketch = standard_key(record), record.id, b""
+    if description := str(record.fields.get(DESCRIPTION, "")):
+        title = title_key(str(record.fields.get("position_title", "")))
+        words = key_words(description)
+        key = digest(" ".join(words) or description)
+        same_as = digest(title, key)
+        sketch = signature(words).tobytes()
+    # The row names its split, or else its file or its part of a data set on the hub.
+    table = place.rpartition(":")[0].rpartition(":")[2]
+    own = split_named(record.split or PurePath(table).stem)
+    # Equal rows of two splits both stay: the report tells of the leak.
+    mark = f"-{own}" if rules.own_splits else ""
+    row = {
+        **record.fields,
+        "id": record.id + mark,
+        "place": place,
+        "key": key,
+        "signature": sketch,
+        "own_split": own,
+    }
+    return row, same_as + mark, reads_like_a_description(record.fields)
+
+
+def _count_dropped(row: Dropped, counts: dict[str, Any]) -> None:
+    counts["dropped"][row.reason] += 1
+    # Without its folder: the same content may lie elsewhere by another day.
+    counts["first_dropped"].setdefault(row.reason, PurePath(row.place).name)
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}-{number}" if number else name
+
+
+def _near_groups(table: pa.Table) -> NDArray[np.int64]:
+    """For each record the index of its group's first."""
+    described = np.flatnonzero(pc.binary_length(table["signature"]))
+    cells = (value.as_py() for chunk in table["signature"].chunks for value in chunk)
+    sketches = (np.frombuffer(cell, dtype=np.uint32) for cell in cells if cell)
+    group = np.arange(len(table))
+    group[described] = described[groups(len(described), near_pairs(sketches))]
+    return group
+
+
+def _second_pass(table: pa.Table, group: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
+    """The records with their groups, and the number in [0, 1) that a group's split is drawn by.
+
+    It is made from the least key among the group's members: it depends on no other row.
+    """
+    keys = table["key"].to_pylist()
+    least = list(keys)
+    for key, first in zip(keys, group.tolist(), strict=True):
+        least[first] = min(least[first], key)
+    units = np.array([unit_of(least[first]) for first in group])
+    start = 0
+    for batch in table.to_batches():
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        end = start + len(batch)
+        yield {**columns, "unit": units[start:end], "group": group[start:end]}
+        start = end

@@ -60,22 +60,14 @@ def plan_batches(
 ) -> list[Batch]:
     """Batches that hold the given examples once each; their number is a multiple of `group`.
 
-    Batches that are worked on together (the ranks' and the accumulated ones) are neighbours in the
-    list, and packed ones are balanced by tokens over the whole epoch.
+    Batches that are worked on together (the ranks' and the accumulated ones, `group` in all) are
+    neighbours in the list, and packed ones are balanced by tokens over the whole epoch. `bins` asks
+    for exactly so many packed batches, the same number in every epoch; where an epoch's draw is a
+    little longer than that of the epochs that gave the number, its batches are a few tokens over
+    the budget. Raises InputError for too few examples, or one longer than the budget.
 
-    Args:
-        lengths: Tokens of every example.
-        examples: Which examples the epoch has, as `draw_examples` gives them.
-        budget: The size of a batch.
-        seed: Decides the order, with the epoch.
-        epoch: The epoch's number.
-        group: Ranks times accumulated batches.
-        bins: Exactly this many packed batches, so that every epoch has the same number; where an
-            epoch's draw is a little longer than that of the epochs that gave the number, its
-            batches are a few tokens over the budget.
-
-    Raises:
-        InputError: Too few examples for `group` batches, or one longer than the budget.
+    Example:
+        Lengths of 3, 5 and 2 tokens in batches of 5: [[[1]], [[0, 2]]], in an order that is drawn.
     """
     order = np.random.default_rng([seed, epoch, 1]).permutation(examples)
     if budget.tokens is not None:

@@ -1,20 +1,36 @@
-"""Splits: a function of a group's hash, so that new rows move no old one; or the tables' own."""
+"""Splits: near-duplicates form groups, and a group's hash decides its split, or the tables do.
+
+Near-duplicates are found by MinHash (Broder, 1997). A group moves as one, and no new row moves an
+old one. What a model was trained on, by any stage, is kept as numbers that stand for texts.
+"""
 
 from __future__ import annotations
 
 import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float, Int8
+from datasketch import MinHash, MinHashLSH
+from jaxtyping import Float, Float64, Int8, Int64
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from careergpt.data.foreign_files import check_file
+from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
 
 TRAIN, VAL, TEST = range(3)
 SPLITS = ("train", "val", "test")
 NO_SPLIT = -1
+
+LEFT_OUT = len(SPLITS)
+"""Of no split: a record to test on that the model was trained on."""
 
 _NAMED = {
     **dict.fromkeys(("train", "training"), TRAIN),
@@ -22,16 +38,28 @@ _NAMED = {
     **dict.fromkeys(("test", "testing"), TEST),
 }
 
+PERMUTATIONS = 128
+SHINGLE_WORDS = 5
+
+NEAR_DUPLICATE = 0.8
+"""Estimated Jaccard similarity of five-word shingles from which two descriptions are one."""
+
+# Copied for each text: drawing the permutations anew costs as much as the sketch itself.
+_EMPTY = MinHash(PERMUTATIONS, hashfunc=zlib.crc32, scheme="affine32")
+
+Signature = NDArray[np.uint32]
+
+TRAINED_ROWS = "trained_rows.npy"
+"""Of a model folder. A text leads to its number, but no number to a text."""
+
+Numbers = Float64[np.ndarray, " M"]
+
 
 @lru_cache
 def split_named(text: str) -> int:
     """The split that a text names, "jobs_train-0.csv" or "Train"; NO_SPLIT if none or several."""
     named = {_NAMED[word] for word in re.findall("[a-z]+", text.casefold()) if word in _NAMED}
     return named.pop() if len(named) == 1 else NO_SPLIT
-
-
-LEFT_OUT = len(SPLITS)
-"""Of no split: a record to test on that the model was trained on."""
 
 
 def unit_of(key: str) -> float:
@@ -83,3 +111,108 @@ def split_records(
         for split, fraction in ((VAL, val_fraction), (TEST, test_fraction))
     ]
     return np.where(own == TRAIN, split_by_hash(units, *fractions), own)
+
+
+def signature(words: Sequence[str]) -> Signature:
+    """(128,) MinHash of a text's shingles of five words; equal texts have equal signatures."""
+    encoded = [word.encode("utf-8", "replace") for word in words]
+    shifted = (encoded[start:] for start in range(SHINGLE_WORDS))
+    shingles = set(map(b" ".join, zip(*shifted, strict=False)))
+    sketch = _EMPTY.copy()
+    sketch.update_batch(shingles or {b" ".join(encoded)})
+    return np.asarray(sketch.hashvalues, dtype=np.uint32)
+
+
+def near_pairs(
+    signatures: Iterable[Signature], threshold: float = NEAR_DUPLICATE
+) -> Iterator[tuple[int, int, float]]:
+    """Pairs (one, other, estimated Jaccard similarity) that connect all that are this similar.
+
+    Candidates are those that agree in a band of their signatures. The estimate's standard error
+    is at most 0.045 (128 permutations). Memory: 512 bytes a signature.
+    """
+    row = np.dtype((np.uint32, PERMUTATIONS))
+    sketches = np.asarray(np.fromiter(signatures, row), dtype=np.uint32)
+    index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+    for start, end in index.hashranges:
+        for bucket in _buckets(sketches[:, start:end]):
+            yield from _connect(bucket, sketches, threshold)
+
+
+def _buckets(band: NDArray[np.uint32]) -> Iterator[NDArray[np.int64]]:
+    """Indices of equal rows, for each row that is there twice or more."""
+    whole_rows = np.ascontiguousarray(band).view(f"V{band.itemsize * band.shape[1]}")[:, 0]
+    order = np.argsort(whole_rows, kind="stable")
+    changes = whole_rows[order[1:]] != whole_rows[order[:-1]]
+    bounds = np.flatnonzero(np.concatenate([[True], changes, [True]]))
+    for place in np.flatnonzero(np.diff(bounds) > 1):
+        yield order[bounds[place] : bounds[place + 1]]
+
+
+def _connect(
+    bucket: NDArray[np.int64], sketches: NDArray[np.uint32], threshold: float
+) -> Iterator[tuple[int, int, float]]:
+    """Pairs that connect what is similar within the bucket: at most one for each member.
+
+    All pairs would be quadratic in postings that differ by a town's name only.
+    """
+    reached: list[int] = []
+    while len(bucket):
+        if not reached:
+            reached, bucket = [int(bucket[0])], bucket[1:]
+        one = reached.pop()
+        similarity = np.mean(sketches[bucket] == sketches[one], axis=1)
+        near = similarity >= threshold
+        for other, estimate in zip(bucket[near].tolist(), similarity[near].tolist(), strict=True):
+            yield one, other, estimate
+            reached.append(other)
+        bucket = bucket[~near]
+
+
+def groups(count: int, pairs: Iterable[tuple[int, int, float]]) -> Int64[np.ndarray, " N"]:
+    """The group of each of `count` items: the lowest index that chains of pairs lead to.
+
+    Example:
+        groups(4, [(3, 1, 0.9)]).tolist() == [0, 1, 2, 1]
+    """
+    ends = np.array([pair[:2] for pair in pairs], dtype=np.int64).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    _, component = connected_components(graph, directed=False)
+    _, first = np.unique(component, return_index=True)
+    return np.asarray(first[component], dtype=np.int64)
+
+
+def numbers_of(table: pa.Table) -> Float64[np.ndarray, " N"]:
+    """For each record the number that its text alone decides, whatever table it stands in."""
+    return np.array([unit_of(key) for key in table["key"].to_pylist()], dtype=np.float64)
+
+
+def leave_out_trained(
+    split: Int8[np.ndarray, " N"], table: pa.Table, trained: Numbers
+) -> Int8[np.ndarray, " N"]:
+    """The split without those that were trained on, and their near-duplicates, outside training."""
+    group = table["group"].to_numpy()
+    seen = np.isin(group, group[np.isin(numbers_of(table), trained)])
+    return np.where(seen & (split != TRAIN), np.int8(LEFT_OUT), split)
+
+
+def read_trained_rows(folders: Iterable[str]) -> Numbers | None:
+    """What any of these models was trained on; None where none of them says."""
+    found = []
+    for path in (Path(folder) / TRAINED_ROWS for folder in folders):
+        check_file(path)
+        if path.exists():
+            try:  # It never unpickles; what is mapped can be no larger than the file.
+                numbers = np.load(path, mmap_mode="r")
+                found.append(np.asarray(numbers, dtype=np.float64).reshape(-1))
+            except (OSError, ValueError, TypeError, EOFError) as error:
+                raise InputError(
+                    f"{path} cannot be read ({error}): train again, or copy it anew"
+                ) from None
+    return np.unique(np.concatenate(found)) if found else None
+
+
+def write_trained_rows(folder: Path, numbers: Numbers) -> None:
+    """Writes them into a model folder."""
+    with whole(folder / TRAINED_ROWS) as partial, partial.open("wb") as file:
+        np.save(file, np.unique(numbers))

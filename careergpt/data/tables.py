@@ -1,130 +1,141 @@
-"""Tables as rows of named cells: text, JSON, workbooks, Parquet, or a data set on the hub."""
+"""Tables: where they are, and how they are opened; files, folders, archives, names on the hub.
 
+To add a format, write a function from a path to a `Table` and add its suffix to READERS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import islice
-from typing import NamedTuple
+from pathlib import PurePath
 
-from careergpt.data import columnar
-from careergpt.data.cells import RawRow, clean_name, first_places
-from careergpt.data.delimited import (
-    Header,
-    TextRow,
-    find_header,
-    find_layout,
-    read_delimited,
-    sample,
+from careergpt.data.delimited import open_delimited, open_sheet
+from careergpt.data.foreign_files import UNPACKERS, members, open_bytes, open_stored, reading
+from careergpt.data.objects import (
+    RawRow,
+    Table,
+    hub_fingerprint,
+    open_json,
+    open_objects,
+    read_hub,
+    read_parquet,
 )
-from careergpt.data.encodings import REMEDY, detect_encoding
-from careergpt.data.json_rows import read_json
-from careergpt.data.sheets import read_sheet, sheet_names
-from careergpt.data.sources import content_of, find_sources, suffix_of
 from careergpt.errors import InputError
 
-HEADERLESS_SAMPLE = 1000
-"""Objects have no header: the paths in this many rows stand for one."""
+READERS: dict[str, Callable[[str], Table]] = {
+    ".csv": open_delimited,
+    ".tsv": partial(open_delimited, delimiter="\t"),
+    ".txt": partial(open_delimited, delimiter="\t"),
+    ".json": open_json,
+    ".jsonl": open_json,
+    ".ndjson": open_json,
+    ".parquet": partial(open_objects, read=read_parquet),
+    ".xlsx": open_sheet,
+}
 
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
-class Table(NamedTuple):
-    """A table that was found readable; its rows stream anew at each call of `rows`."""
+LONGEST_HEADER = 100_000
 
-    name: str
-    columns: tuple[str, ...]
-    """The header in order, duplicates included; in `cells` the first of them wins."""
-    rows: Callable[[], Iterator[RawRow]]
-    encoding: str = ""
-    """"" for binary formats."""
-    content: str = ""
-    """Changes whenever a byte or the name of an opened table does; its folder does not matter."""
-    passed_over: tuple[str, ...] = ()
-    """What of the file is not read."""
+# Names with a leading dot are the system's (macOS leaves "._jobs.csv" beside "jobs.csv").
+_HIDDEN = re.compile(r"(^|/)(\.[^/]*|__MACOSX/.*)$")
 
 
 def open_tables(source: str | Sequence[str]) -> list[Table]:
     """Every table of a path, a list of paths, a folder, an archive or `owner/name` on the hub."""
-    return [_open(place) for place in find_sources(source).places]
+    return [_open(place) for place in find_tables(source)[0]]
 
 
 def _open(place: str) -> Table:
     """The table; whoever reads it to its end knows that the rows are of its `content`."""
-    content = content_of(place)
-    table = READERS.get(suffix_of(place), _hub)(place)
+    content = _content_of(place)
+    table = READERS.get(_suffix_of(place), partial(open_objects, read=read_hub))(place)
 
     def rows() -> Iterator[RawRow]:
         yield from table.rows()
-        if content_of(place) != content:
+        if _content_of(place) != content:
             raise InputError(f"{place} changed while it was read: run again once it is whole")
 
     return table._replace(rows=rows, content=content)
 
 
-def _delimited(path: str, delimiter: str | None = None) -> Table:
-    encoding = detect_encoding(path)
-    layout = find_layout(path, encoding, delimiter)
-    read = partial(read_delimited, path, encoding, layout.written)
-    return _below_header(path, layout.header, read, encoding)
+def _content_of(place: str) -> str:
+    """Changes whenever a byte or the name of the table does; its folder does not matter."""
+    if _suffix_of(place) not in READERS:
+        return f"{place}\0{hub_fingerprint(place)}"
+    with reading(place), open_stored(place) as file:
+        digest = hashlib.file_digest(file, "blake2b")
+    return f"{PurePath(place).name}\0{digest.hexdigest()}"
 
 
-def _sheet(path: str) -> Table:
-    first, *others = (f"{path}: sheet {name}" for name in sheet_names(path))
-    header = find_header(first, list(sample(read_sheet(path))))
-    table = _below_header(path, header, partial(read_sheet, path), "")
-    return table._replace(passed_over=tuple(others))
+def _suffix_of(path: str) -> str:
+    """What the name says of the content, whatever it is packed by."""
+    stem, suffix = os.path.splitext(path.lower())
+    return PurePath(stem).suffix if suffix in UNPACKERS else suffix
 
 
-def _below_header(
-    path: str, header: Header, read: Callable[[], Iterator[TextRow]], encoding: str
-) -> Table:
-    places = first_places(header.cells)
-
-    def rows() -> Iterator[RawRow]:
-        for line, cells, fault in read():
-            place = f"{path}:{line}"
-            if line < header.line:
-                yield RawRow(place, {}, fault or "above the header")
-            elif line > header.line and not fault and not header.fits(cells):
-                yield RawRow(place, {}, "more or fewer cells than the header")
-            elif line > header.line:
-                named = {} if fault else {name: cells[at] for name, at in places.items()}
-                yield RawRow(place, named, fault)
-
-    return Table(path, tuple(filter(None, map(clean_name, header.cells))), rows, encoding)
+def is_table(path: str) -> bool:
+    """Whether the file is a table by its name; of text files those with tabs are, as O*NET's."""
+    if _suffix_of(path) != ".txt":
+        return _suffix_of(path) in READERS
+    with open_bytes(path) as file:
+        return b"\t" in file.readline(LONGEST_HEADER)
 
 
-def _json(path: str) -> Table:
-    encoding = detect_encoding(path)
-    return _of_objects(path, partial(read_json, path, encoding), encoding)
+def find_tables(source: str | Sequence[str]) -> tuple[list[str], list[str]]:
+    """The places of the source's tables in order, and what lies beside them and is no table."""
+    named = [source] if isinstance(source, str) else list(source)
+    if not named:
+        raise InputError("no tables given: name a file, a folder or a data set on the hub")
+    tables: list[str] = []
+    others: list[str] = []
+    for place in named:
+        found, beside = _tables_at(place)
+        tables += found
+        others += beside
+    return tables, others
 
 
-def _parquet(path: str) -> Table:
-    return _of_objects(path, partial(columnar.read_parquet, path))
+def _tables_at(place: str) -> tuple[list[str], list[str]]:
+    if os.path.isdir(place):
+        with reading(place):
+            paths = [os.path.join(place, name) for name in sorted(os.listdir(place))]
+        return _tables_among(place, [inner for path in paths for inner in _unzipped(path)])
+    if os.path.exists(place):
+        if not os.path.isfile(place):
+            raise InputError(
+                f"{place} is a pipe or a device, and tables are read more than once: save it as a "
+                "file"
+            )
+        if place.lower().endswith(".zip"):
+            return _tables_among(place, members(place))
+        if is_table(place):
+            return [place], []
+        raise InputError(
+            f"{place} is no table: its name must end in {_known()}, and a .txt table has tabs"
+        )
+    if HUB_NAME.fullmatch(place) and _suffix_of(place) not in READERS:
+        return [place], []
+    raise InputError(f"no such file or folder: {place}")
 
 
-def _hub(name: str) -> Table:
-    return _of_objects(name, partial(columnar.read_hub, name))
+def _unzipped(path: str) -> list[str]:
+    is_archive = path.lower().endswith(".zip") and os.path.isfile(path)
+    return members(path) if is_archive else [path]
 
 
-def _of_objects(name: str, read: Callable[[], Iterator[RawRow]], encoding: str = "") -> Table:
-    columns: dict[str, None] = {}
-    first = None
-    for row in islice(read(), HEADERLESS_SAMPLE):
-        columns.update(dict.fromkeys(row.cells))
-        first = first or row
-    if first is None:
-        raise InputError(f"{name} is empty. {REMEDY}")
-    if not columns:
-        found = first.fault or "an object without keys"
-        raise InputError(f'{first.place}: {found}. Write objects, {{"column": value, ...}}')
-    return Table(name, tuple(columns), read, encoding)
+def _tables_among(place: str, paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The tables among these files, of which there must be one, and the others."""
+    seen = [path for path in paths if not _HIDDEN.search(path)]
+    files = (path for path in seen if os.path.isfile(path) or not os.path.exists(path))
+    tables = [path for path in files if is_table(path)]
+    if not tables:
+        raise InputError(f"{place} has no tables: none of its files ends in {_known()}")
+    return tables, [path for path in seen if path not in set(tables)]
 
 
-READERS: dict[str, Callable[[str], Table]] = {
-    ".csv": _delimited,
-    ".tsv": partial(_delimited, delimiter="\t"),
-    ".txt": partial(_delimited, delimiter="\t"),
-    ".json": _json,
-    ".jsonl": _json,
-    ".ndjson": _json,
-    ".parquet": _parquet,
-    ".xlsx": _sheet,
-}
+def _known() -> str:
+    return f"{', '.join(READERS)} (or those + {', '.join(UNPACKERS)}; or be a .zip of them)"

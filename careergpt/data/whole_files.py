@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import TextIO
+from typing import Any, TextIO
 
-from careergpt.data.leaving import remove, unfinished
+import pyarrow as pa
+
+from careergpt.data.processes import remove, unfinished
 from careergpt.errors import InputError, system_fault
 
 _MARK = b"sha256 "
@@ -24,6 +27,23 @@ SEAL = len(_MARK) + 64 + 1
 """Bytes after a sealed file's own: `sha256 `, 64 hexadecimal digits, a line's end."""
 
 _PARTIAL = re.compile(r"\.\d+-[0-9a-f]{8}\.partial$")
+
+
+def check_writable(path: Path, option: str, *, is_file: bool = False) -> None:
+    """Raises InputError for what could not be written, before the work that makes it.
+
+    The option named a folder, which is made where it is missing, or a file in one that is there.
+    """
+    places = (path.absolute(), *path.absolute().parents)
+    nearest = places[1] if is_file else next(place for place in places if place.exists())
+    if is_file and path.exists() and not path.is_file():
+        raise InputError(f"{option} {path} is a folder, a pipe or a device: name a file")
+    if not nearest.exists():
+        raise InputError(f"{option} {path}: there is no folder {nearest}; make it")
+    if not nearest.is_dir():
+        raise InputError(f"{option} {path}: {nearest} is no folder; name one")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {path}: {nearest} cannot be written; name another folder")
 
 
 @contextmanager
@@ -90,6 +110,39 @@ def adding(path: Path) -> Iterator[TextIO]:
             os.fsync(file.fileno())
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Writes the content as JSON."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes the rows as JSON Lines; `foreign_files.read_objects` reads them."""
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[Mapping[str, Any]]) -> None:
+    """Writes batches, column names and their values, as one Arrow file, and its digest after that.
+
+    Example:
+        write_arrow(path, pa.schema({"a": pa.int64()}), [{"a": [1, 2]}, {"a": [3]}])
+    """
+    with (
+        sealed(path) as partial,
+        pa.OSFile(str(partial), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as writer,
+    ):
+        for columns in batches:
+            writer.write_batch(pa.record_batch(dict(columns), schema=schema))
+
+
+def read_arrow(path: Path) -> pa.Table:
+    """The table in the file, memory-mapped: opening costs no memory for its rows."""
+    file = pa.memory_map(str(path))
+    return pa.ipc.open_file(pa.BufferReader(file.read_buffer(file.size() - SEAL))).read_all()
+
+
 def find_damage(path: Path) -> str | None:
     """What is wrong with the sealed file; None: it is as it was written."""
     try:
@@ -132,7 +185,7 @@ def temporary(path: Path, make: Callable[[Path], None] = Path.touch) -> Iterator
 
 
 def _remove_left_over(folder: Path) -> None:
-    """Removes what processes that are gone have left: nobody locks it."""
+    """Removes what processes that are gone have left: it is not locked."""
     for left in folder.glob("*.partial"):
         if _PARTIAL.search(left.name):
             # In use, gone by now, not ours to remove, or no file system with locks.

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from careergpt.data.foreign_files import read_json
-from careergpt.data.store import write_json
 from careergpt.data.tokens import vocabulary_digest
-from careergpt.data.whole_files import whole, whole_files
+from careergpt.data.whole_files import whole, whole_files, write_json
 from careergpt.errors import InputError
 from careergpt.modeling.sizes import check_parts, check_size
 

@@ -9,12 +9,11 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from careergpt.data.cleaning import clean_title
-from careergpt.data.names import title_key
-from careergpt.data.prompts import read_lines
-from careergpt.data.sources import is_table
-from careergpt.data.tables import Table, open_tables
+from careergpt.data.names import clean_title, title_key
+from careergpt.data.objects import Table
+from careergpt.data.tables import is_table, open_tables
 from careergpt.data.tasks import Fields
+from careergpt.data.text_files import read_lines
 from careergpt.errors import InputError, printable
 
 GIVEN = {"path": "titles", "position": "skills", "skills": "position_title"}

@@ -9,12 +9,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from careergpt.data.cleaning import clean_item, clean_title, is_missing, split_list
-from careergpt.data.foreign_files import object_once
-from careergpt.data.names import title_key
-from careergpt.data.packed import reading
-from careergpt.data.plain_text import LINE_ENDS
-from careergpt.data.prompts import HALF_CHARACTER, read_lines
+from careergpt.data.cleaning import LINE_ENDS, clean_item, is_missing, split_list
+from careergpt.data.foreign_files import object_once, reading
+from careergpt.data.names import clean_title, title_key
+from careergpt.data.text_files import HALF_CHARACTER, read_lines
 from careergpt.errors import InputError
 
 STANDARD_INPUT = "-"

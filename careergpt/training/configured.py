@@ -90,7 +90,9 @@ def check_monitors(callbacks: Sequence[Callback], trainer: Any) -> None:
     """
     if any(not type(callback).__module__.startswith("lightning.") for callback in callbacks):
         return  # One of the user's own may log what nobody here knows of.
-    known = metric_names(trainer.datamodule.tasks_in(VAL) if trainer.enable_validation else None)
+    known = metric_names(
+        trainer.datamodule.dataset.tasks_in(VAL) if trainer.enable_validation else None
+    )
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         if monitor is not None and monitor not in known:

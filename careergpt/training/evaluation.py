@@ -101,7 +101,7 @@ class EvaluateRankings(Callback):
 
     def _evaluate(self, trainer: Any, name: str, loaded: Mapping[str, LoadedModel]) -> Outcomes:
         """This rank's share of the records, ranked by all."""
-        ranking, data = self._rankings.by_task[name], trainer.datamodule
+        ranking, data = self._rankings.by_task[name], trainer.datamodule.dataset
         models = {"model": ranking.by(loaded["model"])}
         if "baseline" in loaded:
             models["baseline"] = ranking.by(loaded["baseline"], AS_SCORED)

@@ -21,11 +21,9 @@ from careergpt.compare.titles import (
     title_task,
 )
 from careergpt.data.names import title_key
-from careergpt.data.record_file import fields_of_row
-from careergpt.data.splits import TEST, TRAIN, VAL
-from careergpt.data.store import rows_of, write_json
-from careergpt.data.trained_rows import write_trained_rows
-from careergpt.data.whole_files import find_damage
+from careergpt.data.records import fields_of_row
+from careergpt.data.splits import TEST, TRAIN, VAL, write_trained_rows
+from careergpt.data.whole_files import find_damage, write_json
 from careergpt.errors import InputError, printable
 from careergpt.generation.decoding import Generated
 from careergpt.modeling.folder import (
@@ -105,11 +103,11 @@ class FinishRun(Callback):
         # First of all, so that whatever happens while it is measured, the weights are there.
         model = self._folder / "model"
         self._save(pl_module, trainer, model)
-        write_trained_rows(model, trainer.datamodule.trained_rows())  # type: ignore[attr-defined]
+        write_trained_rows(model, trainer.datamodule.dataset.trained_rows())  # type: ignore[attr-defined]
         rankings = self._add_rankings(trainer, pl_module, model)
         answers = self._samples.answer(trainer, pl_module, step)
         evidence = self._evidence(trainer, pl_module)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule.dataset  # type: ignore[attr-defined]
         start = pl_module.pretrained or f"A {pl_module.model.config.model_type} of random weights"
         write_card(
             self._folder / "model",
@@ -149,11 +147,11 @@ class FinishRun(Callback):
         return module.pretrained or str(self._folder / "baseline")
 
     def _save(self, module: Any, trainer: Any, folder: Path) -> None:
-        data = trainer.datamodule
+        data = trainer.datamodule.dataset
         before = read_settings(module.pretrained) if module.pretrained else {}
         settings = {
             "tasks": {name: asdict(task) for name, task in data.tasks.items()},
-            "separators": dict(data.separators),
+            "separators": dict(data.rules.separators),
             "decoding": asdict(module.decoding),
             "trained_on": [*stages_of(before), data.trained_on()],
             # Whole, for from elsewhere a relative path could be a hub name.
@@ -178,7 +176,7 @@ class FinishRun(Callback):
 
     def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> Rankings:
         """Writes candidates and count models into the folder, and what validation chooses."""
-        data = trainer.datamodule
+        data = trainer.datamodule.dataset
         names = ranking_fields(data.tasks)
         rankings = Rankings.of(data.tasks, data.fields(TRAIN, names), data.min_count)
         if self._rankings_limit:
@@ -192,17 +190,12 @@ class FinishRun(Callback):
 
     def _evidence(self, trainer: Any, module: Any) -> TitleEvidence | None:
         """What the title is worth to the model; None where the data cannot show it."""
-        data = trainer.datamodule
+        data = trainer.datamodule.dataset
         found = title_task(data.tasks)
         if found is None or not self._titles_limit:
             return None
         name, task = found
-        chosen = data.split == TEST
-        records = [
-            fields_of_row(row)
-            for row, wanted in zip(rows_of(data.table), chosen, strict=True)
-            if wanted
-        ]
+        records = [fields_of_row(row) for row in data.rows(TEST)]
         reader = Reader(module.tokenizer, data.max_length)
         swaps = draw_swaps(records, task, limit=self._titles_limit, seed=0)
         pairs = [found[0] for found in title_pairs(swaps, task, [reader]) if found]

@@ -15,10 +15,9 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from careergpt.data.packed import reading
+from careergpt.data.foreign_files import reading
 from careergpt.data.prompts import Prompt
-from careergpt.data.store import write_lines
-from careergpt.data.whole_files import adding, writing
+from careergpt.data.whole_files import adding, write_lines, writing
 from careergpt.generation.decoding import Generated
 
 

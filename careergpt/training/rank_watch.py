@@ -14,7 +14,7 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.strategies.launchers.subprocess_script import _ChildProcessObserver
 
-from careergpt.data.leaving import leave
+from careergpt.data.processes import leave
 
 EVERY = 0.5
 """Seconds between two looks."""

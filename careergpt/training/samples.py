@@ -14,7 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from careergpt.compare.overlap import set_overlap
 from careergpt.compare.skills import AskedRecord, SkillFinder, askable
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.prompts import DEFAULT_PROMPTS, Question, check_lengths, ready_prompts
 from careergpt.data.splits import VAL
 from careergpt.data.tasks import Piece
@@ -65,11 +65,11 @@ class SampleAnswers(Callback):
         if stage == "fit":
             check_lengths(self._ready, pl_module.context)
             if self._n_records and trainer.is_global_zero:
-                self._choose_records(trainer.datamodule, pl_module)  # type: ignore[attr-defined]
+                self._choose_records(trainer.datamodule.dataset, pl_module)  # type: ignore[attr-defined]
                 questions += [record.question for record in self._records]
                 self._ready = ready_prompts(questions, pl_module.tokenizer)
 
-    def _choose_records(self, data: CareerDataModule, module: Any) -> None:
+    def _choose_records(self, data: CareerDataset, module: Any) -> None:
         """Takes the first records, by the hash of their text, that leave room for an answer."""
         self._finder = SkillFinder(data.known_skills())
         fitting = (

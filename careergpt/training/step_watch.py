@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from careergpt.data.store import write_json
+from careergpt.data.whole_files import write_json
 from careergpt.errors import InputError
 
 REPORT = "broken_step.json"
@@ -54,7 +54,7 @@ class StepWatch:
         if broken is None:
             return
         path = Path(trainer.default_root_dir) / REPORT
-        records = _gathered(trainer, trainer.datamodule.places_of(broken.examples))
+        records = _gathered(trainer, trainer.datamodule.dataset.places_of(broken.examples))
         if trainer.is_global_zero:
             write_json(path, {"step": broken.number, "records": records})
         raise InputError(

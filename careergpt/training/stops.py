@@ -9,7 +9,7 @@ import torch.distributed
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 from lightning.pytorch.trainer.states import TrainerFn
 
-from careergpt.data.leaving import STOPS, leave, tell
+from careergpt.data.processes import STOPS, leave, tell
 
 
 class Signals(_SignalConnector):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from lightning.pytorch.strategies import (
     StrategyRegistry,
 )
 
-from careergpt.data.store import write_json
+from careergpt.data.whole_files import check_writable, write_json
 from careergpt.errors import InputError
 from careergpt.training.evaluation import EvaluateRankings, result_rows
 from careergpt.training.kept_answers import KeptAnswers
@@ -64,7 +63,8 @@ class CareerTrainer(Trainer):
             queries: What each ranking is asked, at most, drawn by the split's hash; null: all that
                 unseen records ask, 0: nothing.
         """
-        _check_writable(json)
+        if json is not None:
+            check_writable(Path(json), "--json", is_file=True)
         evaluation = EvaluateRankings(_folder_of(model, ckpt_path), queries)
         self.callbacks.append(evaluation)  # type: ignore[attr-defined]
         results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
@@ -95,7 +95,7 @@ class CareerTrainer(Trainer):
             ckpt_path: Weights of a training checkpoint instead of the model's own.
             out: The file: a line for each prompt, in the input's order.
         """
-        _check_writable(out)
+        check_writable(Path(out), "--out", is_file=True)
         kept = KeptAnswers(Path(out))
         self.callbacks.append(kept)  # type: ignore[attr-defined]
         super().predict(model, datamodule=datamodule, ckpt_path=ckpt_path, return_predictions=False)
@@ -107,7 +107,9 @@ class CareerTrainer(Trainer):
     def _print_quality(self, model: LightningModule, datamodule: Any) -> None:
         if self.is_global_zero:
             quality = quality_of(model)
-            print(f"{datamodule.n_read:,} rows read, {quality[''].examples:,} examples scored")
+            print(
+                f"{datamodule.dataset.n_read:,} rows read, {quality[''].examples:,} examples scored"
+            )
             print(quality_table(quality))
 
 
@@ -140,16 +142,3 @@ def check_strategy(strategy: Any) -> None:
             f"trainer.strategy={named}: models are trained whole, on one device or by ddp, a "
             "process for each: --trainer.strategy ddp"
         )
-
-
-def _check_writable(path: str | None) -> None:
-    """A result that cannot be written is refused before the work that makes it."""
-    if path is None:
-        return
-    folder = Path(path).absolute().parent
-    if not folder.is_dir():
-        raise InputError(f"cannot write {path}: there is no folder {folder}")
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"cannot write {path}: it is a folder, a pipe or a device; name a file")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"cannot write {path}: {folder} is read-only for you")

@@ -254,7 +254,8 @@ def test_the_trigram_is_what_its_counts_of_the_training_split_say(
         context=128,
     )  # fmt: skip
     data.setup("test")
-    rows = [data.store.token_ids(n) for n in data.members(TRAIN).tolist()]
+    dataset = data.dataset
+    rows = [dataset.store.token_ids(n) for n in dataset.members(TRAIN).tolist()]
     trigram = Trigram.fit(rows, len(data.tokenizer))
     scored = pq.read_table(results / "scores.parquet").to_pylist()
     own = [r for r in scored if r["asked_title"] == r["title"] and r["model"] == "finetuned"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from careergpt.data.leaving import STOPS
+from careergpt.data.processes import STOPS
 
 ROOT = Path(__file__).parents[2]
 

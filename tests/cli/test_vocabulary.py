@@ -51,11 +51,10 @@ def test_too_small_a_vocabulary_is_one_line_and_leaves_no_run(
 
 def test_the_tokenizer_sees_training_records_alone(sample: list[str]) -> None:
     options = dict(option.removeprefix("--data.").split("=") for option in sample)
-    data = CareerDataModule(options["source"], cache=options["cache"], processes=1)
-    texts = "\n".join(data.training_texts())
-    split = data._split()
+    data = CareerDataModule(options["source"], cache=options["cache"], processes=1).open()
+    texts = "\n".join(data.texts(TRAIN))
     seen = {"training": 0, "unseen": 0}
-    for home, text in zip(split, data.table["job_description"].to_pylist(), strict=True):
+    for home, text in zip(data.split, data.table["job_description"].to_pylist(), strict=True):
         if text:
             seen["training" if home == TRAIN else "unseen"] += text in texts
     assert seen["training"] > 50

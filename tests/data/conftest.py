@@ -1,6 +1,7 @@
 """What the tests of the data rooms share: tables written from rows, records and token files."""
 
 import csv
+import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,9 @@ import pytest
 from careergpt.data.datamodule import DEFAULT_SEPARATORS, DEFAULT_TASKS, CareerDataModule
 from careergpt.data.prepare import prepare_records
 from careergpt.data.records import RecordRules, record_rules
-from careergpt.data.store import TokenStore, read_arrow, write_arrow
 from careergpt.data.tasks import Task
-from careergpt.data.token_file import TOKEN_SCHEMA
+from careergpt.data.tokens import TOKEN_SCHEMA, TokenStore
+from careergpt.data.whole_files import read_arrow, write_arrow
 
 TOKENIZER = str(Path(__file__).parents[2] / "data" / "tokenizer")
 
@@ -42,6 +43,19 @@ def rules() -> Callable[..., RecordRules]:
         return record_rules(columns or {}, DEFAULT_SEPARATORS, tasks, mask_contacts)
 
     return _rules
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str | bytes], str]:
+    """Writes a file, gzipped where its name ends in .gz, and gives its path."""
+
+    def _write(name: str, content: str | bytes) -> str:
+        path = tmp_path / name
+        data = content.encode() if isinstance(content, str) else content
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        return str(path)
+
+    return _write
 
 
 @pytest.fixture

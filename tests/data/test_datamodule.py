@@ -96,8 +96,10 @@ def test_a_budget_below_the_longest_example_is_refused_before_a_run_begins(data_
 
 def test_splits_share_no_record_and_lose_none(data_module) -> None:
     data = ready(data_module())
-    of_split = [set(data.store.record[data.members(split)].tolist()) for split in range(3)]
-    assert [len(records) for records in of_split] == np.bincount(data.split).tolist()
+    of_split = [
+        set(data.dataset.store.record[data.dataset.members(split)].tolist()) for split in range(3)
+    ]
+    assert [len(records) for records in of_split] == np.bincount(data.dataset.split).tolist()
     assert set().union(*of_split) == set(range(90))
     assert sum(map(len, of_split)) == 90
 
@@ -110,23 +112,23 @@ def test_each_loader_shows_every_example_of_its_split_once(data_module, settings
         (VAL, list(data.val_dataloader())),
         (TEST, list(data.test_dataloader())),
     ]:
-        assert sorted(examples(batches)) == data.members(split).tolist()
+        assert sorted(examples(batches)) == data.dataset.members(split).tolist()
     sizes = [len(batch.input_ids) for batch in train_batches(data)]
     assert max(sizes) == (3 if settings.get("batch_size") else 1)
 
 
 def test_all_records_are_unseen_with_splits_all(data_module) -> None:
     data = ready(data_module(splits="all"), "test")
-    assert sorted(examples(list(data.test_dataloader()))) == list(range(len(data.store)))
+    assert sorted(examples(list(data.test_dataloader()))) == list(range(len(data.dataset.store)))
     assert data.report().splits == {"train": 0, "val": 0, "test": 90}
 
 
 def test_prompts_too_long_are_left_out_of_every_split(data_module) -> None:
     data = ready(data_module(max_length=20))
-    lost = np.flatnonzero(data.store.length == 0)
+    lost = np.flatnonzero(data.dataset.store.length == 0)
     assert len(lost)
-    members = np.concatenate([data.members(split) for split in range(3)])
-    assert sorted([*members, *lost]) == list(range(len(data.store)))
+    members = np.concatenate([data.dataset.members(split) for split in range(3)])
+    assert sorted([*members, *lost]) == list(range(len(data.dataset.store)))
 
 
 def test_a_task_of_weight_0_is_neither_trained_nor_evaluated(data_module) -> None:
@@ -148,7 +150,7 @@ def test_a_fractional_weight_thins_a_task_in_training_alone(data_module) -> None
     evaluated = shown(list(data.val_dataloader()))
     assert evaluated[2] == evaluated[0]
     both = examples(train_batches(data, 0)) + examples(train_batches(data, 1))
-    assert set(both) == set(data.members(TRAIN).tolist())
+    assert set(both) == set(data.dataset.members(TRAIN).tolist())
 
 
 def test_skills_change_order_with_the_epoch_and_stay_a_set(data_module) -> None:
@@ -157,7 +159,7 @@ def test_skills_change_order_with_the_epoch_and_stay_a_set(data_module) -> None:
     assert first == answers(data, "skills", 0)
     assert first.keys() == second.keys()
     for example, answer in first.items():
-        held = data.table["skills"][int(data.store.record[example])].as_py()
+        held = data.dataset.table["skills"][int(data.dataset.store.record[example])].as_py()
         assert sorted(answer.strip().split(", ")) == sorted(held)
         assert sorted(second[example].strip().split(", ")) == sorted(held)
         assert answer.startswith(" ")
@@ -170,7 +172,7 @@ def test_titles_keep_their_order_in_every_epoch(data_module) -> None:
     first = answers(data, "path", 0)
     assert first == answers(data, "path", 1)
     for example, answer in first.items():
-        titles = data.table["titles"][int(data.store.record[example])].as_py()
+        titles = data.dataset.table["titles"][int(data.dataset.store.record[example])].as_py()
         assert answer == "".join(f" > {title}" for title in titles[1:])
 
 
@@ -186,14 +188,14 @@ def test_known_skills_are_those_that_training_names_often_enough(data_module) ->
     data = ready(data_module(min_count=4))
     training = [
         skill
-        for row, home in zip(data.table.to_pylist(), data.split, strict=True)
+        for row, home in zip(data.dataset.table.to_pylist(), data.dataset.split, strict=True)
         for skill in row["skills"] or ()
         if home == TRAIN
     ]
-    known = data.known_skills()
+    known = data.dataset.known_skills()
     assert known == sorted({skill for skill in training if training.count(skill) >= 4})
     assert 0 < len(known) < len(set(training))
-    assert ready(data_module(splits="all", min_count=1), "test").known_skills() == []
+    assert ready(data_module(splits="all", min_count=1), "test").dataset.known_skills() == []
 
 
 def test_a_known_skill_is_spelled_as_most_records_do(data_module, tmp_path) -> None:
@@ -207,7 +209,7 @@ def test_a_known_skill_is_spelled_as_most_records_do(data_module, tmp_path) -> N
         data = data_module(**settings, min_count=2)
         data.prepare_data()
         data.setup()
-        assert data.known_skills() == ["C++", "SQL"]
+        assert data.dataset.known_skills() == ["C++", "SQL"]
 
 
 def test_records_are_drawn_from_their_split_one_of_each_group(data_module, tmp_path) -> None:
@@ -223,15 +225,18 @@ def test_records_are_drawn_from_their_split_one_of_each_group(data_module, tmp_p
     for order in (rows, rows[::-1]):
         source.write_text("".join(json.dumps(row) + "\n" for row in order))
         data = ready(data_module(source=str(source), val_fraction=0.5), "validate")
-        drawn.append([fields["position_title"] for fields in data.drawn(VAL, "position_title")])
+        drawn.append(
+            [fields["position_title"] for fields in data.dataset.drawn(VAL, "position_title")]
+        )
         in_split = [
-            row["position_title"] for row in data.table.filter(data.split == VAL).to_pylist()
+            row["position_title"]
+            for row in data.dataset.table.filter(data.dataset.split == VAL).to_pylist()
         ]
         assert len(in_split) == 2 * len(drawn[-1])
         assert set(in_split) == set(drawn[-1])
     assert drawn[0] == drawn[1]
     assert drawn[0] != sorted(drawn[0])
-    assert list(data.drawn(VAL, "skills")) == []
+    assert list(data.dataset.drawn(VAL, "skills")) == []
 
 
 def test_the_cache_gives_the_batches_that_were_built(data_module, tmp_path, monkeypatch) -> None:
@@ -250,7 +255,7 @@ def test_the_seed_decides_the_order_alone(data_module) -> None:
     one, other = ready(data_module(seed=1)), ready(data_module(seed=2))
     assert examples(train_batches(one)) != examples(train_batches(other))
     assert sorted(examples(train_batches(one))) == sorted(examples(train_batches(other)))
-    assert (one.split == other.split).all()
+    assert (one.dataset.split == other.dataset.split).all()
 
 
 def trainer_of(rank: int, ranks: int, told: list[Any] | None = None) -> SimpleNamespace:
@@ -281,7 +286,7 @@ def test_a_model_is_tested_on_tables_that_its_columns_were_not_named_for(
     data.trainer = trainer_of(0, 1)
     data.trainer.state.fn = "test"
     data.prepare_data()
-    assert data.n_read == data_module(**careers, splits="all").report().kept == 30
+    assert data.open().n_read == data_module(**careers, splits="all").report().kept == 30
     assert data_module(**careers, models=["one", "other"]).report().kept == 30  # compare
 
 
@@ -299,7 +304,7 @@ def test_ranks_share_every_loader(data_module) -> None:
         data.setup("predict")
         prompts += [prompt.place for batch in data.predict_dataloader() for prompt in batch]
     for split, share in enumerate(shares):
-        assert sorted(share) == data.members(split).tolist(), SPLITS[split]
+        assert sorted(share) == data.dataset.members(split).tolist(), SPLITS[split]
     assert sorted(prompts) == list(range(len(data.prompts)))
 
 
@@ -313,9 +318,9 @@ def test_every_rank_reads_what_the_first_prepared_though_its_table_is_another(
     with (tables / "careers.jsonl").open("a") as file:
         file.write('{"titles": ["Cook", "Chef"]}\n')
     second.setup("fit")
-    assert second.trained_on() == first.trained_on()
-    assert second.store.path == first.store.path
-    first.store.path.unlink()
+    assert second.dataset.trained_on() == first.dataset.trained_on()
+    assert second.dataset.store.path == first.dataset.store.path
+    first.dataset.store.path.unlink()
     with pytest.raises(InputError, match=r"rank 1 has no .*tokens-\w+\.arrow"):
         second.setup("fit")
 
@@ -346,4 +351,4 @@ def test_prompts_of_equal_length_keep_their_order(data_module) -> None:
 def test_records_are_asked_where_no_prompts_are_given(data_module) -> None:
     data = ready(data_module(splits="all"), "predict")
     prompts = [prompt for batch in data.predict_dataloader() for prompt in batch]
-    assert sorted(prompt.id for prompt in prompts) == sorted(data.table["id"].to_pylist())
+    assert sorted(prompt.id for prompt in prompts) == sorted(data.dataset.table["id"].to_pylist())

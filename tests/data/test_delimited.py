@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from careergpt.data.cells import Cell, RawRow
+from careergpt.data.objects import Cell, RawRow
 from careergpt.data.tables import open_tables
 
 ROWS = [

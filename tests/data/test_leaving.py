@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from careergpt.data.leaving import STOPS
+from careergpt.data.processes import STOPS, unfinished
 
 
 def run(program: str, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
-    heard = "import os, signal\nfrom careergpt.data.leaving import *\n"
+    heard = "import os, signal\nfrom careergpt.data.processes import *\n"
     return subprocess.run(
         [sys.executable, "-c", heard + program, *words],
         stderr=subprocess.PIPE, text=True, timeout=60, start_new_session=True, **options,
@@ -56,15 +56,13 @@ os.kill(os.getpid(), signal.SIGHUP)
 def test_nobody_need_read_what_is_told() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", "from careergpt.data.leaving import *; leave('gone', 7)"],
+            [sys.executable, "-c", "from careergpt.data.processes import *; leave('gone', 7)"],
             stderr=full,
         )
     assert done.returncode == 7
 
 
 def test_an_unfinished_file_goes_when_its_block_ends_whatever_ends_it(tmp_path: Path) -> None:
-    from careergpt.data.leaving import unfinished
-
     for error in (None, ValueError):
         try:
             with unfinished(tmp_path / "half") as path:

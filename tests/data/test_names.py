@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from careergpt.compare.skills import SkillFinder
 from careergpt.compare.titles import other_titles
-from careergpt.data.names import key_words, title_key
+from careergpt.data.names import distinct_names, key_words, title_key
 from careergpt.recommend.candidates import Candidates
 
 EQUAL = [
@@ -90,3 +90,8 @@ def test_skills_that_differ_by_a_mark_stay_in_one_list(write_table, prepare) -> 
     ]
     (row,) = prepare(write_table(rows)).rows
     assert row["skills"] == ["C", "C++", "C#", "Sr. work", ".NET", "net"]
+
+
+def test_of_spellings_of_one_name_the_first_stays() -> None:
+    names = ["SQL", "C++", "sql.", "C", "c++", "C#", "Sr. work", "sr work"]
+    assert distinct_names(names) == ("SQL", "C++", "C", "C#", "Sr. work")

@@ -124,5 +124,5 @@ def test_own_splits_train_and_test_on_what_they_name(own, data_module) -> None:
     data.setup("fit")
     data.setup("test")
     for split, name in [(TRAIN, "train-00"), (VAL, "validation"), (TEST, "jobs_test")]:
-        found = data.places_of(data.members(split).tolist())
+        found = data.dataset.places_of(data.dataset.members(split).tolist())
         assert {name in one["place"] for one in found} == {True}

@@ -13,10 +13,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from careergpt.data.columns import check_columns
 from careergpt.data.prepare import prepare_records
-from careergpt.data.sources import find_sources
-from careergpt.data.tables import open_tables
+from careergpt.data.records import check_columns
+from careergpt.data.tables import find_tables, open_tables
 from careergpt.errors import InputError
 
 ROWS = [{"a": "x", "b": "y, z"}, {"a": "1", "b": "2"}]
@@ -124,11 +123,11 @@ def test_a_folder_tells_what_it_passes_over(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         archive.writestr("t.csv", CSV)
         archive.writestr("readme.md", "x")
-    found = find_sources(str(tmp_path))
-    assert len(found.places) == len(FILES) + 1
-    assert f"{tmp_path}/all.zip/t.csv" in found.places
+    found, passed_over = find_tables(str(tmp_path))
+    assert len(found) == len(FILES) + 1
+    assert f"{tmp_path}/all.zip/t.csv" in found
     names = ("all.zip/readme.md", "b.docx", "inside", "notes.txt")
-    assert found.passed_over == [f"{tmp_path}/{name}" for name in names]
+    assert passed_over == [f"{tmp_path}/{name}" for name in names]
     assert rows_of(str(tmp_path)) == ROWS * (len(FILES) + 1)
 
 
@@ -203,7 +202,7 @@ def test_what_unfolds_beyond_all_measure_is_refused_before_it_is_held(
 ) -> None:
     if name.endswith(".xlsx"):
         pytest.importorskip("openpyxl")
-    monkeypatch.setattr("careergpt.data.packed.MOST_BYTES", LIMIT)
+    monkeypatch.setattr("careergpt.data.foreign_files.MOST_BYTES", LIMIT)
     BOMBS[name](tmp_path / name)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert "bytes that unfold to more than 1,0" in mistake(str(tmp_path / name))

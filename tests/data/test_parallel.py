@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from careergpt.data.leaving import STOPS
-from careergpt.data.parallel import map_chunks, processes
+from careergpt.data.processes import STOPS, map_chunks, processes
 from careergpt.errors import InputError, RunEndedError
 
 
@@ -112,7 +111,7 @@ def test_no_room_for_what_processes_share_is_one_line(monkeypatch: pytest.Monkey
 
 ORPHANS = """
 import os, time
-from careergpt.data.parallel import map_chunks
+from careergpt.data.processes import map_chunks
 
 def at_work(chunk):
     os.write(1, b"%d\\n" % os.getpid())  # At once, whatever the other one writes.
@@ -139,7 +138,7 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
 
 LEFT = """
 import time
-from careergpt.data.parallel import Workers
+from careergpt.data.processes import Workers
 
 worker = Workers().Process(target=time.sleep, args=(600,), daemon=True)
 worker.start()

@@ -11,9 +11,8 @@ import pytest
 from careergpt.data import prepare as preparing
 from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.prepare import prepare_records, prepare_tokens
-from careergpt.data.store import TokenStore
 from careergpt.data.tasks import Task
-from careergpt.data.tokens import load_tokenizer
+from careergpt.data.tokens import TokenStore, load_tokenizer
 from careergpt.errors import InputError
 
 

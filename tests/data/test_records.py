@@ -4,11 +4,9 @@ import json
 
 import pytest
 
-from careergpt.data.cells import RawRow
-from careergpt.data.columns import check_columns, check_objects
 from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.data.records import Dropped, Record, digest, record_from
-from careergpt.data.tables import Table
+from careergpt.data.objects import RawRow, Table
+from careergpt.data.records import Dropped, Record, check_columns, digest, record_from
 from careergpt.data.tasks import Task
 from careergpt.errors import InputError
 
@@ -118,9 +116,9 @@ def test_an_object_is_its_text_or_is_refused_and_never_its_json(rules) -> None:
 def test_objects_without_a_name_are_refused_by_their_paths(rules) -> None:
     columns = "position_title", "job_description", "skills.level", "skills.id"
     with pytest.raises(InputError, match=r"'skills' holds objects \(of skills\.level, skills\.id"):
-        check_objects([table(*columns)], rules())
-    check_objects([table(*columns)], rules(columns={"skills": "skills.id"}))
-    check_objects([table(*columns, "skills")], rules())
+        check_columns([table(*columns)], rules())
+    check_columns([table(*columns)], rules(columns={"skills": "skills.id"}))
+    check_columns([table(*columns, "skills")], rules())
 
 
 def test_the_first_column_with_text_wins(rules) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from careergpt.data.store import read_arrow, rows_of, write_arrow, write_json
+from careergpt.data.prepare import rows_of
+from careergpt.data.whole_files import read_arrow, write_arrow, write_json
 
 IDS = st.lists(st.integers(0, 2**31 - 1), max_size=6)
 

@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 
 from careergpt.data.datamodule import CareerDataModule
-from careergpt.data.splits import TEST, TRAIN, VAL
-from careergpt.data.trained_rows import TRAINED_ROWS, read_trained_rows, write_trained_rows
+from careergpt.data.splits import (
+    TEST,
+    TRAIN,
+    TRAINED_ROWS,
+    VAL,
+    read_trained_rows,
+    write_trained_rows,
+)
 from careergpt.errors import InputError
 
 Data = Callable[..., CareerDataModule]
@@ -23,15 +29,15 @@ def ready(data: CareerDataModule, stage: str = "test") -> CareerDataModule:
 
 
 def ids(data: CareerDataModule, split: int) -> set[str]:
-    chosen = np.flatnonzero(data._is_member(split))
-    return set(data.table["id"].take(chosen).to_pylist())
+    chosen = np.flatnonzero(data.dataset.in_split(split))
+    return set(data.dataset.table["id"].take(chosen).to_pylist())
 
 
 @pytest.fixture
 def first(data_module: Data, tmp_path: Path) -> CareerDataModule:
     """The first stage, whose model folder says what it was trained on."""
     data = ready(data_module(val_fraction=0.1, test_fraction=0.1))
-    write_trained_rows(tmp_path / "first", data.trained_rows())
+    write_trained_rows(tmp_path / "first", data.dataset.trained_rows())
     return data
 
 
@@ -70,9 +76,9 @@ def test_the_chain_holds_every_stage(
 ) -> None:
     models = [str(tmp_path / "first")]
     second = ready(data_module(val_fraction=0.05, test_fraction=0.05, models=models))
-    write_trained_rows(tmp_path / "second", second.trained_rows())
+    write_trained_rows(tmp_path / "second", second.dataset.trained_rows())
     third = ready(data_module(splits="all", models=[str(tmp_path / "second")]))
-    every = set(third.table["id"].to_pylist())
+    every = set(third.dataset.table["id"].to_pylist())
     assert ids(third, TEST) == every - ids(first, TRAIN) - ids(second, TRAIN)
     assert 0 < len(ids(third, TEST)) < len(every - ids(first, TRAIN))
 
@@ -85,11 +91,15 @@ def test_rows_are_known_again_in_another_table_and_among_others(
     other = tmp_path / "other.csv"
     other.write_text("".join([header, new, *reversed(rows)]), encoding="utf-8")
     data = ready(data_module(source=str(other), splits="all", models=[str(tmp_path / "first")]))
-    trained = set(first.table.filter(first.split == TRAIN)["job_description"].to_pylist())
-    told = set(data.table["job_description"].to_pylist())
-    unseen = set(data.table.filter(data.split == TEST)["job_description"].to_pylist())
+    trained = set(
+        first.dataset.table.filter(first.dataset.split == TRAIN)["job_description"].to_pylist()
+    )
+    told = set(data.dataset.table["job_description"].to_pylist())
+    unseen = set(
+        data.dataset.table.filter(data.dataset.split == TEST)["job_description"].to_pylist()
+    )
     assert unseen <= told - trained
-    assert data.n_trained.sum() >= len(told & trained) > 20
+    assert data.dataset.n_trained.sum() >= len(told & trained) > 20
 
 
 def test_near_duplicates_of_what_was_trained_on_are_trained_on(
@@ -100,8 +110,8 @@ def test_near_duplicates_of_what_was_trained_on_are_trained_on(
         row = {"position_title": f"Title {name}", "job_description": " ".join(text)}
         (tmp_path / f"{name}.jsonl").write_text(json.dumps(row), encoding="utf-8")
     one = ready(data_module(source=str(tmp_path / "one.jsonl"), splits="all"))
-    one.split[:] = TRAIN
-    write_trained_rows(tmp_path / "model", one.trained_rows())
+    one.dataset.split[:] = TRAIN
+    write_trained_rows(tmp_path / "model", one.dataset.trained_rows())
     both = [str(tmp_path / f"{name}.jsonl") for name in ("one", "two")]
     with pytest.raises(InputError, match="trained on every row of the test split"):
         ready(data_module(source=both, splits="all", models=[str(tmp_path / "model")]))
@@ -111,8 +121,8 @@ def test_a_model_that_says_nothing_leaves_out_nothing_and_a_damaged_file_is_one_
     data_module: Data, tmp_path: Path
 ) -> None:
     data = ready(data_module(models=["openai-community/gpt2", str(tmp_path)]))
-    assert not data.knows_training
-    assert not data.n_trained.any()
+    assert not data.dataset.knows_training
+    assert not data.dataset.n_trained.any()
     path = tmp_path / TRAINED_ROWS
     np.save(path, np.arange(3.0))
     endless = path.read_bytes().replace(b"(3,), }" + b" " * 13, b"(9000000000000,), }" + b" ")

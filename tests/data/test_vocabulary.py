@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from careergpt.data.tokens import encode_texts, load_tokenizer
-from careergpt.data.vocabulary import END_OF_TEXT, SMALLEST, train_tokenizer
+from careergpt.data.tokens import (
+    END_OF_TEXT,
+    SMALLEST,
+    encode_texts,
+    load_tokenizer,
+    train_tokenizer,
+)
 from careergpt.errors import InputError
 
 TEXTS = ["Career path: Nurse > Nurse manager", "Which skills does a Nurse need? triage, care"] * 9

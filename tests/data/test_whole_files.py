@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from careergpt.data.whole_files import adding, sealed, whole, whole_files
+from careergpt.data.text_files import read_objects
+from careergpt.data.whole_files import (
+    adding,
+    check_writable,
+    sealed,
+    whole,
+    whole_files,
+    write_lines,
+)
 from careergpt.errors import InputError, system_fault
 
 PACKAGE = Path(__file__).parents[2] / "careergpt"
@@ -150,3 +158,32 @@ def test_a_pipe_or_a_device_keeps_its_name(tmp_path: Path) -> None:
     ):
         partial.write_text("new")
     assert path.is_fifo()
+
+
+def test_lines_of_json_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rows = [{"größe": 1, "skills": ["C++", None]}, {"text": "two\nlines\u2028"}, {}]
+    write_lines(tmp_path / "new" / "rows.jsonl", rows)
+    found = list(read_objects(str(tmp_path / "new" / "rows.jsonl")))
+    assert found == [(place, row) for place, row in enumerate(rows, start=1)]
+
+
+def test_what_could_not_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    check_writable(tmp_path / "new" / "folder", "--out")
+    check_writable(tmp_path / "file", "--json", is_file=True)
+    for path, is_file, told in [
+        (tmp_path / "file", False, "is no folder"),
+        (tmp_path / "file" / "x", False, "is no folder"),
+        (tmp_path / "file" / "x", True, "is no folder"),
+        (tmp_path, True, "is a folder, .*: name a file"),
+        (tmp_path / "none" / "x", True, "there is no folder"),
+    ]:
+        with pytest.raises(InputError, match=f"^--out {path}.*{told}"):
+            check_writable(path, "--out", is_file=is_file)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for is_file in (False, True):
+        with pytest.raises(InputError, match="cannot be written; name another"):
+            check_writable(tmp_path / "a", "--out", is_file=is_file)
+    assert os.listdir(tmp_path) == ["file"]

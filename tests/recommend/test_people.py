@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from careergpt.data.cleaning import clean_item, clean_title, is_missing
-from careergpt.data.names import title_key
+from careergpt.data.cleaning import clean_item, is_missing
+from careergpt.data.names import clean_title, title_key
 from careergpt.errors import InputError
 from careergpt.recommend.people import MAX_ITEM_CHARS, Person, person_of, read_people
 

@@ -149,7 +149,7 @@ def titles_in(record: dict[str, Any]) -> set[str]:
 
 def test_only_training_records_make_candidates(model: Path, data: CareerDataModule) -> None:
     trained, *unseen = (
-        [titles_in(r) for r in data.fields(split, ["titles", "position_title"])]
+        [titles_in(r) for r in data.dataset.fields(split, ["titles", "position_title"])]
         for split in (TRAIN, VAL, TEST)
     )
     listed = settings_of(model)["candidates"]["titles"]
@@ -165,7 +165,7 @@ def test_only_training_records_make_candidates(model: Path, data: CareerDataModu
 def test_count_models_are_counted_on_training_records_alone(
     model: Path, data: CareerDataModule
 ) -> None:
-    trained = data.fields(TRAIN, ranking_fields(data.tasks))
+    trained = data.dataset.fields(TRAIN, ranking_fields(data.tasks))
     expected = Rankings.of(data.tasks, trained, 1)
     found = Rankings.load(data.tasks, settings_of(model), model, count_models=True)
     asked = {
@@ -184,10 +184,10 @@ def test_validation_records_choose_and_test_records_do_not(
     model: Path, data: CareerDataModule
 ) -> None:
     rankings = Rankings.load(data.tasks, settings_of(model), model, count_models=True)
-    counted = Rankings.of(data.tasks, data.fields(TRAIN, ranking_fields(data.tasks)), 1)
+    counted = Rankings.of(data.tasks, data.dataset.fields(TRAIN, ranking_fields(data.tasks)), 1)
     loaded = find_model(str(model)).load(torch.device("cpu"))
     chosen, other = (
-        counted.fit(loaded, data.fields(split, ranking_fields(data.tasks)), 500)
+        counted.fit(loaded, data.dataset.fields(split, ranking_fields(data.tasks)), 500)
         for split in (VAL, TEST)
     )
     for name, ranking in rankings.by_task.items():
@@ -262,7 +262,7 @@ def test_the_table_is_printed_and_says_what_was_left_out(
 def cases_in(data: CareerDataModule, task: str) -> list[Query]:
     """The questions of a task, from the test records alone."""
     found = []
-    for record in data.fields(TEST, ["titles", "position_title", "skills"]):
+    for record in data.dataset.fields(TEST, ["titles", "position_title", "skills"]):
         titles, title, skills = (record.get(f, ()) for f in ("titles", "position_title", "skills"))
         if task.startswith("path") and len(titles) > 1:
             found.append(Query({"titles": titles[:-1]}, titles[-1:], titles[-2]))

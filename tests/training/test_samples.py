@@ -138,7 +138,7 @@ def test_skills_f1_is_the_mean_over_the_records_that_were_asked(
     data = asked(SampleAnswers(PROMPTS))
     wanted = {
         f"A {row['position_title']} at {row['company_name']}?": set(row["skills"])
-        for row, home in zip(data.table.to_pylist(), data.split, strict=True)
+        for row, home in zip(data.dataset.table.to_pylist(), data.dataset.split, strict=True)
         if home == VAL and row["position_title"]
     }
     prompts = [row["prompt"] for row in lines(tmp_path / "samples.jsonl") if row["step"] == 0]

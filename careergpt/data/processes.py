@@ -1,29 +1,86 @@
-"""A map over a stream by several processes, in order, that holds a bounded window in memory."""
+"""Processes: how one is stopped at once with nothing half-made, and several share the work."""
 
 from __future__ import annotations
 
 import atexit
+import concurrent.futures
 import os
+import shutil
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from multiprocessing import parent_process
 from multiprocessing.context import ForkContext, ForkProcess
+from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
-from careergpt.data.leaving import STOPS
 from careergpt.errors import InputError, RunEndedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What Ctrl-C, a scheduler and a terminal that is closed send."""
+
 CHUNK = 256
 
+MOST_PROCESSES = 1024
+"""More than the cores of a large machine: a slip of the pen would start them all."""
+
+_unfinished: set[Path] = set()
 _adopted: list[Callable[[Any], Any]] = []
+
+
+@contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """A file or folder of this block alone: it goes when the block ends, or the process within."""
+    _unfinished.add(path)
+    try:
+        yield path
+    finally:
+        remove(path)
+        _unfinished.discard(path)
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a folder, if it can be."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def tell(line: str) -> None:
+    """A line on standard error; from a handler, which may have come within a print.
+
+    A terminal that was closed, or a pipe without a reader, is no reason to end otherwise.
+    """
+    with suppress(OSError):
+        os.write(2, f"\n{line}\n".encode(errors="backslashreplace"))
+
+
+def leave(line: str, code: int) -> NoReturn:
+    """Ends the process without unwinding it: libraries catch exceptions, and threads wait."""
+    for path in list(_unfinished):
+        remove(path)
+    tell(line)
+    os._exit(code)
+
+
+def leave_when_stopped() -> None:
+    """From here on a signal ends the process; one that is ignored stays so: nohup means it."""
+    for number in STOPS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    leave(f"stopped by {signal.Signals(number).name}", 128 + number)
 
 
 class _Worker(ForkProcess):
@@ -75,10 +132,7 @@ def _shared(make: Any) -> Any:
 
 
 class Workers(ForkContext):
-    """Where worker processes come from.
-
-    Forked ones have settings and code that are loaded, and what cannot be pickled.
-    """
+    """Where worker processes come from: forked, with the code and what cannot be pickled loaded."""
 
     Process = _Worker
     Lock = _shared(ForkContext.Lock)
@@ -86,10 +140,10 @@ class Workers(ForkContext):
     BoundedSemaphore = _shared(ForkContext.BoundedSemaphore)
 
 
-def processes(asked: int | None) -> int:
-    """How many processes to use: as asked, else one for each core that this process may run on."""
-    if asked is not None:
-        return asked
+def processes(count: int | None) -> int:
+    """How many processes to use: the count, else one for each core that this process may run on."""
+    if count is not None:
+        return count
     # Containers often may use fewer cores than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -105,15 +159,21 @@ def map_chunks(
 
     A stream that fits into one chunk, or one worker, is mapped here, without starting a process.
     At most two chunks a worker are under way, so memory does not grow with the stream.
+
+    Example:
+        list(map_chunks(sum, range(5), workers=1, chunk=2)) == [1, 5, 4]
     """
-    chunks = _chunks(items, chunk)
+    stream = iter(items)
+    chunks = iter(lambda: list(islice(stream, chunk)), [])
     first = list(islice(chunks, 2))
     if workers < 2 or len(first) < 2:
         yield from map(function, chain(first, chunks))
         return
     # Sending the function with each chunk would build a tokenizer anew for each.
-    with ProcessPoolExecutor(workers, Workers(), initializer=_adopt, initargs=(function,)) as pool:
-        pending: deque[Future[Result]] = deque()
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, Workers(), initializer=_adopted.append, initargs=(function,)
+    ) as pool:
+        pending: deque[concurrent.futures.Future[Result]] = deque()
         try:
             for piece in chain(first, chunks):
                 pending.append(pool.submit(_apply, piece))
@@ -121,7 +181,7 @@ def map_chunks(
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
-        except BrokenProcessPool:
+        except concurrent.futures.BrokenExecutor:
             raise RunEndedError(
                 "a process that prepares the tables was killed: if memory is short, lower "
                 "--data.processes",
@@ -132,16 +192,6 @@ def map_chunks(
                 future.cancel()
 
 
-def _adopt(function: Callable[[Any], Any]) -> None:
-    """Keeps the function that this process applies."""
-    _adopted.append(function)
-
-
 def _apply(piece: Any) -> Any:
+    """What the function that this process keeps makes of the piece."""
     return _adopted[-1](piece)
-
-
-def _chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    stream = iter(items)
-    while piece := list(islice(stream, size)):
-        yield piece
