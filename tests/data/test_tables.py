@@ -17,7 +17,6 @@ from pyarrow import parquet
 
 from careergpt.data.objects import Cell, RawRow, Table
 from careergpt.data.tables import open_tables
-from careergpt.data.text_files import MAX_ROW_CHARS
 from careergpt.errors import InputError
 
 Write = Callable[[str, str | bytes], str]
@@ -168,16 +167,18 @@ def test_a_cell_may_be_larger_than_csv_thinks(write: Write) -> None:
 @pytest.mark.parametrize(
     ("start", "unit", "end", "fault"),
     [
-        ("a\n1\n", "x" * 99, "\n2\n", "a line longer than 10,000,000 characters"),
-        ('a\n1\n"', "x" * 98 + "\n", "\n2\n", OPEN),
-        ('{"a": 1}\n\n"', "x" * 99, '\n{"a": 2}', "a line longer than 10,000,000 characters"),
+        ("a\n1\n", "x" * 999, "\n2\n", "a line longer than 2,000,000 characters"),
+        ('a\n1\n"', "x" * 998 + "\n", "\n2\n", OPEN),
+        ('{"a": 1}\n\n"', "x" * 999, '\n{"a": 2}', "a line longer than 2,000,000 characters"),
     ],
     ids=["line", "quote", "json"],
 )
 def test_a_giant_row_is_dropped_without_being_held(
-    write: Write, start: str, unit: str, end: str, fault: str
+    write: Write, start: str, unit: str, end: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = start + unit * (4 * MAX_ROW_CHARS // 99) + end
+    most = 2_000_000
+    monkeypatch.setattr("careergpt.data.text_files.MAX_ROW_CHARS", most)
+    content = start + unit * (4 * most // 999) + end
     path = write("t.jsonl.gz" if start.startswith("{") else "t.csv.gz", content)
     tracemalloc.start()
     rows = only(path).rows()
@@ -189,7 +190,7 @@ def test_a_giant_row_is_dropped_without_being_held(
     assert (found[1].place, found[1].fault) == (f"{path}:3", fault)
     assert last.cells == {"a": "2"}
     # csv holds a cell in four bytes a character and doubles its room; the file is twice as much.
-    assert peak < 16 * MAX_ROW_CHARS
+    assert peak < 16 * most
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".csv.gz", ".jsonl.gz"])
