@@ -37,7 +37,7 @@ def check_writable(path: Path, option: str, *, is_file: bool = False) -> None:
     places = (path.absolute(), *path.absolute().parents)
     nearest = places[1] if is_file else next(place for place in places if place.exists())
     if is_file and path.exists() and not path.is_file():
-        raise InputError(f"{option} {path} is a folder, a pipe or a device: name a file")
+        raise InputError(f"{option} {path}: it is a folder, a pipe or a device; name a file")
     if not nearest.exists():
         raise InputError(f"{option} {path}: there is no folder {nearest}; make it")
     if not nearest.is_dir():

@@ -177,7 +177,7 @@ def test_what_could_not_be_written_is_refused_before_the_work(
         (tmp_path / "file", False, "is no folder"),
         (tmp_path / "file" / "x", False, "is no folder"),
         (tmp_path / "file" / "x", True, "is no folder"),
-        (tmp_path, True, "is a folder, .*: name a file"),
+        (tmp_path, True, "is a folder, .*; name a file"),
         (tmp_path / "none" / "x", True, "there is no folder"),
     ]:
         with pytest.raises(InputError, match=f"^--out {path}.*{told}"):
