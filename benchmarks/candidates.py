@@ -39,7 +39,7 @@ from careergpt.data.tokens import Example, encode_texts, load_tokenizer
 from careergpt.data.whole_files import write_json
 from careergpt.generation.candidates import Trie, score_candidates
 from careergpt.modeling.folder import build_model
-from careergpt.training.memory import keep_freed_memory
+from careergpt.modeling.loaded import keep_freed_memory
 
 DATA = Path(__file__).parents[1] / "data"
 RANKS = "Junior Senior Lead Principal Assistant Deputy Regional Chief Temporary".split()

@@ -132,7 +132,16 @@ def other_tokenizer() -> "PreTrainedTokenizerFast":
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
     """A folder with postings.csv (60 rows, 6 titles) and careers.jsonl (30 rows), all usable."""
-    folder = tmp_path / "tables"
+    return _write_tables(tmp_path / "tables")
+
+
+@pytest.fixture(scope="session")
+def shared_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests, which only read it."""
+    return _write_tables(tmp_path_factory.mktemp("shared") / "tables")
+
+
+def _write_tables(folder: Path) -> Path:
     folder.mkdir()
     chance = random.Random(0)
     with (folder / "postings.csv").open("w", newline="", encoding="utf-8") as file:

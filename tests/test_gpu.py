@@ -14,8 +14,7 @@ from torch.utils.data import DataLoader
 from careergpt.cli import main
 from careergpt.data.batches import Scored, TokenBatch, collate
 from careergpt.modeling import attention
-from careergpt.modeling.cross_entropy import linear_cross_entropy
-from careergpt.modeling.loss import hidden_states
+from careergpt.modeling.loss import hidden_states, linear_cross_entropy
 from careergpt.training.module import CareerModule
 
 pytestmark = [

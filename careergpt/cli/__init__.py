@@ -1,14 +1,17 @@
-"""The command line: verbs, the values that must agree, exit codes."""
+"""The command line: verbs, exit codes, and an output that ends no work."""
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib import import_module
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any
 
-from careergpt.cli.output import check_output, mend_output
 from careergpt.data.processes import leave_when_stopped
 from careergpt.errors import InputError, RunEndedError, printable, system_fault
 
@@ -21,6 +24,8 @@ VERBS = {
     "recommend": "Recommend positions, skills and qualifications for a position or skills.",
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
 }
+
+_OF_TRAINER = ("fit", "validate", "test", "predict")
 
 _USAGE = """usage: python main.py VERB [options]      python main.py VERB --help [all | WORD]
 
@@ -39,9 +44,8 @@ def main(args: Sequence[str] | None = None) -> None:
         leave_when_stopped()
         mend_output()
     words = list(sys.argv[1:] if args is None else args)
-    verb = words[0] if words else "--help"
     try:
-        _run(verb, words)
+        _run(words[0] if words else "--help", words[1:])
         check_output()
     except (InputError, OSError) as error:
         told = system_fault(error) if isinstance(error, OSError) else str(error)
@@ -59,7 +63,7 @@ def _line(told: object) -> str:
     return printable(" ".join(str(told).split()))
 
 
-def _run(verb: str, words: Sequence[str]) -> None:
+def _run(verb: str, options: Sequence[str]) -> None:
     """Runs the verb, of which alone the code is imported."""
     if verb in ("-h", "--help"):
         print(_USAGE.format(verbs="\n".join(f"  {name:10}{text}" for name, text in VERBS.items())))
@@ -67,6 +71,15 @@ def _run(verb: str, words: Sequence[str]) -> None:
     if verb not in VERBS:
         likely = "".join(f"; did you mean {name}?" for name in get_close_matches(verb, VERBS, n=1))
         raise InputError(f"no verb {verb!r}: there are {', '.join(VERBS)}{likely}")
+    quiet_libraries()
+    if verb in _OF_TRAINER:
+        import_module("careergpt.cli.trainer").run(verb, options)
+    else:
+        import_module(f"careergpt.cli.{verb}").run(options)
+
+
+def quiet_libraries() -> None:
+    """Settings that libraries read as they are imported."""
     # With it torch would run what a checkpoint says, where a library leaves the choice to it.
     os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     # Its retries are noise above the one line that says what could not be fetched.
@@ -75,19 +88,56 @@ def _run(verb: str, words: Sequence[str]) -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # Tokenizers that were used before a fork would warn at every fork.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    if verb == "audit":
-        from careergpt.cli.functions import run_audit
 
-        run_audit(words[1:])
-    elif verb == "compare":
-        from careergpt.cli.compare import run_compare
 
-        run_compare(words[1:])
-    elif verb == "recommend":
-        from careergpt.cli.recommend import run_recommend
+class _Stream(FileIO):
+    """A stream that drops what it cannot write, and remembers why: no work ends by it."""
 
-        run_recommend(words[1:])
-    else:
-        from careergpt.cli.trainer import run_trainer
+    fault: OSError | None = None
 
-        run_trainer(words)
+    def write(self, data: Any) -> int | None:  # type: ignore[override]
+        """Writes, until something fails."""
+        try:
+            return super().write(data) if self.fault is None else len(data)
+        except OSError as error:
+            self.fault = error
+            return len(data)
+
+
+_streams: dict[str, _Stream] = {}
+
+
+def mend_output() -> None:
+    """Takes the place of both streams: each line is written at once, whatever its letters."""
+    _fill_gaps()
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        encoding = getattr(getattr(sys, name), "encoding", "utf-8")
+        _streams[name] = _Stream(number, "w", closefd=False)
+        # What an encoding lacks is shown by its number.
+        text = TextIOWrapper(
+            BufferedWriter(_streams[name]), encoding, "backslashreplace", line_buffering=True
+        )
+        setattr(sys, name, text)
+
+
+def _fill_gaps() -> None:
+    """Leads streams that are closed, as by `>&-`, nowhere: a file would take their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+
+
+def is_read() -> bool:
+    """Whether anybody still reads the output: not so behind `| head`."""
+    return "stdout" not in _streams or _streams["stdout"].fault is None
+
+
+def check_output() -> None:
+    """Tells, when all work is done, what of its output is lost; who reads no more lost nothing.
+
+    Raises:
+        InputError: It could not be written.
+    """
+    fault = _streams["stdout"].fault if "stdout" in _streams else None
+    if fault is not None and fault.errno not in (errno.EPIPE, errno.EIO):
+        raise InputError(f"not all that was to be printed could be written: {fault.strerror}")

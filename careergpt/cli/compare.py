@@ -8,11 +8,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from careergpt.cli.parsing import OneLineParser, data_parser
-from careergpt.cli.typed import typed_options, unless_typed
+from careergpt.cli.parsing import OneLineParser, data_parser, typed_options, unless_typed
 from careergpt.compare.compare import compare
 from careergpt.compare.comparison import Comparison
 from careergpt.compare.effort import Effort
+from careergpt.compare.findings import findings_table
 from careergpt.compare.report.page import write_report
 from careergpt.compare.results import write_answers, write_comparison, write_scores
 from careergpt.compare.scoring import ScoredCases
@@ -22,10 +22,9 @@ from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings, stages_of
 from careergpt.modeling.loaded import device_named, find_model
 from careergpt.training.logs import Wandb
-from careergpt.training.words import findings_text
 
 
-def run_compare(args: Sequence[str]) -> None:
+def run(args: Sequence[str]) -> Comparison:
     """Parses and runs `compare`, and writes what it found."""
     parser = _parser()
     config = parser.parse_args(list(args))
@@ -68,6 +67,7 @@ def run_compare(args: Sequence[str]) -> None:
         _add_to_card(comparison, Path(config.finetuned))
     if config.wandb:
         log_comparison(Wandb(str(out), name=out.absolute().parent.name), comparison)
+    return comparison
 
 
 def _parser() -> OneLineParser:
@@ -118,7 +118,7 @@ def _keep(comparison: Comparison, scored: ScoredCases, out: Path) -> None:
 def _tell(comparison: Comparison) -> None:
     """Prints the verdict and the table."""
     said = [comparison.plain_words, "", *comparison.verdict]
-    print("\n".join(["", *said, "", findings_text(comparison), ""]))
+    print("\n".join(["", *said, "", findings_table(comparison.findings), ""]))
 
 
 def _add_to_card(comparison: Comparison, folder: Path) -> None:

@@ -109,9 +109,7 @@ def ending(verb: str) -> str:
 def meant(message: str, options: Mapping[str, str]) -> str:
     """The options that a parser's message about an unknown one may mean, as `; did you mean …?`.
 
-    Args:
-        message: Of the parser.
-        options: What each option is for, by its name.
+    `options` are what each option is for, by its name.
     """
     found = next(filter(None, (pattern.search(message) for pattern in _UNKNOWN)), None)
     if found is None:

@@ -6,19 +6,17 @@ import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from careergpt.cli.output import is_read
-from careergpt.cli.parsing import OneLineParser
-from careergpt.cli.typed import typed_options, unless_typed
+from careergpt.cli import is_read
+from careergpt.cli.parsing import OneLineParser, typed_options, unless_typed
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
-from careergpt.modeling.loaded import device_named
+from careergpt.modeling.loaded import device_named, keep_freed_memory
 from careergpt.recommend.people import Person, person_of, read_people
 from careergpt.recommend.recommendation import as_json, as_text
 from careergpt.recommend.recommender import Recommender
-from careergpt.training.memory import keep_freed_memory
 
 
-def run_recommend(args: Sequence[str]) -> None:
+def run(args: Sequence[str]) -> None:
     """Parses and runs `recommend`; answers everyone, or as many as somebody reads of."""
     parser = _parser()
     config = parser.parse_args(list(args))

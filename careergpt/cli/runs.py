@@ -1,26 +1,32 @@
-"""A run is a folder: where it is, who may write it, which checkpoint in it a word means."""
+"""A run is a folder: its place, lock and checkpoints by name; and what breaks it from outside."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
+import torch
 import yaml
 from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
 from careergpt.data.whole_files import find_damage, whole
-from careergpt.errors import InputError
-from careergpt.training.checkpoint_files import read_checkpoint
+from careergpt.errors import InputError, RunEndedError, system_fault
+from careergpt.training.checkpoints import read_checkpoint
 from careergpt.training.finish import is_written
 from careergpt.training.logs import keep_id
 from careergpt.training.resume import LOGS, NEWEST_FIRST, is_finished
+from careergpt.training.stops import EVERY
 
 _NAMED = "CAREERGPT_RUN"
 
@@ -36,14 +42,14 @@ def _is_first() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
-def run_folder(asked: str | None, config_name: str, n_nodes: int) -> Path:
-    """The run's folder: as asked, else runs/<config>-<time>, the same for every rank of a run.
+def run_folder(named: str | None, config_name: str, n_nodes: int) -> Path:
+    """The run's folder: as named, else runs/<config>-<time>, the same for every rank of a run.
 
     Raises:
         InputError: It is not named, and ranks that something else starts could not agree on a name.
     """
-    if asked is not None:
-        return Path(asked)
+    if named is not None:
+        return Path(named)
     # Lightning starts further ranks as copies of this command, which inherit the environment.
     if "LOCAL_RANK" not in os.environ or _NAMED not in os.environ:
         started = os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1"
@@ -80,18 +86,18 @@ def is_run(configs: Sequence[object] | None) -> bool:
     )
 
 
-def run_of(asked: str, configs: Sequence[object] | None) -> str | None:
+def run_of(named: str, configs: Sequence[object] | None) -> str | None:
     """The run's folder that a checkpoint's name, or a run's own configuration, says."""
-    path = Path(asked)
+    path = Path(named)
     if path.is_dir():
-        return asked
+        return named
     if path.is_file() and path.absolute().parent.name == "checkpoints":
         run = path.absolute().parent.parent
         return str(run) if (run / "config.yaml").exists() else None
     return str(Path(str((configs or ())[-1])).parent) if is_run((configs or ())[-1:]) else None
 
 
-def find_checkpoint(asked: str, folder: Path | None, *, resuming: bool) -> Path | None:
+def find_checkpoint(named: str, folder: Path | None, *, resuming: bool) -> Path | None:
     """The checkpoint that `last`, `best`, a run's folder or a file names; None: `last` is none yet.
 
     A run's folder means its last state to one who resumes it, its best to one who scores it. A
@@ -100,21 +106,18 @@ def find_checkpoint(asked: str, folder: Path | None, *, resuming: bool) -> Path 
     Raises:
         InputError: There is no such file, it is damaged, or it lies behind a URL.
     """
-    if "://" in asked:
-        raise InputError(f"--ckpt_path {asked}: checkpoints are read from files, never from a URL")
-    if asked in ("last", "best") and folder is None:
-        raise InputError(f"--ckpt_path {asked} needs the run: --trainer.default_root_dir RUN")
-    if asked == "last":
-        assert folder is not None
-        return _newest(folder)
-    if asked == "best":
-        assert folder is not None
-        return _whole(folder / "checkpoints" / "best.ckpt", asked)
-    if not Path(asked).is_dir():
-        return _whole(Path(asked), asked)
-    if not (Path(asked) / "config.yaml").exists():
-        raise InputError(f"--ckpt_path {asked}: there is no run in this folder, no config.yaml")
-    return find_checkpoint("last" if resuming else "best", Path(asked), resuming=resuming)
+    if "://" in named:
+        raise InputError(f"--ckpt_path {named}: checkpoints are read from files, never from a URL")
+    if named in ("last", "best"):
+        if folder is None:
+            raise InputError(f"--ckpt_path {named} needs the run: --trainer.default_root_dir RUN")
+        best = folder / "checkpoints" / "best.ckpt"
+        return _newest(folder) if named == "last" else _whole(best, named)
+    if not Path(named).is_dir():
+        return _whole(Path(named), named)
+    if not (Path(named) / "config.yaml").exists():
+        raise InputError(f"--ckpt_path {named}: there is no run in this folder, no config.yaml")
+    return find_checkpoint("last" if resuming else "best", Path(named), resuming=resuming)
 
 
 def _newest(run: Path) -> Path | None:
@@ -131,27 +134,37 @@ def _newest(run: Path) -> Path | None:
     return None
 
 
-def _whole(path: Path, asked: str) -> Path:
+def _whole(path: Path, named: str) -> Path:
     if not path.is_file():
-        raise InputError(f"--ckpt_path {asked}: there is no checkpoint at {path}")
+        raise InputError(f"--ckpt_path {named}: there is no checkpoint at {path}")
     if fault := find_damage(path):
-        raise InputError(f"--ckpt_path {asked}: {path} is damaged ({fault})")
+        raise InputError(f"--ckpt_path {named}: {path} is damaged ({fault})")
     return path
 
 
-def has_ended(
-    checkpoint: Path | None, folder: Path, max_epochs: int | None, max_steps: int, stoppers: str
-) -> bool:
-    """Whether the folder's run has nothing left to do; says so, or that there is no state yet.
+class RunFinishedError(RunEndedError):
+    """A run that has nothing left to do: no mistake, and no work."""
 
-    Args:
-        checkpoint: What the run would go on from; None: `last` is none yet.
-        folder: Of the run.
-        max_epochs: As the Trainer has it.
-        max_steps: As the Trainer has it.
-        stoppers: What may end the run before, as text.
+    def __init__(self, folder: Path) -> None:
+        """Says where its model is."""
+        super().__init__(
+            f"this run is finished: its model is in {folder / 'model'}. To train it for longer "
+            "raise what ended it: --trainer.max_epochs, max_steps or max_time",
+            0,
+        )
+        self.folder = folder
+
+
+def check_unfinished(
+    checkpoint: Path | None, folder: Path, max_epochs: int | None, max_steps: int, early_ends: str
+) -> None:
+    """Sees that the folder's run has something left to do; says so if there is no state yet.
+
+    `checkpoint` is what it would go on from, None where `last` is none yet; the limits are the
+    Trainer's, and `early_ends` what may end the run before them, as text.
 
     Raises:
+        RunFinishedError: There is nothing left to do.
         InputError: Going on would overwrite another run, or one that has ended.
     """
     if checkpoint is None:
@@ -161,17 +174,14 @@ def has_ended(
                 "--trainer.default_root_dir"
             )
         rank_zero_only(print)(f"no checkpoint in {folder} yet: starting anew")
-        return False
+        return
     if folder.resolve() not in checkpoint.resolve().parents:
         check_new(folder)
     state = read_checkpoint(checkpoint)
-    if not (is_finished(state, max_epochs, max_steps, stoppers) and is_written(folder)):
-        return False
-    rank_zero_only(print)(
-        f"this run is finished: its model is in {folder / 'model'}. To train it for longer raise "
-        "what ended it: --trainer.max_epochs, max_steps or max_time"
-    )
-    return True
+    if is_finished(state, max_epochs, max_steps, early_ends) and is_written(folder):
+        finished = RunFinishedError(folder)
+        rank_zero_only(print)(finished)
+        raise finished
 
 
 class SaveRun(SaveConfigCallback):
@@ -247,3 +257,84 @@ class RunLock:
         if self._held is not None:
             os.close(self._held)
             self._held = None
+
+
+_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+_LOADER = re.compile(r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\)[^.\n]*")
+_RANK = re.compile(r"gloo|Connection (closed|reset) by peer|NCCL|Socket", re.IGNORECASE)
+
+_GO_ON = "Go on with --ckpt_path last"
+
+_FAULTS = (AssertionError, AttributeError, LookupError, NameError, Warning)
+"""What no library raises to say that it cannot do what it is told."""
+
+_TRIED = re.compile(r"^  - (?!Expected|Not a valid subclass)(.+(?:\n    .*)*)", re.MULTILINE)
+"""Of the types that a value may have, what refused it for another reason than its type."""
+
+_CONFIGURED = ("lightning.pytorch.callbacks", "lightning.pytorch.loggers", "lightning.pytorch.prof")
+"""Where classes lie that a configuration names: their arguments may tell late that they are odd."""
+
+_CALLERS = ("careergpt.cli", "careergpt.training.trainer")
+"""Our files that call a library as the configuration says, and on behalf of nothing else."""
+
+
+def explained(error: Exception) -> Exception | None:
+    """The error as one line for the user; None: it is the program's own, or names a file.
+
+    Waits a moment where ranks are lost, for the watch that names them.
+    """
+    if isinstance(first := error.__context__, InputError | RunEndedError):
+        return first  # Lightning's teardown has broken on what that one left.
+    told = str(error)
+    if isinstance(error, _FAULTS):
+        return None
+    # A socket's error names no file: one to a process that is not there any more.
+    if isinstance(error, ConnectionError | FileNotFoundError) and error.filename is None:
+        return RunEndedError(f"a loader process is gone ({error}). {_GO_ON}", 1)
+    if "Error(s) in loading state_dict" in told:
+        return InputError(
+            "the checkpoint is of a model of other sizes: give the run's own configuration, "
+            "--config RUN/config.yaml"
+        )
+    if _MEMORY.search(told):
+        return InputError(
+            f"out of memory ({told.splitlines()[0][:150]}): lower data.batch_tokens (or "
+            "data.batch_size) and raise trainer.accumulate_grad_batches by as much, lower "
+            "data.max_length, or use a narrower trainer.precision (bf16-mixed on a GPU). "
+            f"{_GO_ON} --checkpoints.allow_changes true"
+        )
+    if found := _LOADER.search(told):
+        return RunEndedError(f"{found.group()}: a loader process is gone. {_GO_ON}", 1)
+    if torch.distributed.is_initialized() and _RANK.search(told):
+        time.sleep(4 * EVERY)  # Who watches the ranks knows which it is, and ends all.
+        return RunEndedError(f"another rank is gone ({told.splitlines()[0][:150]}). {_GO_ON}", 1)
+    return None if system_fault(error) else _of_configuration(error)
+
+
+def _of_configuration(error: Exception) -> Exception | None:
+    """A library's refusal of what is configured: of its classes, or of the Trainer as it is set up.
+
+    Told by where it was raised: in Lightning itself, or in what was called without any of our
+    rooms between. Once the loops run only a missing package and Lightning's own word count.
+    """
+    root: BaseException = error
+    while root.__cause__ is not None:  # jsonargparse tells of each type that a value may have.
+        root = root.__cause__
+    if isinstance(root, InputError):
+        return root
+    frames = [frame for e in (error, root) for frame, _ in walk_tb(e.__traceback__)]
+    modules = [str(frame.f_globals.get("__name__")) for frame in frames]
+    caller = next((name for name in reversed(modules) if name.startswith("careergpt")), "")
+    if modules[-1] == caller:
+        return None
+    runs = any(frame.f_code.co_name == "_run_stage" for frame in frames)
+    refused = modules[-1].startswith("lightning") or caller.startswith(_CALLERS)
+    own = ImportError | MisconfigurationException
+    if not (isinstance(root, own) or modules[-1].startswith(_CONFIGURED) or (refused and not runs)):
+        return None
+    tried = _TRIED.findall(str(error).partition("\nErrors:\n")[2])
+    if tried and str(root).startswith("Not a valid subclass"):  # Of the first of several types.
+        return InputError(f"trainer: {tried[-1][:500]}")
+    place = frames[-1].f_code.co_qualname.partition(".")[0]
+    where = "trainer" if place.startswith(("_", "Trainer")) else place
+    return InputError(f"{where}: {(str(root) or repr(root))[:500]}")

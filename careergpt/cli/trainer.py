@@ -5,63 +5,102 @@ from __future__ import annotations
 import json
 import logging
 import shlex
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from careergpt.cli import VERBS
-from careergpt.cli.failures import explained
-from careergpt.cli.parsing import OneLineParser, data_module, set_data_defaults
+from careergpt.cli.parsing import (
+    OneLineParser,
+    data_module,
+    set_data_defaults,
+    typed_options,
+    unless_typed,
+)
 from careergpt.cli.runs import (
     RunLock,
     SaveRun,
     check_new,
+    check_unfinished,
+    explained,
     find_checkpoint,
-    has_ended,
     is_run,
     run_folder,
     run_of,
 )
-from careergpt.cli.typed import typed_options, unless_typed
 from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.splits import TRAIN
 from careergpt.data.tokens import train_tokenizer
 from careergpt.data.whole_files import check_writable
 from careergpt.errors import InputError, RunEndedError
 from careergpt.modeling.folder import read_settings
-from careergpt.training.checkpoint_files import WholeCheckpoints
-from careergpt.training.configured import check_callbacks
-from careergpt.training.ending import BestWeights, Ending
+from careergpt.training.callbacks import Ending, check_callbacks
+from careergpt.training.checkpoints import BestWeights, WholeCheckpoints
 from careergpt.training.finish import FinishRun
 from careergpt.training.logs import MetricsLog, Wandb, join_run
 from careergpt.training.module import CareerModule
-from careergpt.training.progress import Progress
-from careergpt.training.rank_watch import RankWatch
+from careergpt.training.progress import Progress, Throughput
 from careergpt.training.resume import KeepState
 from careergpt.training.samples import SampleAnswers
-from careergpt.training.throughput import Throughput
+from careergpt.training.stops import RankWatch
 from careergpt.training.trainer import CareerTrainer, check_strategy
 
+_METHODS = {
+    "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only"},
+    "validate": {"model", "datamodule"},
+    "test": {"model", "datamodule"},
+    "predict": {"model", "datamodule"},
+}
+"""The Trainer's methods that are verbs, and their arguments that are not options."""
 
-def run_trainer(words: Sequence[str]) -> None:
-    """Runs `fit`, `validate`, `test` or `predict` as typed."""
-    _quiet()
-    if any(word.partition("=")[0] == "--data.tokenizer" for word in words):
+_DEFAULTS = {
+    "use_distributed_sampler": False,  # Our plan of batches knows its rank.
+    # Lightning's check before training is a whole validation here: the module logs it as the
+    # starting model's.
+    "num_sanity_val_steps": -1,
+    "max_epochs": 3,
+}
+
+_REFUSED = {
+    "use_distributed_sampler": "=true would deal the batches twice",
+    "overfit_batches": ": the batches are planned; bring fewer rows",
+    "barebones": "=true: a run logs, validates and keeps its state",
+}
+"""The Trainer's options that no fit can have."""
+
+_LIMITS = {
+    "titles": (200, "Unseen records on which fit measures what the title is worth; 0: none."),
+    "rankings": (
+        200, "Validation records that choose each ranking's calibration and blend; 0: none.",
+    ),
+}  # fmt: skip
+
+_TAUGHT = {"tasks": "data", "separators": "data", "decoding": "model"}
+"""What a model folder says of how its model was taught, and the group of options that it is in."""
+
+
+def run(verb: str, options: Sequence[str]) -> Path:
+    """Runs `fit`, `validate`, `test` or `predict`; what breaks from outside is the user's line.
+
+    Returns:
+        The Trainer's folder: the run's, where one was fit.
+    """
+    _silence_advice()
+    if any(word.partition("=")[0] == "--data.tokenizer" for word in options):
         raise InputError(
             "--data.tokenizer is for audit: here the tokenizer is the model's own, by "
             "--model.pretrained or --model.scratch.tokenizer"
         )
     lock = RunLock()
     try:
-        CareerCLI(words, lock)
+        trainer = CareerCLI([verb, *options], lock).trainer
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             # Left to the interpreter's end, gloo's threads now and then abort a finished rank.
             torch.distributed.destroy_process_group()
@@ -73,38 +112,26 @@ def run_trainer(words: Sequence[str]) -> None:
         raise told from error
     finally:
         lock.free()
+    return Path(trainer.default_root_dir)
 
 
 class CareerCLI(LightningCLI):
     """LightningCLI for one module and one data module."""
 
     def __init__(self, words: Sequence[str], lock: RunLock) -> None:
-        """Parses the words and runs the verb.
-
-        Args:
-            words: The verb and its options.
-            lock: Taken when there is a run's folder to keep for itself.
-        """
+        """Parses the words, a verb and its options, and runs it; a fit takes its run's lock."""
         self._words, self._lock = list(words), lock
-        self._told: list[str] = []
+        self._notes: list[str] = []
         super().__init__(
             CareerModule,
             CareerDataModule,
             save_config_callback=SaveRun,
             save_config_kwargs={"save_to_log_dir": False},
             trainer_class=CareerTrainer,
-            # Our plan of batches knows its rank. Lightning's check before training is a whole
-            # validation here: the module logs it as the starting model's.
-            trainer_defaults={
-                "use_distributed_sampler": False,
-                "num_sanity_val_steps": -1,
-                "max_epochs": 3,
-            },
+            trainer_defaults=_DEFAULTS,
             seed_everything_default=0,
             parser_class=OneLineParser,
-            parser_kwargs={
-                verb: {"verb": verb, "description": VERBS[verb]} for verb in self.subcommands()
-            },
+            parser_kwargs={verb: {"verb": verb, "description": VERBS[verb]} for verb in _METHODS},
             args=self._words,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
@@ -112,16 +139,11 @@ class CareerCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """The Trainer's methods that are verbs, and their arguments that are not options."""
-        return {
-            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only"},
-            "validate": {"model", "datamodule"},
-            "test": {"model", "datamodule"},
-            "predict": {"model", "datamodule"},
-        }
+        """The verbs, as LightningCLI wants them."""
+        return _METHODS
 
     def add_arguments_to_parser(self, parser: Any) -> None:
-        """Links what must agree, so that it cannot disagree."""
+        """Links what must agree, so that it cannot disagree; adds what is ours."""
         set_data_defaults(parser)
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.link_arguments("model.pretrained", "data.models", compute_fn=_listed)
@@ -129,19 +151,8 @@ class CareerCLI(LightningCLI):
         parser.link_arguments("model.context", "data.context", apply_on="instantiate")
         parser.add_lightning_class_args(SampleAnswers, "samples")
         parser.add_class_arguments(KeepState, "checkpoints")
-        parser.add_argument(
-            "--titles.limit",
-            type=int,
-            default=200,
-            help="Unseen records on which fit measures what the title is worth; 0: none.",
-        )
-
-        parser.add_argument(
-            "--rankings.limit",
-            type=int,
-            default=200,
-            help="Validation records that choose each ranking's calibration and blend; 0: none.",
-        )
+        for name, (limit, purpose) in _LIMITS.items():
+            parser.add_argument(f"--{name}.limit", type=int, default=limit, help=purpose)
 
     def _set_seed(self) -> None:
         """Seeds this process; a seed that is drawn, by `true`, is the data's too."""
@@ -154,60 +165,58 @@ class CareerCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Finds the checkpoint: it gives weights and state, and what is typed stands."""
-        config = self.config[self.config.subcommand]
-        asked = config.get("ckpt_path")
-        self._resuming = bool(asked)
-        if asked:  # A run goes on in its own folder, wherever that lies by now.
+        verb, config = self.config.subcommand, self.config[self.config.subcommand]
+        named = config.get("ckpt_path")
+        if named:  # A run goes on in its own folder, wherever that lies by now.
             typed = "default_root_dir" in typed_options(self._words).get("trainer", {})
-            run = None if typed else run_of(asked, config.get("config"))
-            config.trainer.default_root_dir = run or config.trainer.default_root_dir
-        root, fits = config.trainer.default_root_dir, self.config.subcommand == "fit"
-        if fits:
-            self._take_folder(config)
-        if asked:
-            found = find_checkpoint(asked, Path(root) if root else None, resuming=fits)
-            if found is None:
-                self._told.append(f"no checkpoint was in {root} to go on from: trained anew")
+            folder = None if typed else run_of(named, config.get("config"))
+            config.trainer.default_root_dir = folder or config.trainer.default_root_dir
+        root = config.trainer.default_root_dir
+        if verb == "fit":
+            self._take_folder(config, new=not named)
+        if named:
+            found = find_checkpoint(named, Path(root) if root else None, resuming=verb == "fit")
             config.ckpt_path = None if found is None else str(found)
-            if fits:
+            if verb == "fit":
                 trainer = config.trainer
-                limits = trainer.max_epochs, trainer.max_steps, self._stoppers()
-                if has_ended(found, Path(trainer.default_root_dir), *limits):
-                    sys.exit(0)
+                limits = trainer.max_epochs, trainer.max_steps, self._early_ends()
+                check_unfinished(found, Path(trainer.default_root_dir), *limits)
+                if found is None:
+                    self._notes.append(f"no checkpoint was in {root} to go on from: trained anew")
             elif found is None:
-                raise InputError(f"--ckpt_path {asked}: there is no checkpoint in {root}")
+                raise InputError(f"--ckpt_path {named}: there is no checkpoint in {root}")
 
-    def _take_folder(self, config: Any) -> None:
+    def _take_folder(self, config: Any, new: bool) -> None:
         """Names the run's folder and locks it, before anything in it is looked at."""
-        named = Path(str(config.config[0])).stem if config.get("config") else "fit"
-        folder = run_folder(config.trainer.default_root_dir, named, config.trainer.num_nodes)
+        name = Path(str(config.config[0])).stem if config.get("config") else "fit"
+        folder = run_folder(config.trainer.default_root_dir, name, config.trainer.num_nodes)
         check_writable(folder, "--trainer.default_root_dir")
         self._lock.take(folder)
         config.trainer.default_root_dir = str(folder)
-        if not self._resuming:
+        if new:
             check_new(folder)
 
-    def _stoppers(self) -> str:
+    def _early_ends(self) -> str:
         """What may end a run before its limits, as text."""
         trainer = self.config[self.config.subcommand].trainer
         # By value: what was typed and what config.yaml says of it differ in type.
-        stoppers = [trainer.callbacks, trainer.max_time]
-        return json.dumps(stoppers, default=lambda part: getattr(part, "__dict__", str(part)))
+        ends = [trainer.callbacks, trainer.max_time]
+        return json.dumps(ends, default=lambda part: getattr(part, "__dict__", str(part)))
 
     def before_instantiate_classes(self) -> None:
-        """Names the run's folder, and lets the model folder say how it was taught."""
-        config = self.config[self.config.subcommand]
-        if self.config.subcommand == "fit":
+        """Lets the model folder say how it was taught; trains a tokenizer where one is wanted."""
+        verb, config = self.config.subcommand, self.config[self.config.subcommand]
+        if verb == "fit":
             _check_lengths(config.trainer)
-        if self.config.subcommand != "fit" and not (config.model.pretrained or config.ckpt_path):
+        elif not (config.model.pretrained or config.ckpt_path):
             raise InputError("no model given: name one with --model.pretrained RUN/model")
         if config.model.pretrained is not None:
             self._take_settings(read_settings(config.model.pretrained))
-        config = self.config[self.config.subcommand]
+        config = self.config[verb]
         scratch = config.model.scratch
         if scratch.vocabulary is not None and config.model.pretrained is None:
             scratch.tokenizer = str(Path(config.trainer.default_root_dir or "") / "tokenizer")
-            if self.config.subcommand == "fit" and not config.ckpt_path:
+            if verb == "fit" and not config.ckpt_path:
                 texts = data_module(config.data).open().texts(TRAIN)
                 train_tokenizer(texts, scratch.vocabulary, Path(scratch.tokenizer))
         if self.config.subcommand != "fit" and config.ckpt_path:
@@ -224,7 +233,7 @@ class CareerCLI(LightningCLI):
         configured, typed = self.config[verb].as_dict(), typed_options(self._words)
         if is_run(self.config[verb].config) and "pretrained" not in typed.get("model", {}):
             return
-        for name, group in {"tasks": "data", "separators": "data", "decoding": "model"}.items():
+        for name, group in _TAUGHT.items():
             if name in settings:
                 told = {name: settings[name]}
                 taken = unless_typed(told, configured[group], typed.get(group, {}))
@@ -240,17 +249,31 @@ class CareerCLI(LightningCLI):
         loggers = self._loggers(config)
         if self.subcommand != "fit":
             return super().instantiate_trainer(logger=loggers, enable_checkpointing=False)
-        if config.use_distributed_sampler:
-            raise InputError("trainer.use_distributed_sampler=true would deal the batches twice")
-        if config.overfit_batches:
-            raise InputError("trainer.overfit_batches: the batches are planned; bring fewer rows")
-        if config.barebones:
-            raise InputError("trainer.barebones=true: a run logs, validates and keeps its state")
+        for option, why in _REFUSED.items():
+            if config[option]:
+                raise InputError(f"trainer.{option}{why}")
         check_callbacks(configured, config.accumulate_grad_batches)
+        if self._get(self.config_init, "ckpt_path"):
+            config.num_sanity_val_steps = 0  # What goes on is no starting model.
+        if config.fast_dev_run:
+            self._notes.append("fast_dev_run: all that trains has run, and no model is written")
+        return super().instantiate_trainer(
+            logger=[MetricsLog(str(config.default_root_dir)), *loggers],
+            callbacks=self._callbacks(config, configured),
+        )
+
+    def _callbacks(self, config: Any, configured: list[Callback]) -> list[Callback]:
+        """A fit's callbacks; their order says two things.
+
+        What judges and keeps the weights comes before what may replace them, or log as a step
+        begins. The clock of the throughput comes after the bar: what that waits for is no wait for
+        the loader. (Refusals come before whatever is written by their hooks: they are made in
+        `setup` and as a checkpoint is read, and nothing is written before `on_fit_start`.)
+        """
         folder = str(config.default_root_dir)
         keep: KeepState = self._get(self.config_init, "checkpoints")
         keep.saves = config.enable_checkpointing is not False and not config.fast_dev_run
-        keep.stoppers = self._stoppers()
+        keep.early_ends = self._early_ends()
         best = BestWeights(Path(folder) / "checkpoints") if keep.saves else None
         self._ending = Ending(configured)
         self._finish = FinishRun(
@@ -259,28 +282,16 @@ class CareerCLI(LightningCLI):
             self._get(self.config_init, "titles").limit,
             self._get(self.config_init, "rankings").limit,
             self._get(self.config_init, "samples"),
-            best=best,
+            best,
         )
-        # What may be refused comes before anything is written; whatever else is logged as a step
-        # begins belongs behind the state before it.
-        callbacks = [self._ending, keep, *config.callbacks]
-        has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
-        if config.enable_progress_bar is not False and not has_bar:
-            callbacks.append(Progress())
-        # Throughput comes after the bar: what the bar waits for is no wait for the loader.
-        callbacks += [Throughput(), *([best] if best else [])]
-        if config.fast_dev_run:
-            self._told.append("fast_dev_run: all that trains has run, and no model is written")
-        else:
-            callbacks.append(self._finish)
-        if self._get(self.config_init, "ckpt_path"):
-            config.num_sanity_val_steps = 0  # What goes on is no starting model.
-        return super().instantiate_trainer(
-            logger=[MetricsLog(folder), *loggers], callbacks=callbacks
-        )
+        has_bar = any(isinstance(callback, ProgressBar) for callback in configured)
+        bar = [] if has_bar or config.enable_progress_bar is False else [Progress()]
+        measuring = [*bar, Throughput(), *([best] if best else [])]
+        finish = [] if config.fast_dev_run else [self._finish]
+        return [self._ending, keep, *config.callbacks, *measuring, *finish]
 
     def _loggers(self, config: Any) -> list[Logger]:
-        """The configured ones; fit logs to W&B where none is named, other verbs where asked to."""
+        """The configured ones; fit logs to W&B where none is named, other verbs where told to."""
         loggers: list[Logger] = _listed(config.logger)
         if config.logger is True or (config.logger is None and self.subcommand == "fit"):
             loggers = [Wandb()]
@@ -296,7 +307,7 @@ class CareerCLI(LightningCLI):
     def after_fit(self) -> None:
         """Tells what came out, below the finished progress bar; LightningCLI calls it."""
         if self.trainer.is_global_zero:
-            notes = [*self._ending.told, *self._told]
+            notes = [*self._ending.told, *self._notes]
             print("\n".join([*self._finish.told, *([""] if notes else []), *notes]))
 
 
@@ -325,7 +336,7 @@ def _listed(configured: Any) -> list[Any]:
     return list(configured) if isinstance(configured, list) else [configured]
 
 
-def _quiet() -> None:
+def _silence_advice() -> None:
     """Silences advice that does not fit here; real warnings stay."""
     for message in (
         ".*does not have many workers.*",

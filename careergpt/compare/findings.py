@@ -98,3 +98,20 @@ def _check(paired: Paired) -> None:
             f"{metric.name} {task}: baseline, finetuned, weights and titles have {lengths} values; "
             "give one of each a record, at least one record, and positive weights"
         )
+
+
+def findings_table(found: Sequence[Finding]) -> str:
+    """Each metric of both models, the difference, and what may be said of it, for a terminal."""
+    lines = [
+        f"{'metric':34}{'task':10}{'n':>6}{'trigram':>9}{'baseline':>10}{'finetuned':>11}"
+        f"{'difference':>12}{'95 % interval':>22}{'p (Holm)':>10}  verdict"
+    ]
+    for one in found:
+        difference, low, high = one.difference
+        floor = "" if one.trigram is None else f"{one.trigram:.4f}"
+        lines.append(
+            f"{one.metric.label:34}{one.task or 'all':10}{one.n:>6,}{floor:>9}"
+            f"{one.baseline:>10.4f}{one.finetuned:>11.4f}{difference:>+12.4f}"
+            f"{f'{low:+.4f} to {high:+.4f}':>22}{one.p_holm:>10.4f}  {one.verdict}"
+        )
+    return "\n".join(lines)

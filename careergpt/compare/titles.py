@@ -138,3 +138,25 @@ def title_evidence(
         ratio_interval(swapped - true, tokens, titles),
         perplexity(np.sum(counted) / tokens.sum()),
     )
+
+
+def evidence_text(evidence: TitleEvidence) -> str:
+    """What a title is worth to the model."""
+    gain = evidence.gain
+    if gain.low > 0:
+        verdict = "the title helps"
+    elif gain.high < 0:
+        verdict = "the title misleads"
+    else:
+        verdict = "no difference found"
+    return "\n".join(
+        [
+            f"Perplexity of {evidence.records} unseen descriptions ({evidence.titles} titles), "
+            "a token:",
+            f"  under their true title     {evidence.perplexity_true:8.2f}",
+            f"  under another's title      {evidence.perplexity_swapped:8.2f}",
+            f"  trigram, same rows         {evidence.perplexity_trigram:8.2f}",
+            f"The true title saves {gain.estimate:.3f} nats a token "
+            f"(95 % interval {gain.low:.3f} to {gain.high:.3f}, by title): {verdict}.",
+        ]
+    )

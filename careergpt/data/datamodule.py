@@ -380,7 +380,7 @@ def _check_positive(**settings: int | None) -> None:
             raise InputError(f"data.{name} must be 1 or more, found {value}")
 
 
-def audit(data: CareerDataModule, out: str | None = None) -> None:
+def audit(data: CareerDataModule, out: str | None = None) -> DataReport:
     """Print what a fit would train on: rows read, kept, dropped, cut; splits, tokens, leaks.
 
     Args:
@@ -395,3 +395,4 @@ def audit(data: CareerDataModule, out: str | None = None) -> None:
     if path is not None:
         report.write(path)
         print(f"written to {path}")
+    return report

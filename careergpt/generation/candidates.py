@@ -21,8 +21,8 @@ from transformers import PreTrainedModel
 from careergpt.errors import InputError
 from careergpt.generation.cache import KeyValueCache, attention_to_cache
 from careergpt.modeling.attention import dropout_off
-from careergpt.modeling.cross_entropy import chunk_of
 from careergpt.modeling.folder import context_of
+from careergpt.modeling.loss import chunk_of
 
 
 class Trie:

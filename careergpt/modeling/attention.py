@@ -1,4 +1,4 @@
-"""Attention within each example of a row: packing that does not leak.
+"""Attention within each example of a row: packing that does not leak, and compiled blocks.
 
 Registered in transformers' AttentionInterface, so the model stays the library's own class and its
 folder loads anywhere.
@@ -67,14 +67,19 @@ def segment_attention(
     Raises:
         NotImplementedError: The model attends to a window shorter than a segment.
     """
+    layout = careergpt_layout
     if sliding_window is not None:
-        _check_window(sliding_window, careergpt_layout)
-    if careergpt_layout.one_a_row:
+        longest = max(segment.end - segment.start for segment in layout.segments)
+        if longest > sliding_window:
+            raise NotImplementedError(
+                f"sliding window {sliding_window} under a segment of {longest}"
+            )
+    if layout.one_a_row:
         # Padding on the right is in no token's past.
         return _causal(query, key, value, scaling, dropout).transpose(1, 2), None
     if _fits_varlen(query, key, dropout):
-        return _all_at_once(module, query, key, value, scaling, careergpt_layout.bounds), None
-    return _one_by_one(query, key, value, scaling, dropout, careergpt_layout), None
+        return _all_at_once(module, query, key, value, scaling, layout.bounds), None
+    return _one_by_one(query, key, value, scaling, dropout, layout), None
 
 
 def _causal(
@@ -143,13 +148,18 @@ def _one_by_one(
     return torch.cat(rows)
 
 
-def _check_window(window: int, layout: Layout) -> None:
-    longest = max(segment.end - segment.start for segment in layout.segments)
-    if longest > window:
-        raise NotImplementedError(f"sliding window {window} under a segment of {longest}")
-
-
 AttentionInterface.register(SEGMENTS, segment_attention)
+
+
+def compile_blocks(model: PreTrainedModel) -> None:
+    """Compiles each block in place at its first call; the names of the weights stay.
+
+    Blocks are alike: what is compiled for the first serves the others. Sizes are symbols, so that
+    batches of other lengths need nothing new.
+    """
+    (blocks,) = (part for part in model.base_model.children() if isinstance(part, nn.ModuleList))
+    for block in blocks:
+        block.compile(dynamic=True)
 
 
 @contextmanager

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GenerationConfig,
+    GPT2Config,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging
 
-from careergpt.data.foreign_files import read_json
 from careergpt.data.tokens import vocabulary_digest
 from careergpt.data.whole_files import whole, whole_files, write_json
 from careergpt.errors import InputError
-from careergpt.modeling.sizes import check_parts, check_size
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from careergpt.modeling.attention import SEGMENTS
+from careergpt.modeling.checks import (
+    check_loaded,
+    check_model,
+    check_size,
+    check_vocabulary,
+    read_object,
+)
 
 SETTINGS = "careergpt.json"
 CARD = "README.md"
@@ -27,9 +41,6 @@ VOCABULARY = "vocabulary"
 
 RANDOM = "random"
 """What careergpt.json says of the weights of a model that was never trained."""
-
-# Rows of an embedding that its tokenizer does not use: models are padded to round numbers.
-_SPARE = 1024
 
 
 @dataclass(frozen=True)
@@ -56,24 +67,17 @@ class Scratch:
 
 def scratch_config(scratch: Scratch, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
     """The configuration of a GPT-2 of these sizes for this tokenizer."""
-    from transformers import GPT2Config
-
-    if min(scratch.n_layer, scratch.n_head, scratch.n_embd, scratch.n_positions) < 1:
+    sizes = asdict(scratch)
+    del sizes["tokenizer"], sizes["vocabulary"]
+    if min(sizes.values()) < 1:
         raise InputError(f"model.scratch: every size must be 1 or more, found {scratch}")
     if scratch.n_embd % scratch.n_head:
         raise InputError(
             f"model.scratch.n_embd ({scratch.n_embd}) must be a multiple of n_head "
             f"({scratch.n_head})"
         )
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        n_layer=scratch.n_layer,
-        n_head=scratch.n_head,
-        n_embd=scratch.n_embd,
-        n_positions=scratch.n_positions,
-        bos_token_id=tokenizer.eos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+    end = tokenizer.eos_token_id
+    config = GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **sizes)
     check_size(config, "model.scratch")
     return config
 
@@ -85,9 +89,6 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
         InputError: There is no causal language model, its weights are not of its sizes, or its
             vocabulary is not the tokenizer's.
     """
-    from transformers import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # OSError, ValueError, its own kind for a wrong value …
@@ -99,34 +100,15 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
     for name in ("max_position_embeddings", "sliding_window"):
         if not isinstance(length := getattr(config, name, None) or 0, int) or length < 0:
             raise InputError(f"{source}: {name} is {str(length)[:20]!r}: it is a number of tokens")
-    _check_vocabulary(source, config, tokenizer)
-    check_size(config, source)
-    return config
-
-
-def _check_vocabulary(
-    source: str, config: PretrainedConfig, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    spare = config.vocab_size - len(tokenizer)
-    if abs(spare) > _SPARE or (ends != [None] and tokenizer.eos_token_id not in ends):
-        raise InputError(
-            f"{source}: its tokenizer has {len(tokenizer)} tokens and ends texts by "
-            f"{tokenizer.eos_token_id}, its model {config.vocab_size} and {config.eos_token_id}: "
-            "they are not of one kind; save the right tokenizer into the folder"
-        )
-    if spare < 0:
-        raise InputError(
-            f"{source}: its tokenizer has {len(tokenizer)} tokens, its model {config.vocab_size}: "
-            "tokens were added to one alone; load both, and save both after "
-            "model.resize_token_embeddings(len(tokenizer))"
-        )
-    told = read_settings(source).get(VOCABULARY)
-    if told is not None and told != vocabulary_digest(tokenizer):
+    check_vocabulary(source, config, tokenizer)
+    digest = read_settings(source).get(VOCABULARY)
+    if digest is not None and digest != vocabulary_digest(tokenizer):
         raise InputError(
             f"{source}: its model was taught with another tokenizer than the one beside it: copy "
             "tokenizer.json from where the model was saved"
         )
+    check_size(config, source)
+    return config
 
 
 def context_of(config: PretrainedConfig) -> int:
@@ -139,13 +121,9 @@ def context_of(config: PretrainedConfig) -> int:
 def set_dropout(config: PretrainedConfig, dropout: float, attention_dropout: float) -> None:
     """Writes our two rates into whichever of the library's names this configuration has."""
     # An attention dropout above 0 keeps SDPA from its fast kernels.
-    names = {
-        "resid_pdrop": dropout,
-        "embd_pdrop": dropout,
-        "attn_pdrop": attention_dropout,
-        "attention_dropout": attention_dropout,
-    }
-    for name, rate in names.items():
+    rates = dict.fromkeys(("resid_pdrop", "embd_pdrop"), dropout)
+    rates |= dict.fromkeys(("attn_pdrop", "attention_dropout"), attention_dropout)
+    for name, rate in rates.items():
         if hasattr(config, name):
             setattr(config, name, rate)
 
@@ -156,11 +134,6 @@ def build_model(config: PretrainedConfig, pretrained: str | None) -> PreTrainedM
     Raises:
         InputError: Weights are missing, or the model is not one that we can score.
     """
-    from transformers import AutoModelForCausalLM, GenerationConfig
-
-    from careergpt.modeling.attention import SEGMENTS
-    from careergpt.modeling.checks import check_model
-
     if getattr(config, "activation_function", "") == "gelu_new":
         config.activation_function = "gelu_pytorch_tanh"  # The same function, fused.
     if pretrained is None:
@@ -177,9 +150,6 @@ def build_model(config: PretrainedConfig, pretrained: str | None) -> PreTrainedM
 
 
 def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
     logging.disable_progress_bar()
     try:
         # A checkpoint in bf16 would load as bf16: weights are fp32, precision is the Trainer's.
@@ -204,40 +174,9 @@ def _load(source: str, config: PretrainedConfig) -> PreTrainedModel:
                 "files from one model"
             ) from None
         raise _no_model(source, error) from None
-    if info["missing_keys"]:
-        raise _lacking(source, sorted(info["missing_keys"]), info["unexpected_keys"])
+    check_loaded(source, info["missing_keys"], info["unexpected_keys"])
     loaded: PreTrainedModel = model
     return loaded
-
-
-def _lacking(source: str, missing: Sequence[str], unexpected: Iterable[str]) -> InputError:
-    same = ((n, found) for n in missing for found in unexpected if found.endswith(f".{n}"))
-    for name, found in same:
-        return InputError(
-            f"{source}: its weights' names begin with {found.removesuffix(name)!r}, as "
-            "torch.compile and other wrappers save them; remove that from each, and save them again"
-        )
-    some = ", ".join(missing[:3])
-    return InputError(f"{source} lacks weights ({some}): fetch or save the model again")
-
-
-def check_folder(source: str) -> None:
-    """Raises InputError for a local folder that is missing or holds no model."""
-    folder = Path(source)
-    if (folder / "adapter_config.json").exists():
-        raise InputError(
-            f"{source} holds an adapter, which is no whole model: merge it into its base by "
-            "peft's merge_and_unload() and save_pretrained(FOLDER), with the tokenizer"
-        )
-    if folder.is_dir() and not (folder / "config.json").exists():
-        inside = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
-        raise InputError(
-            f"{source} holds no model: there is no config.json in it (found: {inside})"
-        )
-    if not folder.is_dir() and (source.count("/") > 1 or source.startswith((".", "/", "~"))):
-        raise InputError(f"no such model folder: {source}")
-    if folder.is_dir():
-        check_parts(_read_object(folder / "config.json"), source)
 
 
 def _no_model(source: str, error: Exception) -> InputError:
@@ -258,16 +197,8 @@ def save_model(
 ) -> None:
     """Writes the folder: weights, tokenizer, generation defaults, our settings.
 
-    Args:
-        model: The model.
-        tokenizer: Its tokenizer.
-        folder: Where to write; made if it is missing.
-        settings: What goes into careergpt.json.
-        decoding: Options of transformers' GenerationConfig.
+    `settings` go into careergpt.json, `decoding` into transformers' GenerationConfig.
     """
-    from transformers import GenerationConfig
-    from transformers.utils import logging
-
     logging.disable_progress_bar()  # Its bars would break up the training's own.
     settings = {**settings, VOCABULARY: vocabulary_digest(tokenizer)}
     end = tokenizer.eos_token_id
@@ -297,18 +228,11 @@ def write_card(folder: Path, card: str) -> None:
 def read_settings(source: str) -> dict[str, Any]:
     """What careergpt.json in the folder says; empty where there is none."""
     path = Path(source) / SETTINGS
-    settings = _read_object(path) if path.exists() else {}
+    settings = read_object(path) if path.exists() else {}
     for name in ("tasks", "separators", "decoding"):
         if not isinstance(settings.get(name, {}), dict):
             raise InputError(f"{path}: its {name} is no object; save the model again")
     return settings
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds no JSON object; save the model again")
-    return content
 
 
 def stages_of(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -318,8 +242,3 @@ def stages_of(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not all(isinstance(stage, dict) and None not in stage.values() for stage in stages):
         raise InputError(f"{SETTINGS}: its trained_on is no list of stages; save the model again")
     return stages
-
-
-def tokenizer_of(pretrained: str | None, scratch: Scratch) -> str:
-    """Where the model's tokenizer is: in the saved model, or where the sizes say."""
-    return scratch.tokenizer if pretrained is None else pretrained

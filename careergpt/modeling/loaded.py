@@ -1,7 +1,8 @@
-"""A model that is there to be read: found by its name first, its weights loaded later."""
+"""A loaded model: found by its name first, its weights read later."""
 
 from __future__ import annotations
 
+import ctypes
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,11 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
-from careergpt.modeling.folder import build_model, check_folder, context_of, pretrained_config
+from careergpt.modeling.checks import check_folder
+from careergpt.modeling.folder import build_model, context_of, pretrained_config
+
+# Names of malloc.h.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 class LoadedModel(NamedTuple):
@@ -19,23 +24,6 @@ class LoadedModel(NamedTuple):
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     context: int
-
-
-def device_named(name: str) -> torch.device:
-    """The device of this name; "auto": a GPU where there is one.
-
-    Raises:
-        InputError: There is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name}: {reason}; give auto, cpu or cuda") from None
-    return device
 
 
 class Source(NamedTuple):
@@ -65,3 +53,34 @@ def find_model(name: str) -> Source:
     check_folder(name)
     tokenizer = load_tokenizer(name)
     return Source(name, tokenizer, pretrained_config(name, tokenizer))
+
+
+def device_named(name: str) -> torch.device:
+    """The device of this name; "auto": a GPU where there is one.
+
+    Raises:
+        InputError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name}: {reason}; give auto, cpu or cuda") from None
+    return device
+
+
+def keep_freed_memory() -> bool:
+    """On a CPU, has glibc keep what is freed for the next step; whether there is a glibc.
+
+    Every step frees and asks for the same gigabytes. By default glibc takes each large tensor from
+    the system and gives it back, and the system fills each new page with zeros first. It holds for
+    all that the process does from then on.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):  # Another C library, another system.
+        return False
+    return bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, -1))

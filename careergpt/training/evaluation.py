@@ -176,3 +176,26 @@ def _by_answers(
             row |= {"examples": of_tokens["n"], "tokens": of_tokens["tokens"]}
             row |= {f"token_{name}": of_tokens[name] for name in named}
         yield row
+
+
+def rankings_table(metrics: Metrics, candidates: Mapping[str, int]) -> str:
+    """Where what was to be found came among the candidates, by each that ranked them."""
+    lines = [
+        f"{'ranking':14}{'by':12}{'queries':>8}{'MRR':>8}{'rec@1':>8}{'rec@5':>8}{'rec@10':>8}"
+        f"{'MAP':>8}{'perplexity':>13}{'cal. error':>12}"
+    ]
+    for (task, ranker), found in metrics.items():
+        recalls = (found.recall_at_1, found.recall_at_5, found.recall_at_10)
+        lines.append(
+            f"{task:14}{ranker:12}{found.n:>8,}{found.mrr:>8.3f}"
+            + "".join(f"{recall:>8.3f}" for recall in recalls)
+            + f"{found.map:>8.3f}{found.perplexity:>13.1f}"
+            f"{found.calibration_error:>12.3f}"
+        )
+    lines += [
+        f"{task}: {candidates[task.partition('/')[0]]:,} candidates; {found.outside:,} "
+        f"targets are none of them; {found.left_out:,} queries with no other target are left out"
+        for (task, ranker), found in metrics.items()
+        if ranker == "model"
+    ]
+    return "\n".join(lines)

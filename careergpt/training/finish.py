@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from careergpt.compare.encoding import Reader
 from careergpt.compare.titles import (
     TitleEvidence,
     draw_swaps,
+    evidence_text,
     title_evidence,
     title_pairs,
     title_task,
@@ -23,6 +23,7 @@ from careergpt.compare.titles import (
 from careergpt.data.names import title_key
 from careergpt.data.records import fields_of_row
 from careergpt.data.splits import TEST, TRAIN, VAL, write_trained_rows
+from careergpt.data.tasks import Task
 from careergpt.data.whole_files import find_damage, write_json
 from careergpt.errors import InputError, printable
 from careergpt.generation.decoding import Generated
@@ -36,15 +37,36 @@ from careergpt.modeling.folder import (
     write_card,
 )
 from careergpt.modeling.loaded import LoadedModel
+from careergpt.modeling.loss import perplexity
 from careergpt.recommend.evaluation import ranking_fields, ranking_tasks
 from careergpt.recommend.language_model import check_ranking_task
 from careergpt.recommend.ranking import Rankings
-from careergpt.training.card import model_card
-from careergpt.training.checkpoint_files import read_checkpoint
+from careergpt.training.checkpoints import BestWeights, read_checkpoint
 from careergpt.training.samples import SampleAnswers
-from careergpt.training.words import evidence_text, next_commands
+
+PROMPTS = Path("data/prompts.txt")
+"""Prompts to begin with, where the commands are typed in a checkout."""
 
 _PERPLEXITIES = ("perplexity_true", "perplexity_swapped", "perplexity_trigram")
+
+_CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [careergpt]
+---
+
+# A model that describes positions
+
+{start}, trained with careergpt on questions and answers about positions.
+It writes what postings of its training data would say; it knows no law, no salary and no person.
+
+```python
+from transformers import pipeline
+pipeline("text-generation", "PATH/OF/THIS/FOLDER")({example!r})
+```
+
+Made by `{command}`.
+"""
 
 
 class FinishRun(Callback):
@@ -57,7 +79,7 @@ class FinishRun(Callback):
         titles_limit: int,
         rankings_limit: int,
         samples: SampleAnswers,
-        best: ModelCheckpoint | None,
+        best: BestWeights | None,
     ) -> None:
         """Writes nothing yet.
 
@@ -78,20 +100,22 @@ class FinishRun(Callback):
         self._samples, self._best = samples, best
         self.told: list[str] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Keeps a starting model that is random: no name leads back to it."""
-        if trainer.is_global_zero:
-            (self._folder / "model" / CARD).unlink(missing_ok=True)
-        if trainer.is_global_zero and pl_module.pretrained is None and trainer.global_step == 0:
-            self._save(pl_module, trainer, self._folder / "baseline")
-            add_settings(self._folder / "baseline", {"weights": RANDOM})
-            card = "# The starting model\n\nRandom weights: what the fine-tuned model came from.\n"
-            write_card(self._folder / "baseline", card)
-
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Refuses tasks that could not be ranked at the end."""
         for name, task in ranking_tasks(trainer.datamodule.tasks).items():  # type: ignore[attr-defined]
             check_ranking_task(name, task)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Keeps a starting model that is random: no name leads back to it."""
+        if not trainer.is_global_zero:
+            return
+        (self._folder / "model" / CARD).unlink(missing_ok=True)
+        if pl_module.pretrained is None and trainer.global_step == 0:
+            baseline = self._folder / "baseline"
+            self._save(pl_module, trainer, baseline)
+            add_settings(baseline, {"weights": RANDOM})
+            card = "# The starting model\n\nRandom weights: what the fine-tuned model came from.\n"
+            write_card(baseline, card)
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Loads the best weights, writes the model, measures it, and notes what to tell."""
@@ -103,26 +127,26 @@ class FinishRun(Callback):
         # First of all, so that whatever happens while it is measured, the weights are there.
         model = self._folder / "model"
         self._save(pl_module, trainer, model)
-        write_trained_rows(model, trainer.datamodule.dataset.trained_rows())  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule.dataset  # type: ignore[attr-defined]
+        write_trained_rows(model, data.trained_rows())
         rankings = self._add_rankings(trainer, pl_module, model)
         answers = self._samples.answer(trainer, pl_module, step)
         evidence = self._evidence(trainer, pl_module)
-        data: Any = trainer.datamodule.dataset  # type: ignore[attr-defined]
         start = pl_module.pretrained or f"A {pl_module.model.config.model_type} of random weights"
-        write_card(
-            self._folder / "model",
-            model_card(start, self._command, loss, evidence, data.tasks, answers),
-        )
-        earlier = step < trainer.global_step
-        best = [f"\nvalidation was best after step {step:,}: the model is of it"] if earlier else []
-        self.told = [
-            *self._lines(evidence, answers),
-            *best,
+        write_card(model, model_card(start, self._command, loss, evidence, data.tasks, answers))
+        for first, last in zip(self._samples.first, answers, strict=False):
+            self.told += [f"\n> {_short(last.prompt)}", f"  before: {_short(first)}"]
+            self.told += [f"  after:  {_short(last.text)}"]
+        if evidence is not None:
+            self.told += ["", evidence_text(evidence)]
+        if step < trainer.global_step:
+            self.told.append(f"\nvalidation was best after step {step:,}: the model is of it")
+        self.told += [
             f"\nThe model is in {shlex.quote(str(model))} (the run: {self._folder}). Next:",
             *next_commands(
                 self._folder / "config.yaml",
                 model,
-                self._start(pl_module),
+                pl_module.pretrained or str(self._folder / "baseline"),
                 rankings,
                 data.min_count,
                 tests=len(data.members(TEST)) > 0,
@@ -142,36 +166,26 @@ class FinishRun(Callback):
         assert self._best.best_model_score is not None
         return state["global_step"], float(self._best.best_model_score)
 
-    def _start(self, module: Any) -> str:
-        """Where the starting model is."""
-        return module.pretrained or str(self._folder / "baseline")
-
     def _save(self, module: Any, trainer: Any, folder: Path) -> None:
-        data = trainer.datamodule.dataset
+        data, decoding = trainer.datamodule.dataset, module.decoding
         before = read_settings(module.pretrained) if module.pretrained else {}
         settings = {
             "tasks": {name: asdict(task) for name, task in data.tasks.items()},
             "separators": dict(data.rules.separators),
-            "decoding": asdict(module.decoding),
+            "decoding": asdict(decoding),
             "trained_on": [*stages_of(before), data.trained_on()],
             # Whole, for from elsewhere a relative path could be a hub name.
             "started_from": module.pretrained or str((self._folder / "baseline").absolute()),
         }
-        decoding = module.decoding
-        defaults: dict[str, Any] = {"max_new_tokens": decoding.max_new_tokens}
-        if not decoding.greedy:
-            defaults |= {
-                "do_sample": True,
-                "temperature": decoding.temperature,
-                "top_k": decoding.top_k,
-                "top_p": decoding.top_p,
-            }
+        names = ["max_new_tokens", "repetition_penalty"]
+        names += [] if decoding.greedy else ["temperature", "top_k", "top_p"]
+        defaults = {name: getattr(decoding, name) for name in names}
         save_model(
             module.model,
             module.tokenizer,
             folder,
             settings=settings,
-            decoding=defaults | {"repetition_penalty": decoding.repetition_penalty},
+            decoding=defaults if decoding.greedy else {**defaults, "do_sample": True},
         )
 
     def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> Rankings:
@@ -185,7 +199,12 @@ class FinishRun(Callback):
             rankings = rankings.fit(model, data.fields(VAL, names), self._rankings_limit)
         rankings.save_count_models(folder)
         add_settings(folder, rankings.settings())
-        _log(trainer, "rankings", _chosen(rankings))
+        chosen: dict[str, float] = {}
+        for task, ranking in rankings.by_task.items():
+            chosen |= {f"{task}/{name}": x for name, x in ranking.calibration._asdict().items()}
+            if ranking.blend:
+                chosen[f"{task}/model_weight"] = ranking.blend.weight
+        _log(trainer, "rankings", chosen)
         return rankings
 
     def _evidence(self, trainer: Any, module: Any) -> TitleEvidence | None:
@@ -214,23 +233,6 @@ class FinishRun(Callback):
         _log(trainer, "titles", worth | {name: getattr(evidence, name) for name in _PERPLEXITIES})
         return evidence
 
-    def _lines(self, evidence: TitleEvidence | None, answers: list[Generated]) -> list[str]:
-        lines = []
-        for first, last in zip(self._samples.first, answers, strict=False):
-            lines += [f"\n> {_short(last.prompt)}"]
-            lines += [f"  before: {_short(first)}", f"  after:  {_short(last.text)}"]
-        return lines if evidence is None else [*lines, "", evidence_text(evidence)]
-
-
-def _chosen(rankings: Rankings) -> dict[str, float]:
-    """What validation chose for each ranking, by `<task>/<what>`."""
-    found: dict[str, float] = {}
-    for task, ranking in rankings.by_task.items():
-        found |= {f"{task}/{name}": x for name, x in ranking.calibration._asdict().items()}
-        if ranking.blend:
-            found[f"{task}/model_weight"] = ranking.blend.weight
-    return found
-
 
 def _log(trainer: Trainer, group: str, numbers: Mapping[str, float]) -> None:
     for logger in trainer.loggers if numbers else ():
@@ -241,6 +243,88 @@ def _log(trainer: Trainer, group: str, numbers: Mapping[str, float]) -> None:
 def is_written(folder: Path) -> bool:
     """Whether the run in the folder has ended with all that it leaves: its card comes last."""
     return (folder / "model" / CARD).exists()
+
+
+def model_card(
+    start: str,
+    command: str,
+    val_loss: float | None,
+    evidence: TitleEvidence | None,
+    tasks: Mapping[str, Task],
+    samples: Sequence[Generated],
+) -> str:
+    """The card in Markdown: what a model folder says of itself.
+
+    Args:
+        start: What the model started from.
+        command: What was typed.
+        val_loss: Best validation loss in nats a completion token.
+        evidence: What titles are worth to it.
+        tasks: What it was taught.
+        samples: Answers to show.
+    """
+    example = samples[0].prompt if samples else "Which skills does a Nurse need?"
+    parts = [_CARD.format(start=start, example=example, command=command)]
+    rows = ["| task | prompt | completion | weight |", "|---|---|---|---|"]
+    for name, task in tasks.items():
+        prompt, completion = (
+            text.replace("|", "\\|").replace("\n", " ") for text in (task.prompt, task.completion)
+        )
+        rows.append(f"| {name} | {prompt} | {completion} | {task.weight:g} |")
+    parts.append("\n".join(rows))
+    if val_loss is not None:
+        parts.append(
+            f"Validation: {val_loss:.3f} nats a completion token, "
+            f"perplexity {perplexity(val_loss):.2f}."
+        )
+    if evidence is not None:
+        parts.append("```\n" + evidence_text(evidence) + "\n```")
+    parts += [f"> {answer.prompt}\n\n{answer.text}" for answer in samples[:1]]
+    return "\n\n".join(parts) + "\n"
+
+
+def next_commands(
+    config: Path, model: Path, start: str, rankings: Rankings, min_count: int, tests: bool
+) -> Iterator[str]:
+    """What to type after a fit; only what works with this model and this table.
+
+    Args:
+        config: The run's configuration.
+        model: The model folder.
+        start: Where the starting model is.
+        rankings: What the folder knows.
+        min_count: Training records that a title or skill had to be in to be known.
+        tests: Whether any example is in the test split.
+    """
+    own, configured = (shlex.quote(str(path)) for path in (model, config))
+    program = "  python main.py"
+    if person := _example_person(rankings):
+        yield f"{program} recommend --model.pretrained {own} {person}"
+    if PROMPTS.exists():
+        yield f"{program} predict --model.pretrained {own} --data.prompts {PROMPTS}"
+    if tests:
+        yield f"{program} test --config {configured} --model.pretrained {own}"
+        pair = f"--baseline {shlex.quote(start)} --finetuned {own}"
+        yield f"{program} compare --config {configured} {pair}"
+    if ranking_tasks(rankings.tasks) and not person:
+        yield (
+            f"Nothing to recommend: no title or skill is in {min_count} training records or more. "
+            "Lower --data.min_count, or list titles: recommend --candidates FILE"
+        )
+    if not tests:
+        yield "Nothing to test on: raise --data.test_fraction, or name another table"
+
+
+def _example_person(rankings: Rankings) -> str:
+    """The options of a person whom the model can answer; empty where there is none."""
+    titles, skills = (rankings.candidates[kind] for kind in ("titles", "skills"))
+    if len(titles) and "path" in rankings.by_task:
+        return f"--position {shlex.quote(titles.names[0])}"
+    if len(skills) and "position" in rankings.by_task:
+        return f"--skills {shlex.quote(skills.names[0])}"
+    if len(titles) and "skills" in rankings.by_task:
+        return f"--position {shlex.quote(titles.names[0])}"
+    return ""
 
 
 def _short(text: str, width: int = 300) -> str:

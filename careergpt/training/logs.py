@@ -114,7 +114,7 @@ class Wandb(WandbLogger):
         if self._wandb_init["mode"] == "offline":
             return super().experiment
         try:
-            _ask(_server())
+            _check_server(_server())
             return super().experiment
         except Exception as error:  # W&B's own, requests' …: a run is worth more than its log.
             self._wandb_init["mode"] = "offline"
@@ -140,7 +140,7 @@ class Wandb(WandbLogger):
         with self._harmless():
             online = not self.experiment.settings._offline
             if online and not self._told:
-                _ask(_server())
+                _check_server(_server())
             if not (online and self._told):
                 super().log_table(*args, **kwargs)
 
@@ -198,14 +198,14 @@ def log_table(
             logger.experiment.add_text(name, text)
 
 
-def _ask(server: str) -> None:
+def _check_server(server: str) -> None:
     """Raises OSError unless the server answers soon, were it to say no.
 
-    W&B itself asks again and again, and its own time limit leaves a process that is slow to end.
+    W&B itself tries again and again, and its own time limit leaves a process that is slow to end.
     """
     failed: list[Exception] = []
 
-    def ask() -> None:
+    def request_answer() -> None:
         try:
             request = Request(f"{server}/graphql", b'{"query": "{__typename}"}', _JSON)
             urlopen(request, timeout=_ANSWER_SECONDS).close()
@@ -216,10 +216,10 @@ def _ask(server: str) -> None:
             failed.append(error)
 
     # Looking a name up, or an answer that trickles in, knows no time limit.
-    asking = Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(_ANSWER_SECONDS)
-    if asking.is_alive():
+    thread = Thread(target=request_answer, daemon=True)
+    thread.start()
+    thread.join(_ANSWER_SECONDS)
+    if thread.is_alive():
         raise TimeoutError(f"no answer in {_ANSWER_SECONDS} seconds")
     if failed:
         raise failed[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,30 +28,25 @@ from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.sampling import Decoding
-from careergpt.modeling.compiled import compile_blocks
+from careergpt.modeling.attention import compile_blocks
+from careergpt.modeling.checks import check_folder
 from careergpt.modeling.folder import (
     Scratch,
     build_model,
-    check_folder,
     context_of,
     pretrained_config,
     scratch_config,
     set_dropout,
-    tokenizer_of,
 )
-from careergpt.modeling.loss import TokenLoss, completion_loss, hidden_states, segment_scores
-from careergpt.training.memory import keep_freed_memory
-from careergpt.training.metrics import CompletionMetrics, Quality
+from careergpt.modeling.loaded import keep_freed_memory
+from careergpt.modeling.loss import TokenLoss, completion_loss, hidden_states, token_scores
+from careergpt.training.metrics import CompletionMetrics, named_numbers
 from careergpt.training.progress import slow_precision
-from careergpt.training.step_watch import StepWatch
-from careergpt.training.steps import accumulated, planned_steps
+from careergpt.training.steps import StepWatch, accumulated, planned_steps
 
 # In fp16 the backward pass starts from nats / _SCALE, so that gradients stay in range; the scale is
 # undone, exactly, when the step's number of tokens is known.
 _SCALE = 4096.0
-
-_NUMBERS = ("loss", "perplexity", "accuracy", "bits_per_byte")
-"""What is logged of a `Quality`."""
 
 # Names in a model's configuration that do not decide what its weights mean.
 _UNBUILDING = re.compile(r"^_|pdrop|dropout|version|dtype|cache|^return|^output|^chunk")
@@ -90,23 +85,22 @@ class CareerModule(LightningModule):
             decoding: How answers are written.
         """
         super().__init__()
-        _check_rates(lr=lr, weight_decay=weight_decay)
+        rates = {"lr": lr, "weight_decay": weight_decay}
+        _check(rates, "0 or more", lambda rate: 0 <= rate < math.inf)
         if lr == 0:
             raise InputError("model.lr is 0: nothing would be learned")
-        _check_shares(
-            warmup=warmup,
-            final_lr=final_lr,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            **{f"betas[{place}]": beta for place, beta in enumerate(betas)},
-        )
+        shares = {"warmup": warmup, "final_lr": final_lr}
+        _check(shares, "0 or more and at most 1", lambda share: 0 <= share <= 1)
+        shares = {"dropout": dropout, "attention_dropout": attention_dropout}
+        shares |= {f"betas[{place}]": beta for place, beta in enumerate(betas)}
+        _check(shares, "0 or more and less than 1", lambda share: 0 <= share < 1)
         self.pretrained, self.decoding = pretrained, decoding
         self._lr, self._weight_decay, self._betas = lr, weight_decay, betas
         self._warmup, self._final_lr = warmup, final_lr
         self._compiled, self._vocabulary = compile, scratch.vocabulary
         if pretrained is not None:
             check_folder(pretrained)
-        self.tokenizer_source = tokenizer_of(pretrained, scratch)
+        self.tokenizer_source = scratch.tokenizer if pretrained is None else pretrained
         self.tokenizer = load_tokenizer(self.tokenizer_source)
         if pretrained is None:
             self._config = scratch_config(scratch, self.tokenizer)
@@ -114,7 +108,7 @@ class CareerModule(LightningModule):
             self._config = pretrained_config(pretrained, self.tokenizer)
         set_dropout(self._config, dropout, attention_dropout)
         self.context = context_of(self._config)
-        self._step = _no_loss(torch.device("cpu"))
+        self._nats_and_tokens = torch.zeros(2)  # Of the optimizer step under way.
         self._steps = StepWatch()
 
     def built_by(self) -> dict[str, Any]:
@@ -179,18 +173,15 @@ class CareerModule(LightningModule):
         """The batch's sum of nats, scaled; `on_before_optimizer_step` divides by the tokens."""
         loss = self.loss(batch)
         self._steps.add(batch.examples)
-        self._step = TokenLoss(
-            self._step.nats.to(self.device) + loss.nats.detach(),
-            self._step.tokens.to(self.device) + loss.tokens,
-        )
+        added = torch.stack([loss.nats.detach(), loss.tokens.to(loss.nats.dtype)])
+        self._nats_and_tokens = self._nats_and_tokens.to(self.device) + added
         # Lightning divides by the number of accumulated batches.
         return loss.nats * (self.trainer.accumulate_grad_batches / self._scale())
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Makes the gradient that of the mean over all tokens of the step, on all ranks."""
-        totals = torch.stack([self._step.nats, self._step.tokens.float()])
-        nats, tokens = self.trainer.strategy.reduce(totals, reduce_op="sum")
-        self._step = _no_loss(self.device)
+        nats, tokens = self.trainer.strategy.reduce(self._nats_and_tokens, reduce_op="sum")
+        self._nats_and_tokens = torch.zeros(2, device=self.device)
         gradients = [p.grad for p in self.parameters() if p.grad is not None]
         # DDP has averaged over ranks.
         torch._foreach_mul_(gradients, self.trainer.world_size * self._scale() / tokens)
@@ -233,17 +224,23 @@ class CareerModule(LightningModule):
 
     def validation_step(self, batch: TokenBatch, batch_idx: int) -> None:
         """Adds the batch to the sums."""
-        self.quality.update(segment_scores(self.model, batch))
+        self.quality.update(token_scores(self.model, batch), batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs val/loss, val/perplexity …, in all and by task."""
+        """Logs val/loss, val/perplexity …, in all and by task; of the starting model too.
+
+        Lightning's check before training logs nothing: what is logged here counts for no checkpoint
+        and no early stop. A check of a few batches is no first point.
+        """
         self._log_quality("val")
-        if self.trainer.sanity_checking:
-            self._log_start()
+        trainer = self.trainer
+        if trainer.sanity_checking and trainer.num_sanity_val_batches == trainer.num_val_batches:
+            for logger in trainer.loggers:
+                logger.log_metrics(dict(named_numbers("val", self.last_quality)), step=0)
 
     def test_step(self, batch: TokenBatch, batch_idx: int) -> None:
         """Adds the batch to the sums."""
-        self.quality.update(segment_scores(self.model, batch))
+        self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
         """Logs test/loss, test/perplexity …, in all and by task."""
@@ -267,15 +264,10 @@ class CareerModule(LightningModule):
         fused = self.trainer.precision != "16-mixed"
         optimizer = AdamW(groups, lr=self._lr, betas=self._betas, fused=fused)
         total = planned_steps(self.trainer)
-
-        def share(step: int) -> float:
-            return lr_share(step, total, self._warmup, self._final_lr)
-
-        schedule = LambdaLR(optimizer, share)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        rates = LambdaLR(
+            optimizer, lambda step: lr_share(step, total, self._warmup, self._final_lr)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
 
     def _keep_from_breaking(
         self, nats: Tensor, gradients: list[Tensor], optimizer: torch.optim.Optimizer
@@ -300,16 +292,6 @@ class CareerModule(LightningModule):
         self.quality.reset()
         self.log_dict(dict(named_numbers(stage, self.last_quality)))
 
-    def _log_start(self) -> None:
-        """Logs the starting model's validation: Lightning's check before training logs nothing.
-
-        It counts for no checkpoint and no early stop, and leaves the random numbers as they were.
-        A check of a few batches is no first point.
-        """
-        if self.trainer.num_sanity_val_batches == self.trainer.num_val_batches:
-            for logger in self.trainer.loggers:
-                logger.log_metrics(dict(named_numbers("val", self.last_quality)), step=0)
-
 
 def lr_share(step: int, total: int, warmup: float, final: float) -> float:
     """The share of the highest learning rate at a step: a linear rise, then half a cosine."""
@@ -320,38 +302,7 @@ def lr_share(step: int, total: int, warmup: float, final: float) -> float:
     return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def named_numbers(stage: str, quality: dict[str, Quality]) -> Iterable[tuple[str, float]]:
-    """`val/loss`, `val/describe/loss`, …: what W&B and metrics.jsonl call them."""
-    for task, numbers in quality.items():
-        for name in _NUMBERS:
-            yield _named(stage, task, name), getattr(numbers, name)
-
-
-def metric_names(validated: Iterable[str] | None) -> list[str]:
-    """What callbacks can monitor: training's metrics, and those of a validation of these tasks."""
-    tasks = () if validated is None else ("", *validated)
-    validation = (_named("val", task, name) for task in tasks for name in _NUMBERS)
-    return ["train/loss", "train/lr", *validation]
-
-
-def _named(stage: str, task: str, name: str) -> str:
-    return "/".join(filter(None, (stage, task, name)))
-
-
-def _no_loss(device: torch.device) -> TokenLoss:
-    return TokenLoss(
-        torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
-    )
-
-
-def _check_rates(**rates: float) -> None:
-    for name, rate in rates.items():
-        if not 0 <= rate < math.inf:
-            raise InputError(f"model.{name} must be 0 or more, found {rate}")
-
-
-def _check_shares(**shares: float) -> None:
-    for name, share in shares.items():
-        most = "at most" if name in ("warmup", "final_lr") else "less than"
-        if not (0 <= share < 1 or (share == 1 and most == "at most")):
-            raise InputError(f"model.{name} must be 0 or more and {most} 1, found {share}")
+def _check(options: dict[str, float], allowed: str, fits: Callable[[float], bool]) -> None:
+    for name, found in options.items():
+        if not fits(found):
+            raise InputError(f"model.{name} must be {allowed}, found {found}")

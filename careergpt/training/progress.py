@@ -1,12 +1,13 @@
-"""The progress bar, and a word about precisions that the hardware computes the slow way."""
+"""Progress and speed: the bar, useful tokens a second, and precisions that are slow here."""
 
 from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from careergpt.training.steps import planned_steps
@@ -52,13 +53,53 @@ class Progress(TQDMProgressBar):
         return "The starting model"
 
 
-def slow_precision(precision: str, device: torch.device) -> str | None:
-    """What to know about a precision that this device has no units for; None: it has them.
+class Throughput(Callback):
+    """Logs useful tokens a second, and the shares of padding and of waiting, between two logs.
 
-    Args:
-        precision: As Lightning names it: "bf16-mixed", "16-mixed", ….
-        device: Where the model computes.
+    What is waited for between two steps is mostly the loader: a share near 0 needs no more workers.
     """
+
+    def __init__(self) -> None:
+        self._restart()
+
+    def _restart(self, *_: Any, **__: Any) -> None:
+        self._since = self._ended = time.perf_counter()
+        self._waited, self._useful, self._processed = 0.0, 0, 0
+
+    # What lies between epochs, and validation, is not training; a run that is resumed within an
+    # epoch has no start of one.
+    on_train_start = on_train_epoch_start = on_validation_end = _restart
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Ends the wait for a batch."""
+        self._waited += time.perf_counter() - self._ended
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts; logs where Lightning logs."""
+        self._useful += batch.n_tokens
+        self._processed += batch.input_ids.numel()
+        every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+        if every and (batch_idx + 1) % every == 0:
+            elapsed = time.perf_counter() - self._since
+            # Every rank's batches are of nearly equal size: one rank's rate stands for all.
+            numbers = {
+                "train/tokens_per_second": self._useful * trainer.world_size / elapsed,
+                "train/padding_share": 1 - self._useful / self._processed,
+                "train/waiting_share": self._waited / elapsed,
+            }
+            for logger in trainer.loggers:
+                # The step that has ended, as Lightning numbers it.
+                logger.log_metrics(numbers, step=trainer.global_step - 1)
+            self._restart()
+        self._ended = time.perf_counter()
+
+
+def slow_precision(precision: str, device: torch.device) -> str | None:
+    """What to know of a precision ("bf16-mixed", …) that this device has no units for, if so."""
     half = precision.partition("-")[0]
     if half not in ("bf16", "16") or _has_units(half, device):
         return None

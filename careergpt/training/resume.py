@@ -1,4 +1,4 @@
-"""The state that a run goes on from, exactly: written between two steps, checked when read."""
+"""Resuming: the state that a run goes on from, written between two steps, checked when read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from careergpt.data.whole_files import find_damage, move
 from careergpt.errors import InputError, RunEndedError
-from careergpt.training.position import Position, position_of, stand_at
-from careergpt.training.steps import accumulated, accumulation, reached_end
-from careergpt.training.stops import Agreement, Signals
+from careergpt.training.steps import accumulated, accumulation, position_of, reached_end, stand_at
+from careergpt.training.stops import Agreement, received_signal
 
 NEWEST_FIRST = ("resume-new.ckpt", "resume.ckpt", "resume-previous.ckpt")
 """A state is written under the first name and passed down: two whole ones are there at any time."""
@@ -31,7 +30,7 @@ OURS = "careergpt"
 
 
 class KeepState(Callback):
-    """Writes checkpoints/resume.ckpt between two optimizer steps, and ends the run there if asked.
+    """Writes checkpoints/resume.ckpt between two optimizer steps, and ends the run there if told.
 
     It is written around every validation, so that no more than one step is lost to a stop within
     one, and by the clock or the steps besides.
@@ -58,7 +57,9 @@ class KeepState(Callback):
             raise InputError(f"checkpoints.every_minutes must be above 0, found {every_minutes}")
         self._every_n_steps, self._seconds = every_n_steps, every_minutes * 60
         self._allow_changes = allow_changes
-        self.saves, self.stoppers = True, ""
+        self.saves = True
+        self.early_ends = ""
+        """What may end the run before its limits, as text."""
         self._log_sizes: Mapping[str, int] = {}
         self._agreement = Agreement()
         self._saved_step, self._saved_at = 0, 0.0
@@ -66,7 +67,8 @@ class KeepState(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: Any) -> None:
         """What a run logged after its last state, it logs again: nothing refuses it any more."""
-        _cut_logs(trainer, self._log_sizes)
+        if trainer.is_global_zero:
+            _cut_logs(Path(trainer.default_root_dir), self._log_sizes)
         trainer.strategy.barrier()  # Every rank has read its state.
         if trainer.is_global_zero and self.saves:
             _pass_down(trainer)
@@ -78,26 +80,23 @@ class KeepState(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Between two steps: saves what is due, and stops if any rank was asked to."""
+        """Between two steps: saves what is due, and stops if any rank was told to."""
         loop = trainer.fit_loop.epoch_loop
         if batch_idx % trainer.accumulate_grad_batches:
             return
         # Of a loop that was restarted, Lightning's own guess can be off by one.
         loop._batches_that_stepped = trainer.global_step
-        asked, due = self._agreement.most(_asked(trainer), self._is_due(trainer, batch_idx))
-        if due or (asked and trainer.global_step != self._saved_step):
+        stop, due = self._agreement.most(received_signal(trainer), self._is_due(trainer, batch_idx))
+        if due or (stop and trainer.global_step != self._saved_step):
             self._save(trainer)
-        if asked:
-            self._stop(trainer, asked)
+        self._stop(trainer, stop)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Stops within a validation: the state before its step was kept."""
         if trainer.state.fn == TrainerFn.FITTING:
-            (asked,) = self._agreement.most(_asked(trainer))
-            if asked:
-                self._stop(trainer, asked)
+            self._stop(trainer, *self._agreement.most(received_signal(trainer)))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Notes that a validation is worth keeping."""
@@ -110,23 +109,27 @@ class KeepState(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Stops if a signal came too late for a step to heed it; from here on one ends at once."""
-        (asked,) = self._agreement.most(_asked(trainer))
-        if asked:
-            self._stop(trainer, asked)
+        self._stop(trainer, *self._agreement.most(received_signal(trainer)))
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         """Says where the checkpoint stands, and what it is a checkpoint of."""
         position, folder = position_of(trainer), Path(trainer.default_root_dir)
-        stand_at(checkpoint["loops"], position)
+        stand_at(checkpoint["loops"], *position)
         sizes = {name: path.stat().st_size for name in LOGS if (path := folder / name).exists()}
+        # What the run was to be, and whether something ended it before.
+        finished = {
+            "epochs": trainer.max_epochs,
+            "steps": trainer.max_steps,
+            "stoppers": None if reached_end(trainer) else self.early_ends,
+        }
         checkpoint[OURS] = {
-            "position": tuple(position),
+            "position": position,
             "data": _planned_by(trainer),
             "model": pl_module.built_by(),
             "log_sizes": sizes,
-            "finished": self._finished(trainer) if self._ended else None,
+            "finished": finished if self._ended else None,
         }
 
     def on_load_checkpoint(
@@ -141,7 +144,7 @@ class KeepState(Callback):
                 f"the checkpoint is of another model ({changed}): give the run's own "
                 "configuration, --config RUN/config.yaml, or start a new run"
             )
-        position = Position(*kept["position"])
+        epoch, batch = kept["position"]
         if changed := _differences(kept["data"], _planned_by(trainer)):
             if not self._allow_changes:
                 raise InputError(
@@ -151,22 +154,17 @@ class KeepState(Callback):
             rank_zero_only(print)(
                 f"no longer the run that was interrupted: {changed}; its epoch begins anew"
             )
-            position = Position(position.epoch, 0)
-            stand_at(checkpoint["loops"], position)
-        if position.batch % accumulated(trainer, position.epoch):
+            batch = 0
+            stand_at(checkpoint["loops"], epoch, batch)
+        if batch % accumulated(trainer, epoch):
             raise InputError(
                 "the checkpoint was written within an optimizer step, whose gradient it does not "
                 "hold: resume with --ckpt_path last"
             )
-        data.resume_at(*position)
+        data.resume_at(epoch, batch)
         self._log_sizes = kept["log_sizes"]
-        limits = trainer.max_epochs, trainer.max_steps, self.stoppers
+        limits = trainer.max_epochs, trainer.max_steps, self.early_ends
         trainer.should_stop = is_finished(checkpoint, *limits)
-
-    def _finished(self, trainer: Trainer) -> dict[str, Any]:
-        """What the run was to be, and whether something ended it before."""
-        stoppers = None if reached_end(trainer) else self.stoppers
-        return {"epochs": trainer.max_epochs, "steps": trainer.max_steps, "stoppers": stoppers}
 
     def _is_due(self, trainer: Trainer, batch_idx: int) -> bool:
         since = trainer.global_step - self._saved_step
@@ -188,16 +186,22 @@ class KeepState(Callback):
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._validated = False
 
-    def _stop(self, trainer: Trainer, asked: int) -> None:
-        name, saved = signal.Signals(asked).name, self._saved_step
+    def _stop(self, trainer: Trainer, number: int) -> None:
+        """Ends the run if there is a signal."""
+        if not number:
+            return
+        name, saved = signal.Signals(number).name, self._saved_step
         told = f"stopped by {name} after step {trainer.global_step}"
         if not saved:
             told += "; nothing was learned yet"
         elif saved < trainer.global_step:
             told += f"; the state of step {saved} is kept"
+        config = shlex.quote(str(Path(trainer.default_root_dir) / "config.yaml"))
         # Other ranks end well: Lightning would take an exit code for a crash, and kill the first.
-        code = 128 + asked if trainer.is_global_zero else 0
-        raise RunEndedError(f"{told}. Go on with: {resuming(trainer.default_root_dir)}", code)
+        raise RunEndedError(
+            f"{told}. Go on with: python main.py fit --config {config} --ckpt_path last",
+            128 + number if trainer.is_global_zero else 0,
+        )
 
 
 def _state(trainer: Trainer, name: str) -> Path:
@@ -213,37 +217,27 @@ def _pass_down(trainer: Trainer) -> None:
         move(new, last)
 
 
-def _cut_logs(trainer: Trainer, sizes: Mapping[str, int]) -> None:
+def _cut_logs(folder: Path, sizes: Mapping[str, int]) -> None:
     """Cuts the run's logs off after these bytes; what is not named, wholly."""
-    if trainer.is_global_zero:
-        for name in LOGS:
-            path = Path(trainer.default_root_dir) / name
-            size, kept = path.stat().st_size if path.exists() else 0, sizes.get(name, 0)
-            if size < kept:  # Something else has cut it: its last line may be torn.
-                kept = path.read_bytes().rfind(b"\n") + 1 if size else 0
-            if size > kept:
-                os.truncate(path, kept)
-
-
-def resuming(folder: str | Path) -> str:
-    """The command that goes on with a run."""
-    config = shlex.quote(str(Path(folder) / "config.yaml"))
-    return f"python main.py fit --config {config} --ckpt_path last"
+    for name in LOGS:
+        path = folder / name
+        size, kept = path.stat().st_size if path.exists() else 0, sizes.get(name, 0)
+        if size < kept:  # Something else has cut it: its last line may be torn.
+            kept = path.read_bytes().rfind(b"\n") + 1 if size else 0
+        if size > kept:
+            os.truncate(path, kept)
 
 
 def is_finished(
-    checkpoint: dict[str, Any], max_epochs: int | None, max_steps: int, stoppers: str
+    checkpoint: Mapping[str, Any], max_epochs: int | None, max_steps: int, early_ends: str
 ) -> bool:
     """Whether the checkpoint is the end of a run that these limits do not prolong.
 
-    Args:
-        checkpoint: Of a run.
-        max_epochs: As the Trainer has it.
-        max_steps: As the Trainer has it.
-        stoppers: What may end the run before, as text: one that did must be the same.
+    The limits are the Trainer's. `early_ends`: what may end the run before them, as text; one that
+    did must be the same.
     """
     finished = (checkpoint.get(OURS) or {}).get("finished")
-    if finished is None or finished["stoppers"] not in (None, stoppers):
+    if finished is None or finished["stoppers"] not in (None, early_ends):
         return False
     longer_epochs = _length(max_epochs) > _length(finished["epochs"])
     return not longer_epochs and _length(max_steps) <= _length(finished["steps"])
@@ -252,11 +246,6 @@ def is_finished(
 def _length(limit: int | None) -> float:
     """No limit is the longest."""
     return float("inf") if limit in (None, -1) else float(limit or 0)
-
-
-def _asked(trainer: Any) -> int:
-    signals = trainer._signal_connector
-    return signals.asked if isinstance(signals, Signals) else 0
 
 
 def _planned_by(trainer: Any) -> dict[str, Any]:
@@ -279,7 +268,7 @@ def _validates_next(trainer: Any, batch_idx: int) -> bool:
     return bool(begun // every != (begun + trainer.accumulate_grad_batches) // every)
 
 
-def _differences(kept: dict[str, Any], now: dict[str, Any]) -> str:
+def _differences(kept: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """What changed, as `name was 1 and is 2`."""
     names = dict.fromkeys((*kept, *now))
     pairs = [(name, kept.get(name), now.get(name)) for name in names]

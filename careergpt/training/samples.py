@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -52,7 +53,7 @@ class SampleAnswers(Callback):
         self._records: list[AskedRecord] = []
         self.first: list[str] = []
         self.last: list[Generated] = []
-        self._rows: list[list[Any]] = []
+        self._rows: list[Sequence[Any]] = []
         self._answered: set[int] = set()
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
@@ -98,15 +99,9 @@ class SampleAnswers(Callback):
             self.last = self.answer(trainer, pl_module)
 
     def answer(self, trainer: Trainer, module: Any, step: int | None = None) -> list[Generated]:
-        """Answers with the weights as they are, on the first rank, and logs what is not yet.
+        """The answers to the fixed prompts by the weights as they are, on the first rank.
 
-        Args:
-            trainer: The Trainer.
-            module: The module.
-            step: That the weights are of; None: the last.
-
-        Returns:
-            The answers to the fixed prompts.
+        `step` is that of the weights; None: the last. What is not yet logged for it is logged.
         """
         if not (self._ready and trainer.is_global_zero):
             return []
@@ -122,16 +117,14 @@ class SampleAnswers(Callback):
 
     def _log(self, trainer: Trainer, answers: list[Generated], step: int) -> None:
         self._answered.add(step)
-        rows = [[step, a.prompt, a.text, a.finish_reason, a.log_probability] for a in answers]
-        self._rows += rows
+        new = [(step, a.prompt, a.text, a.finish_reason, a.log_probability) for a in answers]
+        self._rows += new
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return  # It leaves nothing.
-        path = Path(trainer.default_root_dir) / "samples.jsonl"
-        with adding(path) as file:
-            for row in rows:
-                file.write(
-                    json.dumps(dict(zip(_COLUMNS, row, strict=True)), ensure_ascii=False) + "\n"
-                )
+        with adding(Path(trainer.default_root_dir) / "samples.jsonl") as file:
+            for row in new:
+                line = dict(zip(_COLUMNS, row, strict=True))
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
         numbers = self._numbers(answers)
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=step)

@@ -1,24 +1,33 @@
-"""The Trainer with two results that Lightning leaves to its caller: predictions and test tables."""
+"""The Trainer, with what Lightning leaves to its caller: tables of a test, a file of answers."""
 
 from __future__ import annotations
 
+import glob
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningDataModule, LightningModule, Trainer
+import torch
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.strategies import (
     DDPStrategy,
+    DeepSpeedStrategy,
     SingleDeviceStrategy,
     StrategyRegistry,
 )
+from lightning.pytorch.utilities import rank_zero_only
 
-from careergpt.data.whole_files import check_writable, write_json
+from careergpt.data.foreign_files import reading
+from careergpt.data.prompts import Prompt
+from careergpt.data.whole_files import adding, check_writable, write_json, write_lines, writing
 from careergpt.errors import InputError
-from careergpt.training.evaluation import EvaluateRankings, result_rows
-from careergpt.training.kept_answers import KeptAnswers
-from careergpt.training.metrics import Quality
+from careergpt.training.evaluation import EvaluateRankings, rankings_table, result_rows
+from careergpt.training.metrics import Quality, quality_table
 from careergpt.training.stops import Signals
-from careergpt.training.words import quality_table, rankings_table
 
 
 class CareerTrainer(Trainer):
@@ -65,7 +74,9 @@ class CareerTrainer(Trainer):
         """
         if json is not None:
             check_writable(Path(json), "--json", is_file=True)
-        evaluation = EvaluateRankings(_folder_of(model, ckpt_path), queries)
+        # Candidates and calibration belong to the folder's weights, not to a checkpoint's.
+        folder = None if ckpt_path else getattr(model, "pretrained", None)
+        evaluation = EvaluateRankings(folder, queries)
         self.callbacks.append(evaluation)  # type: ignore[attr-defined]
         results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
         self._print_quality(model, datamodule)
@@ -74,8 +85,7 @@ class CareerTrainer(Trainer):
             if evaluation.metrics:
                 print("\n" + rankings_table(*found))
             if json is not None:
-                rows = result_rows(quality_of(model), *found)
-                write_json(Path(json), rows)
+                write_json(Path(json), result_rows(_quality_of(model), *found))
         return results
 
     def predict(  # type: ignore[override]
@@ -106,22 +116,17 @@ class CareerTrainer(Trainer):
 
     def _print_quality(self, model: LightningModule, datamodule: Any) -> None:
         if self.is_global_zero:
-            quality = quality_of(model)
+            quality = _quality_of(model)
             print(
                 f"{datamodule.dataset.n_read:,} rows read, {quality[''].examples:,} examples scored"
             )
             print(quality_table(quality))
 
 
-def quality_of(model: Any) -> dict[str, Quality]:
+def _quality_of(model: Any) -> Mapping[str, Quality]:
     """What the module's last evaluation found, by task; "" for all together."""
-    found: dict[str, Quality] = model.last_quality
+    found: Mapping[str, Quality] = model.last_quality
     return found
-
-
-def _folder_of(model: Any, ckpt_path: str | None) -> str | None:
-    """The model folder whose candidates and calibration belong to the weights that are tested."""
-    return None if ckpt_path else getattr(model, "pretrained", None)
 
 
 def check_strategy(strategy: Any) -> None:
@@ -136,9 +141,113 @@ def check_strategy(strategy: Any) -> None:
             return  # "auto", or one that Lightning refuses.
         known = StrategyRegistry[strategy]
         kind, start = known["strategy"], known["init_params"].get("start_method", "popen")
-    if not issubclass(kind, DDPStrategy | SingleDeviceStrategy) or start != "popen":
+    whole = issubclass(kind, DDPStrategy | SingleDeviceStrategy)
+    if not whole or issubclass(kind, DeepSpeedStrategy) or start != "popen":
         named = strategy if isinstance(strategy, str) else kind.__name__
         raise InputError(
             f"trainer.strategy={named}: models are trained whole, on one device or by ddp, a "
             "process for each: --trainer.strategy ddp"
         )
+
+
+class KeptAnswers(Callback):
+    """Each batch's answers, appended by each rank to a file of its own beside the output.
+
+    A line holds a batch and names the work that it is of. So a batch that a kill cut off is
+    answered anew as a whole, among the same neighbours, and answers of other work are never taken
+    for ours.
+    """
+
+    def __init__(self, out: Path) -> None:
+        """Answers on their way to this file."""
+        self._out = out
+        self._work = ""
+
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        """Lets the data module learn, once the weights are loaded, which prompts are answered."""
+        trainer.datamodule.find_answered = partial(self._find, trainer, pl_module)  # type: ignore[attr-defined]
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Any,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps the batch: the output's lines, and the prompts' places."""
+        rows = [answer._asdict() for answer in outputs]
+        for row in rows:
+            del row["token_ids"]
+        self._append(trainer.global_rank, json.dumps({"work": self._work, "answers": rows}))
+
+    def finish(self, prompts: int) -> str:
+        """Writes the output, in the input's order, and tells how many of the prompts are in it."""
+        own = (kept["answers"] for _, kept in self._kept() if kept["work"] == self._work)
+        # By place: two runs at once, or one that outlived its kill, may have answered twice.
+        answers = {row.pop("place"): row for rows in own for row in rows}
+        with writing(self._out):
+            write_lines(self._out, (answers[place] for place in sorted(answers)))
+            if len(answers) < prompts:
+                return (
+                    f"{len(answers)} of {prompts} prompts are answered in {self._out}: the same "
+                    "command answers the others"
+                )
+            for path in self._files():
+                path.unlink(missing_ok=True)
+        return f"{len(answers)} answers are in {self._out}"
+
+    def _find(
+        self, trainer: Trainer, pl_module: Any, batches: Sequence[Sequence[Prompt]]
+    ) -> set[int]:
+        """Places of the prompts that earlier runs of the same work have answered, on any rank."""
+        where = f"{trainer.precision} {pl_module.device.type}"
+        self._work = _work_digest(pl_module, where, batches)
+        # An empty line: it ends one that a kill cut off, and shows whether the file can be written.
+        self._append(trainer.global_rank, "")
+        answered: set[int] = set()
+        others = set()
+        for path, kept in self._kept():
+            if kept["work"] == self._work:
+                answered |= {row["place"] for row in kept["answers"]}
+            else:
+                others.add(path.name)
+        if answered:
+            rank_zero_only(print)(f"{len(answered)} prompts were answered before: not asked anew")
+        if others:
+            rank_zero_only(print)(
+                f"not used: {', '.join(sorted(others))} (another model, other prompts or decoding)"
+            )
+        return answered
+
+    def _kept(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The lines of all ranks' files, however many ranks there were."""
+        for path in self._files():
+            with reading(str(path)), path.open(encoding="utf-8", errors="replace") as file:
+                for line in file:
+                    with suppress(ValueError):  # Empty, or cut off.
+                        yield path, json.loads(line)
+
+    def _append(self, rank: int, line: str) -> None:
+        with adding(self._out.with_name(f"{self._out.name}.rank{rank}.partial")) as file:
+            file.write(line + "\n")
+
+    def _files(self) -> list[Path]:
+        return sorted(self._out.parent.glob(f"{glob.escape(self._out.name)}.rank*.partial"))
+
+
+def _work_digest(module: Any, where: str, batches: Sequence[Sequence[Prompt]]) -> str:
+    """A digest of all that decides the answers, their last digits too.
+
+    That is the weights as they are in memory, wherever they came from; precision and kind of device
+    (`where`); and the prompts, side by side as they are answered.
+    """
+    settings = (where, module.decoding, module.context, module.model.config.to_json_string())
+    digest = hashlib.sha256(repr(settings).encode())
+    for batch in batches:
+        digest.update(repr(batch).encode())
+    for name, weight in module.model.named_parameters():
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

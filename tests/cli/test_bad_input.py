@@ -210,6 +210,9 @@ OPTIONS = {
     "a limit of no batch": ("--trainer.limit_train_batches=1e-9", "trainer: You requested"),
     "forks": ("--trainer.strategy=ddp_fork", "trainer.strategy=ddp_fork: models are trained"),
     "spawned ranks": ("--trainer.strategy=ddp_spawn", "--trainer.strategy ddp"),
+    "gradients of its own": (
+        "--trainer.strategy=deepspeed", "trainer.strategy=deepspeed: models are trained",
+    ),
     "a sharded model": ("--trainer.strategy=fsdp", "trainer.strategy=fsdp: models are trained"),
     "no such strategy": ("--trainer.strategy=dpp", "invalid strategy"),
 }  # fmt: skip

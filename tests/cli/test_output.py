@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import sys
-from careergpt.cli.output import check_output, is_read, mend_output
+from careergpt.cli import check_output, is_read, mend_output
 mend_output()
 for line in range(3):
     print("naïve 求人", line)
@@ -57,7 +57,7 @@ def test_output_that_is_lost_is_told_when_the_work_is_done(tmp_path: Path) -> No
 
 CLOSED = """
 import os, sys
-from careergpt.cli.output import check_output, mend_output
+from careergpt.cli import check_output, mend_output
 mend_output()
 with open(sys.argv[1], "w") as file:
     file.write("whole")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from careergpt.cli.typed import typed_options, unless_typed
+from careergpt.cli.parsing import typed_options, unless_typed
 
 TOLD = {"a": {"weight": 1, "prompt": "A"}, "b": {"weight": 1, "prompt": "B"}}
 

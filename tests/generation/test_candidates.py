@@ -27,8 +27,7 @@ from careergpt.errors import InputError
 from careergpt.generation import candidates as module
 from careergpt.generation.cache import attention_to_cache
 from careergpt.generation.candidates import Trie, plan_chunks, score_candidates
-from careergpt.modeling.attention import SEGMENTS
-from careergpt.modeling.compiled import compile_blocks
+from careergpt.modeling.attention import SEGMENTS, compile_blocks
 from careergpt.modeling.folder import build_model
 
 CONTEXT, VOCABULARY = 48, 40

@@ -25,8 +25,7 @@ from careergpt.errors import InputError
 from careergpt.generation.cache import attention_to_cache
 from careergpt.generation.decoding import Generated, _kept, generate, write
 from careergpt.generation.sampling import Decoding
-from careergpt.modeling.attention import SEGMENTS
-from careergpt.modeling.compiled import compile_blocks
+from careergpt.modeling.attention import SEGMENTS, compile_blocks
 from careergpt.modeling.folder import build_model, context_of, pretrained_config
 
 CONTEXT, VOCABULARY = 48, 40

@@ -24,7 +24,7 @@ def check() -> None:
     from transformers import GPT2Config
 
     from careergpt.data.batches import Scored, collate
-    from careergpt.modeling.compiled import compile_blocks
+    from careergpt.modeling.attention import compile_blocks
     from careergpt.modeling.folder import build_model
     from careergpt.modeling.loss import completion_loss, hidden_states
 

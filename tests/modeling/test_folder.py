@@ -21,10 +21,10 @@ from transformers import (
 from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
 from careergpt.modeling.attention import library_attention
+from careergpt.modeling.checks import check_folder
 from careergpt.modeling.folder import (
     Scratch,
     build_model,
-    check_folder,
     context_of,
     pretrained_config,
     read_settings,

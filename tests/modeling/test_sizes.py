@@ -9,8 +9,8 @@ import torch
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 from careergpt.errors import InputError
-from careergpt.modeling.folder import Scratch, check_folder, pretrained_config, scratch_config
-from careergpt.modeling.sizes import check_parts, check_size
+from careergpt.modeling.checks import check_folder, check_layers, check_size
+from careergpt.modeling.folder import Scratch, pretrained_config, scratch_config
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_number_of_parts_that_no_model_has_is_refused_before_transformers_read
 
 def test_names_that_only_sound_alike_are_no_number_of_layers() -> None:
     told = {"vocab_size_per_layer_input": 262_144, "layer_norm_eps": 1, "layers": 5000}
-    check_parts(told | {"id2label": {0: "a"}, "n_layer": None}, "it")
+    check_layers(told | {"id2label": {0: "a"}, "n_layer": None}, "it")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from lightning.pytorch.callbacks import (
 
 from careergpt.data.batches import Scored, collate
 from careergpt.errors import InputError
-from careergpt.training.configured import check_callbacks
-from careergpt.training.ending import BestWeights, Ending
+from careergpt.training.callbacks import Ending, check_callbacks
+from careergpt.training.checkpoints import BestWeights
 from careergpt.training.logs import MetricsLog
 from careergpt.training.module import CareerModule, lr_share
 from careergpt.training.samples import SampleAnswers

@@ -19,8 +19,8 @@ import torch
 
 from careergpt.cli import main
 from careergpt.generation import decoding
-from careergpt.training import kept_answers, module
-from careergpt.training.checkpoint_files import WholeCheckpoints
+from careergpt.training import module, trainer
+from careergpt.training.checkpoints import WholeCheckpoints
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -299,7 +299,7 @@ def test_an_output_that_cannot_be_written_costs_no_answer(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(kept_answers, "write_lines", full)
+        patch.setattr(trainer, "write_lines", full)
         error = error_of([*words, f"--out={out}"], capsys)
     assert error.startswith(f"error: cannot write {out}: No space left on device (")
     assert_finishes(words, out, undisturbed, capsys, PROMPTS)

@@ -4,15 +4,15 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
 
-from careergpt.data.batches import Scored, collate
+from careergpt.data.batches import Scored, TokenBatch, collate
 from careergpt.modeling.folder import build_model, pretrained_config
-from careergpt.modeling.loss import SegmentScores, segment_scores
-from careergpt.training.metrics import CompletionMetrics, Quality
-from careergpt.training.module import named_numbers
+from careergpt.modeling.loss import TokenScores, token_scores
+from careergpt.training.metrics import CompletionMetrics, Quality, named_numbers
 
 TASKS = ["describe", "path", "unused"]
 
@@ -25,7 +25,8 @@ def model(tiny_gpt2: Path, tokenizer: PreTrainedTokenizerFast) -> PreTrainedMode
 def measured(model: PreTrainedModel, batches: list[list[list[Scored]]]) -> dict[str, Quality]:
     metrics = CompletionMetrics(TASKS)
     for rows in batches:
-        metrics.update(segment_scores(model, collate(rows)))
+        batch = collate(rows)
+        metrics.update(token_scores(model, batch), batch)
     return metrics.compute()
 
 
@@ -88,15 +89,22 @@ def test_metrics_do_not_depend_on_the_batches(
         assert tuple(found[name]) == pytest.approx(tuple(quality), rel=1e-6)
 
 
-def scores(nats: list[float], tokens: list[int], tasks: list[int]) -> SegmentScores:
-    counts = torch.tensor(tokens)
-    return SegmentScores(torch.tensor(nats), counts, counts // 2, torch.tensor(tasks), counts * 4)
+def scores(
+    nats: list[float], tokens: list[int], tasks: list[int]
+) -> tuple[TokenScores, TokenBatch]:
+    """Examples of so many nats and scored tokens, of four bytes each."""
+    batch = collate(
+        [[Scored(np.zeros(n + 1), 1, task, 4 * n) for n, task in zip(tokens, tasks, strict=True)]]
+    )
+    owners = batch.segment_ids.flatten()[batch.scored]
+    each = torch.tensor([x / n for x, n in zip(nats, tokens, strict=True)])
+    return TokenScores(each[owners], torch.zeros(len(owners), dtype=torch.bool), owners), batch
 
 
 def test_the_whole_is_weighted_by_tokens_not_by_tasks_or_batches() -> None:
     metrics = CompletionMetrics(TASKS)
-    metrics.update(scores([10.0], [1], [0]))
-    metrics.update(scores([9.0, 0.0], [9, 90], [0, 1]))
+    metrics.update(*scores([10.0], [1], [0]))
+    metrics.update(*scores([9.0, 0.0], [9, 90], [0, 1]))
     found = metrics.compute()
     assert found[""].loss == pytest.approx(0.19)
     assert found[""].perplexity == pytest.approx(math.exp(0.19))
@@ -107,24 +115,24 @@ def test_the_whole_is_weighted_by_tokens_not_by_tasks_or_batches() -> None:
 
 def test_a_reset_forgets() -> None:
     metrics = CompletionMetrics(TASKS)
-    metrics.update(scores([10.0], [1], [0]))
+    metrics.update(*scores([10.0], [1], [0]))
     metrics.reset()
     assert metrics.compute() == {}
-    metrics.update(scores([4.0], [2], [1]))
+    metrics.update(*scores([4.0], [2], [1]))
     assert metrics.compute()[""].loss == 2
 
 
 def test_small_terms_are_not_lost_beside_large_sums() -> None:
     metrics = CompletionMetrics(TASKS)
-    metrics.update(scores([2.0**26], [1], [0]))
+    metrics.update(*scores([2.0**26], [1], [0]))
     for _ in range(64):
-        metrics.update(scores([1.0], [1], [0]))
+        metrics.update(*scores([1.0], [1], [0]))
     assert metrics.compute()[""].loss * 65 == 2**26 + 64
 
 
 def test_an_endless_loss_has_a_finite_perplexity() -> None:
     metrics = CompletionMetrics(TASKS)
-    metrics.update(scores([1e6], [1], [0]))
+    metrics.update(*scores([1e6], [1], [0]))
     assert math.isfinite(metrics.compute()[""].perplexity)
 
 

@@ -11,7 +11,7 @@ import pytest
 from careergpt.data.batches import Scored
 from careergpt.training.logs import MetricsLog
 from careergpt.training.module import CareerModule
-from careergpt.training.throughput import Throughput
+from careergpt.training.progress import Throughput
 
 Fit = Callable[..., CareerModule]
 

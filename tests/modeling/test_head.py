@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from careergpt.modeling import cross_entropy
-from careergpt.modeling.cross_entropy import chunk_of, linear_cross_entropy
+from careergpt.modeling import loss as chunked
+from careergpt.modeling.loss import chunk_of, linear_cross_entropy
 
 WORDS, WIDTH, COUNT = 61, 16, 23
 
@@ -15,7 +15,7 @@ WORDS, WIDTH, COUNT = 61, 16, 23
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five positions at a time: 23 are five chunks, the last not full."""
-    monkeypatch.setitem(cross_entropy._ELEMENTS, "cpu", 5 * WORDS)
+    monkeypatch.setitem(chunked._ELEMENTS, "cpu", 5 * WORDS)
 
 
 def tensors(dtype: torch.dtype, spread: float = 1.0) -> tuple[torch.Tensor, ...]:
@@ -35,7 +35,7 @@ def with_gradients(loss: torch.Tensor, *of: torch.Tensor) -> tuple[torch.Tensor,
 
 @pytest.mark.parametrize("multiple", [1, 64])
 def test_the_chunked_head_is_the_plain_one(multiple: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(cross_entropy._MULTIPLE, "cpu", multiple)
+    monkeypatch.setitem(chunked._MULTIPLE, "cpu", multiple)
     states, head, targets = tensors(torch.float32)
     expected = with_gradients(plain(states, head, targets), states, head)
     found = with_gradients(linear_cross_entropy(states, head, targets), states, head)
@@ -142,8 +142,8 @@ def test_no_gradients_are_made_where_none_are_asked_for(monkeypatch: pytest.Monk
     def refuse(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(cross_entropy, "_product", refuse)
-    monkeypatch.setattr(cross_entropy, "_add_product", refuse)
+    monkeypatch.setattr(chunked, "_product", refuse)
+    monkeypatch.setattr(chunked, "_add_product", refuse)
     with torch.no_grad():
         found = linear_cross_entropy(states, head, targets)
     assert found.item() == pytest.approx(expected, rel=1e-6)

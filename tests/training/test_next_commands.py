@@ -7,7 +7,7 @@ import pytest
 
 from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.recommend.ranking import Rankings
-from careergpt.training.words import next_commands
+from careergpt.training.finish import next_commands
 
 RECORDS = [
     {"titles": ("Clerk", "Head clerk"), "position_title": "Clerk", "skills": ("filing", "typing")}
@@ -22,7 +22,7 @@ def known() -> Rankings:
 
 def told(known: Rankings, tests: bool = True) -> list[str]:
     config, model = Path("a run/config.yaml"), Path("a run/model")
-    return next_commands(config, model, "gpt2", known, 2, tests)
+    return list(next_commands(config, model, "gpt2", known, 2, tests))
 
 
 def of(known: Rankings, *names: str) -> Rankings:

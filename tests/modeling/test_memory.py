@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from careergpt.training import memory
+from careergpt.modeling import loaded
 
 # Counts the pages that are touched for the first time, in a process of its own.
 COUNT = """
 import resource, torch
-from careergpt.training.memory import keep_freed_memory
+from careergpt.modeling.loaded import keep_freed_memory
 if {keep}:
     assert keep_freed_memory()
 def faults(number):
@@ -45,4 +45,4 @@ def test_a_freed_tensor_s_pages_are_not_touched_anew() -> None:
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
-    assert not memory.keep_freed_memory()
+    assert not loaded.keep_freed_memory()

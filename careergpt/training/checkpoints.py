@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or not there, and say so themselves."""
+"""Checkpoint files: whole or not there, with a digest; and the best weights among them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from careergpt.data.whole_files import find_damage, sealed
 from careergpt.errors import InputError
@@ -35,25 +36,8 @@ class WholeCheckpoints(TorchCheckpointIO):
         map_location: Any = lambda storage, location: storage,
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
-        """The checkpoint, once its digest holds; whatever is asked, no code in it is run."""
+        """The checkpoint, once its digest holds; whatever the caller says, no code in it is run."""
         return read_checkpoint(Path(path), map_location=map_location)
-
-
-def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """The checkpoint in the file.
-
-    Raises:
-        InputError: It is damaged, or holds more than plain data.
-    """
-    if fault := find_damage(path):
-        raise InputError(f"{path} is damaged ({fault}): resume from another checkpoint")
-    try:
-        loaded: Any = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # Whatever the unpickler makes of a file that is none of ours.
-        raise InputError(f"{path} is no checkpoint of careergpt: {str(error)[:100]}") from None
-    if not isinstance(loaded, dict) or "state_dict" not in loaded:
-        raise InputError(f"{path} is no checkpoint of careergpt: it has no state_dict")
-    return loaded
 
 
 class _Patient:
@@ -86,3 +70,46 @@ class _Patient:
                 act()
         except OSError as error:
             self._error = error
+
+
+def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """The checkpoint in the file.
+
+    Raises:
+        InputError: It is damaged, or holds more than plain data.
+    """
+    if fault := find_damage(path):
+        raise InputError(f"{path} is damaged ({fault}): resume from another checkpoint")
+    try:
+        loaded: Any = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # Whatever the unpickler makes of a file that is none of ours.
+        raise InputError(f"{path} is no checkpoint of careergpt: {str(error)[:100]}") from None
+    if not isinstance(loaded, dict) or "state_dict" not in loaded:
+        raise InputError(f"{path} is no checkpoint of careergpt: it has no state_dict")
+    return loaded
+
+
+class BestWeights(ModelCheckpoint):
+    """Keeps checkpoints/best.ckpt, by validation; a run's folder may be moved."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename="best",
+            monitor="val/loss",
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,  # At each validation: the last one follows all epochs.
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The same state with this folder's paths."""
+        folder = str(self.dirpath)
+
+        def here(path: str) -> str:
+            return str(Path(folder) / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: here(state_dict[name]) for name in paths}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": best, "dirpath": folder})

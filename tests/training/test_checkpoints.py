@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from careergpt.data.whole_files import find_damage
 from careergpt.errors import InputError
-from careergpt.training.checkpoint_files import WholeCheckpoints, read_checkpoint
+from careergpt.training.checkpoints import WholeCheckpoints, read_checkpoint
 
 FILES = WholeCheckpoints()
 

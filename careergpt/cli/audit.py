@@ -1,0 +1,17 @@
+"""The verb audit: the report on the data, without training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from careergpt.cli.parsing import data_parser
+from careergpt.data.datamodule import audit
+from careergpt.data.report import DataReport
+
+
+def run(options: Sequence[str]) -> DataReport:
+    """Prints the report; a fit's configuration serves, its other parts are passed over."""
+    parser = data_parser("audit", str(audit.__doc__), skip={"context", "models"})
+    parser.add_argument("--out", type=str | None, help="Also write data_report.json there.")
+    config = parser.parse_args(list(options))
+    return audit(parser.instantiate(config).data, config.out)
