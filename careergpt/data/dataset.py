@@ -184,7 +184,8 @@ class CareerDataset:
 
     def trained_rows(self) -> np.ndarray:
         """The numbers of the rows that training sees, and that earlier stages saw."""
-        now = numbers_of(self.table)[self.split == TRAIN]
+        places, numbers = numbers_of(self.table)
+        now = numbers[self.split[places] == TRAIN]
         return now if self._trained is None else np.concatenate([self._trained, now])
 
     def trained_note(self) -> str:

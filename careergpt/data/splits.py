@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasketch import MinHash, MinHashLSH
 from jaxtyping import Float, Float64, Int8, Int64
 from numpy.typing import NDArray
@@ -51,6 +52,9 @@ Signature = NDArray[np.uint32]
 
 TRAINED_ROWS = "trained_rows.npy"
 """Of a model folder. A text leads to its number, but no number to a text."""
+
+LONG_TEXT = 100
+"""Characters from which on no two people write the same."""
 
 Numbers = Float64[np.ndarray, " M"]
 
@@ -182,9 +186,22 @@ def groups(count: int, pairs: Iterable[tuple[int, int, float]]) -> Int64[np.ndar
     return np.asarray(first[component], dtype=np.int64)
 
 
-def numbers_of(table: pa.Table) -> Float64[np.ndarray, " N"]:
-    """For each record the number that its text alone decides, whatever table it stands in."""
-    return np.array([unit_of(key) for key in table["key"].to_pylist()], dtype=np.float64)
+def numbers_of(table: pa.Table) -> tuple[Int64[np.ndarray, " M"], Numbers]:
+    """Records by place, and numbers that their texts alone decide, whatever table they stand in.
+
+    A record has one of its key, and one of each long text: the same text may be a description here
+    and an answer under another name there, beside fields that only one of two stages read.
+    """
+    keys = table["key"].to_pylist()
+    places, numbers = [np.arange(len(keys))], [np.array([*map(unit_of, keys)], dtype=np.float64)]
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if name in ("id", "place", "key") or not pa.types.is_string(column.type):
+            continue
+        long = np.flatnonzero(pc.greater_equal(pc.utf8_length(column), LONG_TEXT).fill_null(False))
+        texts = column.take(pa.array(long)).to_pylist()
+        places.append(long)
+        numbers.append(np.array([*map(unit_of, texts)], dtype=np.float64))
+    return np.concatenate(places), np.concatenate(numbers)
 
 
 def leave_out_trained(
@@ -192,7 +209,8 @@ def leave_out_trained(
 ) -> Int8[np.ndarray, " N"]:
     """The split without those that were trained on, and their near-duplicates, outside training."""
     group = table["group"].to_numpy()
-    seen = np.isin(group, group[np.isin(numbers_of(table), trained)])
+    places, numbers = numbers_of(table)
+    seen = np.isin(group, group[places[np.isin(numbers, trained)]])
     return np.where(seen & (split != TRAIN), np.int8(LEFT_OUT), split)
 
 

@@ -17,6 +17,7 @@ from careergpt.data.splits import (
     read_trained_rows,
     write_trained_rows,
 )
+from careergpt.data.tasks import Task
 from careergpt.errors import InputError
 
 Data = Callable[..., CareerDataModule]
@@ -115,6 +116,24 @@ def test_near_duplicates_of_what_was_trained_on_are_trained_on(
     both = [str(tmp_path / f"{name}.jsonl") for name in ("one", "two")]
     with pytest.raises(InputError, match="trained on every row of the test split"):
         ready(data_module(source=both, splits="all", models=[str(tmp_path / "model")]))
+
+
+def test_a_text_that_was_trained_on_is_known_beside_columns_that_only_one_stage_reads(
+    data_module: Data, tmp_path: Path
+) -> None:
+    rows = [
+        {"question": f"What is {n}?", "answer": f"It is number {n}. " * 20, "topic": f"Topic {n}"}
+        for n in range(40)
+    ]
+    table = tmp_path / "questions.jsonl"
+    table.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    before, after = Task("{question}", "{answer}"), Task("{topic}: {question}", "{answer}")
+    one = ready(data_module(source=str(table), tasks={"ask": before}, splits="all"))
+    one.dataset.split[::2] = TRAIN
+    write_trained_rows(tmp_path / "model", one.dataset.trained_rows())
+    models = [str(tmp_path / "model")]
+    two = ready(data_module(source=str(table), tasks={"ask": after}, splits="all", models=models))
+    assert two.dataset.n_trained[TEST] == 20
 
 
 def test_a_model_that_says_nothing_leaves_out_nothing_and_a_damaged_file_is_one_line(
