@@ -75,7 +75,7 @@ def main() -> None:
     data = CareerDataModule(source=args.source).open()
     print(data.report())
     records = [fields_of_row(row) for row in rows_of(data.table)]
-    split = split_by_hash(data.table["unit"].to_numpy(), 0.1, 0.1)
+    split = split_by_hash(data.table["hash"].to_numpy(), 0.1, 0.1)
     both = np.array([TITLE in fields and DESCRIPTION in fields for fields in records])
     records = [fields for fields, kept in zip(records, both, strict=True) if kept]
     titles = shuffled([str(fields[TITLE]) for fields in records], split[both], seed=0)

@@ -190,8 +190,8 @@ class CareerDataModule(LightningDataModule):
         self._agree()
         self.dataset = self.open()
         self._plans: dict[int, BatchPlan] = {}
-        if told := self.dataset.trained_note():
-            rank_zero_only(print)(told)
+        if note := self.dataset.trained_note():
+            rank_zero_only(print)(note)
         if stage == "fit" and self.dataset.splits == "all":
             raise InputError("data.splits=all leaves no record to train on: use it to test")
         for split in _NEEDED.get(stage or "", ()):

@@ -66,7 +66,7 @@ class CareerDataset:
         models: Sequence[str] = (),
         include_trained: bool = False,
     ) -> None:
-        """Opens the files that were prepared; what else it is told, `CareerDataModule` explains."""
+        """Opens the files that were prepared; `CareerDataModule` explains the settings."""
         self.rules, self.source, self.splits = rules, source, splits
         self.max_length = max_length
         self.table = read_arrow(records.path)
@@ -128,7 +128,7 @@ class CareerDataset:
         """
         first = self.table["group"].to_numpy() == np.arange(len(self.table))
         places = np.flatnonzero(self.in_split(split) & first)
-        order = places[np.argsort(self.table["unit"].to_numpy()[places], kind="stable")]
+        order = places[np.argsort(self.table["hash"].to_numpy()[places], kind="stable")]
         held = self.table.select([name for name in names if name in self.table.column_names])
         return [fields_of_row(row) for row in held.take(order).to_pylist()]
 
@@ -138,7 +138,7 @@ class CareerDataset:
         In the order of the hash that decides the split: as if drawn, and the same on every rank.
         """
         places = np.flatnonzero(self.in_split(split) & pc.is_valid(self.table[field]).to_numpy())
-        _, first = np.unique(self.table["unit"].to_numpy()[places], return_index=True)
+        _, first = np.unique(self.table["hash"].to_numpy()[places], return_index=True)
         for place in places[first].tolist():
             yield fields_of_row(self.table.slice(place, 1).to_pylist()[0])
 

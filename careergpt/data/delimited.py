@@ -132,8 +132,8 @@ def _find_delimiter(path: str, encoding: str) -> str:
     """What the first line with any, no caption, holds most outside of quotes; or Excel's word."""
     with open_text(path, encoding) as file:
         lines = [file.readline(LONGEST_HEADER) for _ in range(MOST_ABOVE)]
-    if said := SEP_LINE.fullmatch(lines[0]):
-        return said[1]
+    if found := SEP_LINE.fullmatch(lines[0]):
+        return found[1]
     bare = [text for line in lines if (text := QUOTED.sub("", line)).strip()]
     for line, below in pairwise([*bare, ""]):
         likeliest = max(DELIMITERS, key=line.count)

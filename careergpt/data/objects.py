@@ -239,8 +239,8 @@ def _read_document(path: str, encoding: str) -> Iterator[RawRow]:
                 if not (text or more):
                     return
                 if not more:
-                    said = error.msg if isinstance(error, json.JSONDecodeError) else error
-                    raise InputError(f"{path}:{line}: not whole JSON ({said}). Mend it") from error
+                    why = error.msg if isinstance(error, json.JSONDecodeError) else error
+                    raise InputError(f"{path}:{line}: not whole JSON ({why}). Mend it") from error
                 text += more
                 continue
             if text.find(BAD, start, at) >= 0:

@@ -33,7 +33,7 @@ from careergpt.data.records import (
     record_from,
     standard_key,
 )
-from careergpt.data.splits import groups, near_pairs, signature, split_named, unit_of
+from careergpt.data.splits import groups, hash_of, near_pairs, signature, split_named
 from careergpt.data.tables import find_tables, open_tables
 from careergpt.data.tokens import TOKEN_SCHEMA, encode_records, prompt_start
 from careergpt.data.whole_files import (
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # Part of every cache key: raise it when the same input would be prepared differently.
-_FORMAT = 7
+_FORMAT = 8
 
 _COUNTS = b"counts"
 
@@ -205,8 +205,8 @@ def _first_pass(
             if kept:
                 yield {name: [row.get(name) for row in kept] for name in names}
         read, left = counts["read"] - read_before, counts["kept"] - kept_before
-        told = {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
-        counts["tables"].append(told | {"titles_like_descriptions": swapped})
+        found = {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
+        counts["tables"].append(found | {"titles_like_descriptions": swapped})
 
 
 def _clean_rows(rows: Sequence[RawRow], rules: RecordRules) -> list[_Cleaned | Dropped]:
@@ -262,7 +262,7 @@ def _near_groups(table: pa.Table) -> NDArray[np.int64]:
 
 
 def _second_pass(table: pa.Table, group: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
-    """The records with their groups, and the number in [0, 1) that a group's split is drawn by.
+    """The records with their groups, and the number in [0, 1) that decides a group's split.
 
     It is made from the least key among the group's members: it depends on no other row.
     """
@@ -270,10 +270,10 @@ def _second_pass(table: pa.Table, group: NDArray[np.int64]) -> Iterator[dict[str
     least = list(keys)
     for key, first in zip(keys, group.tolist(), strict=True):
         least[first] = min(least[first], key)
-    units = np.array([unit_of(least[first]) for first in group])
+    hashes = np.array([hash_of(least[first]) for first in group])
     start = 0
     for batch in table.to_batches():
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         end = start + len(batch)
-        yield {**columns, "unit": units[start:end], "group": group[start:end]}
+        yield {**columns, "hash": hashes[start:end], "group": group[start:end]}
         start = end

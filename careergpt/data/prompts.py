@@ -53,14 +53,14 @@ def read_prompts(path: str) -> list[Question]:
         numbered = read_lines(path)
     elif path.endswith(".jsonl"):
         objects = read_objects(path)
-        numbered = [(number, _prompt_in(told, f"{path}:{number}")) for number, told in objects]
+        numbered = [(number, _prompt_in(row, f"{path}:{number}")) for number, row in objects]
     else:
         raise InputError(f"{path}: prompts are read from .txt (one a line) or .jsonl")
     return [Question(str(number), (Piece(prompt, None),)) for number, prompt in numbered]
 
 
-def _prompt_in(told: Mapping[str, object], place: str) -> str:
-    prompt = told.get("prompt")
+def _prompt_in(row: Mapping[str, object], place: str) -> str:
+    prompt = row.get("prompt")
     if not isinstance(prompt, str):
         raise InputError(f'{place}: not a JSON object with a "prompt" text. Give it one')
     if HALF_CHARACTER.search(prompt):

@@ -48,12 +48,12 @@ BESIDE_FIELDS = pa.schema(
         "place": pa.string(),
         "key": pa.string(),
         "signature": pa.binary(),
-        "unit": pa.float64(),
+        "hash": pa.float64(),
         "group": pa.int64(),
         "own_split": pa.int8(),
     }
 )
-"""`key` names what a record says; `unit`, drawn from its group's least key, decides its split."""
+"""`key` names a record's text; `hash`, made of its group's least key, decides its split."""
 
 # Of each field the headers that mean it, the surest first, without case, space and signs: "Job
 # Title", "job_title" and "jobTitle" are one.
@@ -83,7 +83,7 @@ class RecordRules(NamedTuple):
     Attributes:
         columns: Field name -> the columns that may hold it; the first with text wins.
         separators: List field -> what separates its items in one cell (None: guessed by cell).
-        tasks: The questions; a row that can be asked none of them is dropped.
+        tasks: What a record may serve; a row that serves none of them is dropped.
         mask_contacts: Whether e-mail addresses and phone numbers are masked.
         own_splits: Whether equal rows are two where the tables have them in two splits.
         turns: List fields whose items are whole texts, taken by their place: a chat's turns.

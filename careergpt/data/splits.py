@@ -66,7 +66,7 @@ def split_named(text: str) -> int:
     return named.pop() if len(named) == 1 else NO_SPLIT
 
 
-def unit_of(key: str) -> float:
+def hash_of(key: str) -> float:
     """A number in [0, 1) that the key alone decides, uniform over keys."""
     return int.from_bytes(blake2b(key.encode(), digest_size=6).digest(), "big") / 2**48
 
@@ -81,12 +81,12 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
 
 
 def split_by_hash(
-    units: Float[np.ndarray, " N"], val_fraction: float, test_fraction: float
+    hashes: Float[np.ndarray, " N"], val_fraction: float, test_fraction: float
 ) -> Int8[np.ndarray, " N"]:
     """The split of each record by its group's number: val below, then test, train above both."""
     bounds = np.array([val_fraction, val_fraction + test_fraction])
     order = np.array([VAL, TEST, TRAIN], dtype=np.int8)
-    return order[np.searchsorted(bounds, units, side="right")]
+    return order[np.searchsorted(bounds, hashes, side="right")]
 
 
 def split_records(
@@ -99,9 +99,9 @@ def split_records(
     """
     if splits == "all":
         return np.full(len(table), TEST, dtype=np.int8)
-    units = table["unit"].to_numpy()
+    hashes = table["hash"].to_numpy()
     if splits == "hash":
-        return split_by_hash(units, val_fraction, test_fraction)
+        return split_by_hash(hashes, val_fraction, test_fraction)
     own = table["own_split"].to_numpy()
     if len(without := np.flatnonzero(own == NO_SPLIT)):
         raise InputError(
@@ -114,7 +114,7 @@ def split_records(
         0.0 if (own == split).any() else fraction
         for split, fraction in ((VAL, val_fraction), (TEST, test_fraction))
     ]
-    return np.where(own == TRAIN, split_by_hash(units, *fractions), own)
+    return np.where(own == TRAIN, split_by_hash(hashes, *fractions), own)
 
 
 def signature(words: Sequence[str]) -> Signature:
@@ -193,14 +193,14 @@ def numbers_of(table: pa.Table) -> tuple[Int64[np.ndarray, " M"], Numbers]:
     and an answer under another name there, beside fields that only one of two stages read.
     """
     keys = table["key"].to_pylist()
-    places, numbers = [np.arange(len(keys))], [np.array([*map(unit_of, keys)], dtype=np.float64)]
+    places, numbers = [np.arange(len(keys))], [np.array([*map(hash_of, keys)], dtype=np.float64)]
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name in ("id", "place", "key") or not pa.types.is_string(column.type):
             continue
         long = np.flatnonzero(pc.greater_equal(pc.utf8_length(column), LONG_TEXT).fill_null(False))
         texts = column.take(pa.array(long)).to_pylist()
         places.append(long)
-        numbers.append(np.array([*map(unit_of, texts)], dtype=np.float64))
+        numbers.append(np.array([*map(hash_of, texts)], dtype=np.float64))
     return np.concatenate(places), np.concatenate(numbers)
 
 

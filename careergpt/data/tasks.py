@@ -1,4 +1,4 @@
-r"""Tasks: a pair of templates over a record's fields, and what a record says when asked by them.
+r"""Tasks: a pair of templates over a record's fields, and the prompt and completion they give.
 
 A template is Python's own format language: `{position_title}` is a text field, `{skills}` a list
 whose items are joined by ", ", `{titles[0]}` one item, `{titles[1:]: > }` a slice joined by " > ".

@@ -52,9 +52,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if (told := system_fault(error, path)) is None:
+        if (fault := system_fault(error, path)) is None:
             raise
-        raise InputError(f"cannot write {told}") from error
+        raise InputError(f"cannot write {fault}") from error
 
 
 @contextmanager

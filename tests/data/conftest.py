@@ -26,9 +26,9 @@ class Prepared(NamedTuple):
     rows: list[dict[str, Any]]
     counts: dict[str, Any]
 
-    def units(self, field: str) -> dict[Any, float]:
+    def hashes(self, field: str) -> dict[Any, float]:
         """The number that decides the split, by the value of a field."""
-        return {_hashable(row[field]): row["unit"] for row in self.rows}
+        return {_hashable(row[field]): row["hash"] for row in self.rows}
 
 
 @pytest.fixture

@@ -243,5 +243,5 @@ def test_equal_skill_lists_of_two_companies_are_on_one_side(write_table, prepare
     prepared = prepare(write_table(rows))
     assert len(prepared.rows) == 80
     pairs = zip(prepared.rows[::2], prepared.rows[1::2], strict=True)
-    assert all(ash["unit"] == elm["unit"] for ash, elm in pairs)
-    assert len({row["unit"] for row in prepared.rows}) == 40
+    assert all(ash["hash"] == elm["hash"] for ash, elm in pairs)
+    assert len({row["hash"] for row in prepared.rows}) == 40

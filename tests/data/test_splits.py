@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.data.splits import TEST, TRAIN, VAL, check_fractions, split_by_hash, unit_of
+from careergpt.data.splits import TEST, TRAIN, VAL, check_fractions, hash_of, split_by_hash
 from careergpt.data.tasks import Task
 from careergpt.errors import InputError
 
@@ -31,21 +31,21 @@ def edited(row: dict[str, str], place: int) -> dict[str, str]:
 
 
 def test_the_number_of_a_key_is_fixed_and_uniform() -> None:
-    units = np.array([unit_of(str(key)) for key in range(4000)])
-    assert ((units >= 0) & (units < 1)).all()
-    assert abs(np.histogram(units, 10, (0, 1))[0] - 400).max() < 5 * 400**0.5
-    assert unit_of("a record") == 0.6494776103360032  # The same on every machine.
+    hashes = np.array([hash_of(str(key)) for key in range(4000)])
+    assert ((hashes >= 0) & (hashes < 1)).all()
+    assert abs(np.histogram(hashes, 10, (0, 1))[0] - 400).max() < 5 * 400**0.5
+    assert hash_of("a record") == 0.6494776103360032  # The same on every machine.
 
 
 def test_val_lies_below_test_and_train_above_both() -> None:
-    units = np.array([0.0, 0.0999, 0.1, 0.2999, 0.3001, 0.999])
-    assert split_by_hash(units, 0.1, 0.2).tolist() == [VAL, VAL, TEST, TEST, TRAIN, TRAIN]
-    assert split_by_hash(units, 0.0, 0.0).tolist() == [TRAIN] * 6
+    hashes = np.array([0.0, 0.0999, 0.1, 0.2999, 0.3001, 0.999])
+    assert split_by_hash(hashes, 0.1, 0.2).tolist() == [VAL, VAL, TEST, TEST, TRAIN, TRAIN]
+    assert split_by_hash(hashes, 0.0, 0.0).tolist() == [TRAIN] * 6
 
 
 def test_another_test_fraction_moves_no_record_into_or_out_of_val() -> None:
-    units = np.random.default_rng(0).random(500)
-    few, many = split_by_hash(units, 0.1, 0.1), split_by_hash(units, 0.1, 0.4)
+    hashes = np.random.default_rng(0).random(500)
+    few, many = split_by_hash(hashes, 0.1, 0.1), split_by_hash(hashes, 0.1, 0.4)
     assert ((few == VAL) == (many == VAL)).all()
     assert (many[few == TEST] == TEST).all()
 
@@ -66,9 +66,9 @@ def test_a_text_and_its_edits_share_a_split(write_table, prepare) -> None:
     assert found.counts["kept"] == 32
     assert found.counts["near_duplicates"]["groups"] == 8
     assert found.counts["near_duplicates"]["records"] == 32
-    assert len({row["unit"] for row in found.rows}) == 8
+    assert len({row["hash"] for row in found.rows}) == 8
     for number in {row["group"] for row in found.rows}:
-        assert len({row["unit"] for row in found.rows if row["group"] == number}) == 1
+        assert len({row["hash"] for row in found.rows if row["group"] == number}) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -80,7 +80,7 @@ def test_new_rows_that_resemble_no_old_row_move_nothing(
     old += [edited(old[0], 3), edited(old[1], 5)]
     new = [posting(seed * 100 + 50 + row) for row in range(5)]
     new.append(edited(new[0], 7))
-    before = prepare(write_table(old, "old.csv")).units("job_description")
+    before = prepare(write_table(old, "old.csv")).hashes("job_description")
     if place == "before":
         after = prepare(write_table([*new, *old], "both.csv"))
     elif place == "after":
@@ -88,7 +88,7 @@ def test_new_rows_that_resemble_no_old_row_move_nothing(
     else:
         files = [write_table(old, "old.csv"), write_table(new, "new.csv")]
         after = prepare(*(reversed(files) if "before" in place else files))
-    moved = after.units("job_description")
+    moved = after.hashes("job_description")
     assert len(moved) == len(old) + len(new)
     assert before.items() <= moved.items()
 
@@ -97,7 +97,7 @@ def test_the_order_of_rows_moves_nothing(write_table, prepare) -> None:
     rows = [posting(seed) for seed in range(4)]
     rows += [edited(row, 20 * place) for row in rows for place in range(1, 4)]
     forth, back = (
-        prepare(write_table(table, f"{len(table)}{name}.csv")).units("job_description")
+        prepare(write_table(table, f"{len(table)}{name}.csv")).hashes("job_description")
         for name, table in (("forth", rows), ("back", rows[::-1]))
     )
     assert forth == back
@@ -105,8 +105,8 @@ def test_the_order_of_rows_moves_nothing(write_table, prepare) -> None:
 
 def test_new_careers_move_no_old_career(write_table, prepare) -> None:
     old, new = [career(seed) for seed in range(10)], [career(seed) for seed in range(10, 15)]
-    before = prepare(write_table(old, "old.jsonl")).units("titles")
-    after = prepare(write_table([*new, *old], "both.jsonl")).units("titles")
+    before = prepare(write_table(old, "old.jsonl")).hashes("titles")
+    after = prepare(write_table([*new, *old], "both.jsonl")).hashes("titles")
     assert before.items() <= after.items()
     assert len(after) == 15
 
@@ -134,14 +134,14 @@ def test_the_split_depends_on_no_template_and_no_weight(write_table, prepare, ot
     careers = [{**career(seed), "place": f"Town {seed}"} for seed in range(10)]
     tables = write_table(postings), write_table(careers, "careers.jsonl")
     usual, changed = prepare(*tables), prepare(*tables, tasks=TASKS[other])
-    assert [row["unit"] for row in usual.rows] == [row["unit"] for row in changed.rows]
+    assert [row["hash"] for row in usual.rows] == [row["hash"] for row in changed.rows]
 
 
 def test_equal_careers_are_different_people(write_table, prepare) -> None:
     found = prepare(write_table([career(0), career(1), career(0), career(0)], "careers.jsonl"))
     assert found.counts["kept"] == 4
     assert len({row["id"] for row in found.rows}) == 4
-    assert len({row["unit"] for row in found.rows}) == 4
+    assert len({row["hash"] for row in found.rows}) == 4
     assert len({row["group"] for row in found.rows}) == 4
 
 
