@@ -205,8 +205,8 @@ def _first_pass(
             if kept:
                 yield {name: [row.get(name) for row in kept] for name in names}
         read, left = counts["read"] - read_before, counts["kept"] - kept_before
-        found = {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
-        counts["tables"].append(found | {"titles_like_descriptions": swapped})
+        of_table = {"name": table.name, "encoding": table.encoding, "read": read, "kept": left}
+        counts["tables"].append(of_table | {"titles_like_descriptions": swapped})
 
 
 def _clean_rows(rows: Sequence[RawRow], rules: RecordRules) -> list[_Cleaned | Dropped]:

@@ -215,7 +215,7 @@ def test_a_broken_gzip_file_is_named(tmp_path: Path, name: str, keep: str) -> No
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    for path in (str(tmp_path / "none.csv"), "", "a/b.csv", "../x", "a/b/c", "none"):
+    for path in (str(tmp_path / "none.csv"), "", "a/b.csv", "../none.of/x", "a/b/c", "none"):
         assert mistake(path).startswith(f"no such file or folder: {path}")
     assert "no tables given" in mistake([])
 
