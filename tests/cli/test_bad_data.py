@@ -269,10 +269,11 @@ def test_a_thousand_hostile_prompts_are_answered(
     ("row", "said"),
     [
         (r'{"prompt": "\ud800"}', f": the prompt holds {HALF}"),
-        ("[" * 50_000, ' is not a JSON object with one "prompt" text'),
-        ('{"prompt": 1}', ' is not a JSON object with one "prompt" text'),
+        ("[" * 50_000, ": not JSON"),
+        ('{"prompt": "a", "prompt": "b"}', ": not JSON (it says 'prompt' twice)"),
+        ('{"prompt": 1}', ': not a JSON object with a "prompt" text'),
     ],
-    ids=["half a character", "deep", "a number"],
+    ids=["half a character", "deep", "twice", "a number"],
 )  # fmt: skip
 def test_a_prompt_that_cannot_be_read_is_this_line(
     row: str, said: str, model: str, quiet: list[str], tmp_path: Path, line: Callable
@@ -280,7 +281,7 @@ def test_a_prompt_that_cannot_be_read_is_this_line(
     path = tmp_path / "asked.jsonl"
     path.write_text('{"prompt": "a"}\n' + row + "\n")
     words = ["predict", model, *quiet, f"--data.prompts={path}", f"--out={tmp_path / 'out'}"]
-    assert line(*words) == f"error: {path}:2{said}"
+    assert line(*words).startswith(f"error: {path}:2{said}")
 
 
 def test_a_thousand_hostile_people_are_answered_or_named(

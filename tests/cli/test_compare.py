@@ -411,7 +411,7 @@ def test_wandb_gets_the_figures_and_both_tables(
     ("options", "said"),
     [
         (["--data.test_fraction=0"], "test split"),
-        (["--data.columns.position_title=nothing"], "no table has a column"),
+        ([f"--data.columns.{name}=none" for name in ("position_title", "titles")], "has no column"),
         (["--finetuned=EMPTY"], "holds no model"),
         (["--baseline=./nowhere"], "no such model folder"),
         (["--limit=0"], "--limit must be 1 or more, found 0"),
