@@ -75,7 +75,10 @@ class Trie:
             leaves[place] = path[-1]
             before = text
         self.tokens, self.parents, self.depths = map(np.array, (tokens, parents, depths))
-        self.ends = _ends(parents)
+        ends = list(range(1, len(tokens) + 1))
+        for node in range(len(tokens) - 1, 0, -1):
+            ends[parents[node]] = max(ends[parents[node]], ends[node])
+        self.ends = np.array(ends)
         self.leaves = np.array(leaves).reshape(len(candidates), len(terminators))
         self.inner = np.flatnonzero(self.ends > np.arange(len(tokens)) + 1)
 
@@ -141,14 +144,6 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-def _ends(parents: Sequence[int]) -> Int64[np.ndarray, " N"]:
-    """Where the subtree of each node ends, the nodes being in preorder."""
-    ends = list(range(1, len(parents) + 1))
-    for node in range(len(parents) - 1, 0, -1):
-        ends[parents[node]] = max(ends[parents[node]], ends[node])
-    return np.array(ends)
-
-
 # Nodes that are read side by side: fewer leave a small model idle between passes, more spend their
 # time in attention to what they do not see. Their mask takes some MB.
 _NODES = 1024
@@ -164,13 +159,8 @@ def score_candidates(
 ) -> Float64[np.ndarray, "P C"]:
     """Nats of each candidate after each prompt: log P(it, then one terminator | prompt); at most 0.
 
-    Terminators exclude each other, so their probabilities are added. Dropout is off.
-
-    Args:
-        model: The model.
-        prompts: Token ids of each prompt: each has one at least.
-        trie: The candidates.
-        nodes: Nodes that are read side by side, about; any number gives the same scores.
+    Terminators exclude each other, so their probabilities are added. Dropout is off. A prompt has
+    one token at least; `nodes` are read side by side, about, and any number gives the same scores.
 
     Raises:
         InputError: A prompt and the deepest candidate are longer than the model's context, or its

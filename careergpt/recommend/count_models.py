@@ -29,7 +29,7 @@ Kinds = Mapping[str, Candidates]
 """The titles and the skills."""
 
 Tables = Mapping[str, sparse.csr_array]
-"""By their part of the file's name; the only one has none."""
+"""By what the file's name has after the model's: "" for the only one."""
 
 FALLBACK_DISCOUNT = 0.5
 """For samples in which no pair, or every pair, is seen once: too small to estimate from."""
@@ -80,7 +80,7 @@ class CountModel(ABC):
     def save(self, folder: Path, name: str) -> None:
         """Writes the tables; a file has its name only when it is whole."""
         for part, table in self.tables.items():
-            with whole(_file(folder, name, part)) as partial, partial.open("wb") as file:
+            with whole(folder / f"{name}{part}.npz") as partial, partial.open("wb") as file:
                 sparse.save_npz(file, table)
 
     @classmethod
@@ -92,7 +92,7 @@ class CountModel(ABC):
         """
         tables: dict[str, sparse.csr_array] = {}
         for part, empty in cls.count(task, candidates, []).items():
-            path = _file(folder, name, part)
+            path = folder / f"{name}{part}.npz"
             table = tables[part] = _read(path)
             # A table of none or any number of rows has as many as the one before it.
             rows = empty.shape[0] or next(iter(tables.values())).shape[0]
@@ -200,13 +200,13 @@ class Neighbours(CountModel):
                 places.append(place)
         named = ((row, word) for row, words in enumerate(lists) for word in words)
         return {
-            "words": _table(named, (len(lists), len(columns))),
-            "positions": _table(enumerate(places), (len(lists), len(candidates["titles"]))),
+            "_words": _table(named, (len(lists), len(columns))),
+            "_positions": _table(enumerate(places), (len(lists), len(candidates["titles"]))),
         }
 
     def distribution(self, given: tuple[str, ...]) -> Logs:
         """Where several lists are as near as the fiftieth, all vote: their order is no reason."""
-        cosines, positions = self._cosines(given), self.tables["positions"]
+        cosines, positions = self._cosines(given), self.tables["_positions"]
         near = np.flatnonzero(cosines > 0)
         if len(near) > NEIGHBOURS:
             farthest = np.partition(cosines, -NEIGHBOURS)[-NEIGHBOURS]
@@ -217,8 +217,8 @@ class Neighbours(CountModel):
 
     def _cosines(self, given: Iterable[str]) -> Float64[np.ndarray, " N"]:
         """Cosine of each remembered list with the query; 0 where it shares no word."""
-        if not self.tables["words"].nnz:
-            return np.zeros(self.tables["words"].shape[0])
+        if not self.tables["_words"].nnz:
+            return np.zeros(self.tables["_words"].shape[0])
         tf_idf, vectors = self._vectors
         words = _words(given, self._columns)
         query = _table(((0, word) for word in words), (1, vectors.shape[1]))
@@ -234,8 +234,8 @@ class Neighbours(CountModel):
         """The weights of words, and the lists as vectors of length 1."""
         from sklearn.feature_extraction.text import TfidfTransformer
 
-        tf_idf = TfidfTransformer().fit(self.tables["words"])
-        return tf_idf, sparse.csc_array(tf_idf.transform(self.tables["words"]))
+        tf_idf = TfidfTransformer().fit(self.tables["_words"])
+        return tf_idf, sparse.csc_array(tf_idf.transform(self.tables["_words"]))
 
 
 COUNT_MODELS: Mapping[str, Mapping[str, type[CountModel]]] = {
@@ -293,10 +293,6 @@ def _table(pairs: Iterable[tuple[int, int]], shape: tuple[int, int]) -> sparse.c
     places = np.fromiter(pairs, np.dtype((np.int64, 2)))
     ones = np.ones(len(places), dtype=np.int64)
     return sparse.coo_array((ones, (places[:, 0], places[:, 1])), shape=shape).tocsr()
-
-
-def _file(folder: Path, name: str, part: str) -> Path:
-    return folder / f"{'_'.join(filter(None, (name, part)))}.npz"
 
 
 def _read(path: Path) -> sparse.csr_array:

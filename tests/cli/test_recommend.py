@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 
 from careergpt.cli import main
+from careergpt.errors import InputError
+from careergpt.generation.sampling import Decoding
+from careergpt.recommend.recommendation import as_json
+from careergpt.recommend.recommender import Recommender
 
 ROOT = Path(__file__).parents[2]
 Ask = Callable[..., str]
@@ -130,6 +134,21 @@ def test_the_text_says_what_the_json_says(ask: Ask, told: Callable) -> None:
     assert f"Skills to have as {found['skills_for']}:" in lines
     assert "(written by the model, " in shown
     assert shown.count("Next positions") == 1
+
+
+def test_python_gets_the_answer_that_the_command_line_prints(told: Callable, run: Path) -> None:
+    recommender = Recommender.load(
+        str(run / "model"), device="cpu", explain=1, decoding=Decoding(max_new_tokens=6)
+    )
+    found = recommender.recommend(
+        position="Registered nurse", skills=["patient care", "SQL"], history="Nursing assistant"
+    )
+    assert as_json(found) == told(*NURSE)[0]
+    with pytest.raises(InputError, match="recommend: nothing is told"):
+        recommender.recommend(position=" ")
+    # Without another way of writing, the folder's own counts, as on the command line.
+    settings = json.loads((run / "model" / "careergpt.json").read_text())["decoding"]
+    assert Recommender.load(str(run / "model"))._decoding == Decoding(**settings)
 
 
 def test_the_same_question_gets_the_same_answer(ask: Ask) -> None:

@@ -272,7 +272,7 @@ def test_lists_as_near_as_the_last_neighbour_vote_too() -> None:
 
 
 def _of_votes(peer: CountModel, votes: Sequence[float]) -> NDArray[np.float64]:
-    listed = 1 + peer.tables["positions"].sum(axis=0)
+    listed = 1 + peer.tables["_positions"].sum(axis=0)
     shares: NDArray[np.float64] = np.array(votes) + PRIOR_VOTES * listed / listed.sum()
     return shares / shares.sum()
 
@@ -376,8 +376,8 @@ def test_a_table_that_would_unfold_to_a_thousand_times_its_size_is_not_unfolded(
 
 
 def test_what_many_equal_lists_write_is_read(tmp_path: Path) -> None:
-    near([(["sql"], "A")] * 100_000).save(tmp_path, "neighbours")
-    assert load(Neighbours, "neighbours", tmp_path).tables["words"].shape[0] == 100_000
+    near([(["sql"], "A")] * 20_000).save(tmp_path, "neighbours")
+    assert load(Neighbours, "neighbours", tmp_path).tables["_words"].shape[0] == 20_000
 
 
 def test_an_endless_device_in_a_table_s_place_is_not_read(tmp_path: Path) -> None:

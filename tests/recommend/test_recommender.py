@@ -17,6 +17,7 @@ from careergpt.generation.sampling import Decoding
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import recommender as module
 from careergpt.recommend.candidates import Candidates, spelled
+from careergpt.recommend.language_model import LanguageModel, Reading
 from careergpt.recommend.people import Person
 from careergpt.recommend.ranking import Rankings
 from careergpt.recommend.recommendation import Recommendation, SkillToHave, as_json, as_text
@@ -46,6 +47,25 @@ def answer(rankings: Rankings, tiny: LoadedModel) -> Answer:
 
 def test_the_same_person_gets_the_same_answer(answer: Answer) -> None:
     assert answer(PERSON) == answer(PERSON)
+
+
+def test_a_person_is_read_once(
+    rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommender = Recommender(rankings, tiny, decoding=SHORT, explain=0)
+    expected, asked = recommender.answer(recommender.read(PERSON)), recommender.read(PERSON)
+    read: list[str] = []
+
+    def noting(self: LanguageModel, query: dict[str, Any]) -> Reading:
+        read.extend(query)
+        return once(self, query)
+
+    once = LanguageModel.read
+    monkeypatch.setattr(LanguageModel, "read", noting)
+    monkeypatch.setattr(module, "spelled", pytest.fail)
+    assert recommender.answer(asked) == expected
+    # What positions need is read, and each title once; the person's own career and skills are not.
+    assert set(read) <= {"position_title"}
 
 
 @pytest.mark.parametrize(
