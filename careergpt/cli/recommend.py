@@ -40,13 +40,13 @@ def run(args: Sequence[str]) -> None:
 
 
 def _decoding(folder: str, config: Any, args: Sequence[str]) -> Any:
-    """How the folder writes, but for what was typed."""
-    own = config.as_dict()["decoding"]
-    told = read_settings(folder).get("decoding", own)
+    """How the folder decodes, but for what was typed."""
+    configured = config.as_dict()["decoding"]
+    trained = read_settings(folder).get("decoding", configured)
     # Of all that was typed: what an option names may be a file, and --input's a large one.
     pairs = zip(args, (*args[1:], ""), strict=True)
     words = [word for pair in pairs if pair[0].startswith("--decoding") for word in pair]
-    return unless_typed(told, own, typed_options(words).get("decoding", {}))
+    return unless_typed(trained, configured, typed_options(words).get("decoding", {}))
 
 
 def _parser() -> OneLineParser:
@@ -78,11 +78,11 @@ def _parser() -> OneLineParser:
 
 
 def _people(config: Any) -> list[Person]:
-    told = {name: config[name] for name in Person._fields if config[name] is not None}
+    values = {name: config[name] for name in Person._fields if config[name] is not None}
     if config.input is not None:
-        if told:
-            raise InputError(f"--input and --{next(iter(told))}: give one of them")
+        if values:
+            raise InputError(f"--input and --{next(iter(values))}: give one of them")
         return read_people(config.input)
-    if not told:
+    if not values:
         raise InputError("nothing is known: give --position, --skills, --history or --input")
-    return [person_of(told, "the command line")]
+    return [person_of(values, "the command line")]

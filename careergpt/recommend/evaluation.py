@@ -60,8 +60,8 @@ def ranking_tasks(tasks: Mapping[str, Task]) -> dict[str, Task]:
 
 def ranking_fields(tasks: Mapping[str, Task]) -> tuple[str, ...]:
     """The fields that rankings are made of: those of their tasks, descriptions not among them."""
-    asked = (field for task in ranking_tasks(tasks).values() for field in fields_of(task))
-    return tuple(dict.fromkeys((*TARGET.values(), *asked)))
+    fields = (field for task in ranking_tasks(tasks).values() for field in fields_of(task))
+    return tuple(dict.fromkeys((*TARGET.values(), *fields)))
 
 
 def queries_of(name: str, task: Task, records: Iterable[Fields]) -> Iterator[Query]:
@@ -75,8 +75,8 @@ def queries_of(name: str, task: Task, records: Iterable[Fields]) -> Iterator[Que
         # Of one title alone there is no move, though a template may ask for no more.
         if len(targets) < (2 if name == "path" else 1) or missing_from(task, record):
             continue
-        asked = (f for f in fields_of(task) if f != field and f in record)
-        known: dict[str, Field] = {f: record[f] for f in asked}
+        others = (f for f in fields_of(task) if f != field and f in record)
+        known: dict[str, Field] = {f: record[f] for f in others}
         if name == "path":
             known[field] = targets[:-1]
             yield Query(known, targets[-1:], targets[-2])
@@ -187,18 +187,19 @@ def evaluate(
             rest = None if logs is None else without(logs, current)
             found[f"{name}/changed", ranker].append(outcome_of(rest, targets))
 
-    every = iter(queries)
-    while some := list(islice(every, _AT_ONCE)):
-        placed = [(query, [candidates.place(target) for target in query.targets]) for query in some]
-        # No ranking can find what is no candidate: none is asked.
-        asked = [(query, targets) for query, targets in placed if places_inside(targets)]
-        for query, targets in placed:
-            if not places_inside(targets):
+    rest = iter(queries)
+    while batch := list(islice(rest, _AT_ONCE)):
+        answerable = []
+        for query in batch:
+            targets = [candidates.place(target) for target in query.targets]
+            if places_inside(targets):
+                answerable.append((query, targets))
+            else:  # No ranking can find what is no candidate: it is no question.
                 add(_NO_RANKER, query, targets, None)
-        ranked = rank([query.known for query, _ in asked]) if asked else {}
-        for ranker, every_logs in ranked.items():
-            for (query, targets), logs in zip(asked, every_logs, strict=True):
-                add(ranker, query, targets, logs)
+        ranked = rank([query.known for query, _ in answerable]) if answerable else {}
+        for ranker, logs in ranked.items():
+            for (query, targets), of_query in zip(answerable, logs, strict=True):
+                add(ranker, query, targets, of_query)
     return dict(found)
 
 

@@ -94,11 +94,11 @@ def _parted(pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], str, str]:
 
 def neutral_text(task: Task) -> tuple[Piece, ...]:
     """The task's own words before a candidate, with nothing known (Holtzman et al., 2021)."""
-    asked = "".join(slot.literal for slot in parse_template(task.prompt) if not slot.part).rstrip()
-    answered = next(s.literal for s in parse_template(task.completion) if not s.part).rstrip()
-    if answered and not asked[-1:].isspace() and not answered[0].isspace():
-        answered = f" {answered}"
-    return tuple(Piece(text, None) for text in (asked, answered) if text)
+    prompt = "".join(slot.literal for slot in parse_template(task.prompt) if not slot.part).rstrip()
+    answer = next(s.literal for s in parse_template(task.completion) if not s.part).rstrip()
+    if answer and not prompt[-1:].isspace() and not answer[0].isspace():
+        answer = f" {answer}"
+    return tuple(Piece(text, None) for text in (prompt, answer) if text)
 
 
 def check_ranking_task(name: str, task: Task) -> None:
@@ -180,9 +180,9 @@ class LanguageModel:
                 found, low = shorter, middle
         if found is None:
             self._text(query)
-            told = ", ".join(item for field in query for item in items_in(query, field))
+            items = ", ".join(item for field in query for item in items_in(query, field))
             raise InputError(
-                f"{told[:60]!r} leaves the model no room for a candidate: shorten it, or list "
+                f"{items[:60]!r} leaves the model no room for a candidate: shorten it, or list "
                 "shorter candidates"
             )
         return found

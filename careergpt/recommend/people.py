@@ -48,30 +48,30 @@ class Person(NamedTuple):
         return (*held, position)
 
 
-def person_of(told: Mapping[str, object], place: str) -> Person:
+def person_of(values: Mapping[str, object], place: str) -> Person:
     """The person whom these values tell of; None tells nothing.
 
     Args:
-        told: "position" as a text, "skills" and "history" as a list of texts or as one text:
+        values: "position" as a text, "skills" and "history" as a list of texts or as one text:
             skills between |, comma, semicolon or line ends; titles between ;, " > " or line ends.
         place: Where this stands, for errors: "people.jsonl:3".
 
     Raises:
         InputError: Another key, a value that is no text, an item too long, or nothing told.
     """
-    for key in told:
+    for key in values:
         if key not in Person._fields:
             raise InputError(
                 f"{place}: {_excerpt(str(key))} is none of {', '.join(Person._fields)}. "
                 "Rename or remove it"
             )
-    position = told.get("position")
+    position = values.get("position")
     if position is not None and not isinstance(position, str):
         raise _no_text("position", "one text", position, place)
     titles = _cleaned([position or ""], clean_title, "position", place)
-    skills = _cleaned(_items("skills", told, _split_skills, place), clean_item, "skills", place)
+    skills = _cleaned(_items("skills", values, _split_skills, place), clean_item, "skills", place)
     ends = _TITLE_ENDS.split
-    history = _cleaned(_items("history", told, ends, place), clean_title, "history", place)
+    history = _cleaned(_items("history", values, ends, place), clean_title, "history", place)
     first: dict[str, str] = {}
     for skill in skills:  # Of those compared as equal, the first counts.
         first.setdefault(title_key(skill), skill)
@@ -85,10 +85,10 @@ def person_of(told: Mapping[str, object], place: str) -> Person:
 
 
 def _items(
-    key: str, told: Mapping[str, object], split: Callable[[str], list[str]], place: str
+    key: str, values: Mapping[str, object], split: Callable[[str], list[str]], place: str
 ) -> list[str]:
     """The items of a list, those left empty out, or of a text that is split; none if not told."""
-    value = told.get(key)
+    value = values.get(key)
     if value is None:
         return []
     if isinstance(value, str):
@@ -164,16 +164,16 @@ def _standard_input(name: str) -> list[tuple[int, str]]:
 
 def _person_in(line: str, place: str) -> Person:
     try:
-        told = json.loads(line, object_pairs_hook=object_once)
+        values = json.loads(line, object_pairs_hook=object_once)
     except (ValueError, RecursionError) as error:
         raise InputError(
             f"{place}: not JSON ({error}): {_excerpt(line)}. Write one object a line"
         ) from error
-    if not isinstance(told, dict):
+    if not isinstance(values, dict):
         raise InputError(
             f'{place}: not an object: {_excerpt(line)}. Write {{"position": "Nurse", ...}}'
         )
-    return person_of(told, place)
+    return person_of(values, place)
 
 
 def _excerpt(text: str) -> str:

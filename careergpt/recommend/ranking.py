@@ -68,11 +68,11 @@ class Ranking:
 
     def log_probabilities(self, model: LanguageModel, queries: Sequence[Fields]) -> dict[str, Logs]:
         """Log-probabilities by all that rank: model, blend where there is one, count models."""
-        own = {"model": model.log_probabilities([model.read(query) for query in queries])}
+        found = {"model": model.log_probabilities([model.read(query) for query in queries])}
         counted = self._counted(queries)
         if self.blend is not None:
-            own["blend"] = blended(own["model"], counted[self.blend.peer], self.blend.weight)
-        return own | counted
+            found["blend"] = blended(found["model"], counted[self.blend.peer], self.blend.weight)
+        return found | counted
 
     def can_answer(self, query: Query) -> bool:
         """Whether a target is among the candidates."""
@@ -94,10 +94,10 @@ class Ranking:
         targets = self.targets(queries)
         scores = model.scores([model.read(query.known) for query in queries])
         calibration = fit_calibration(scores, model.neutral, targets)
-        own = calibrated(scores, model.neutral, calibration)
+        logs = calibrated(scores, model.neutral, calibration)
         counted = self._counted([query.known for query in queries])
         peer = min(counted, key=lambda name: float(query_nats(counted[name], targets).mean()))
-        blend = Blend(peer, fit_blend(own, counted[peer], targets))
+        blend = Blend(peer, fit_blend(logs, counted[peer], targets))
         return replace(self, calibration=calibration, blend=blend)
 
     def _counted(self, queries: Sequence[Fields]) -> dict[str, Logs]:
@@ -135,12 +135,12 @@ class Rankings:
         rankings = {}
         for name, task in ranking_tasks(tasks).items():
             check_ranking_task(name, task)
-            own = candidates[KIND[name]]
+            ranked = candidates[KIND[name]]
             # What no record teaches cannot be ranked.
-            if len(own) and any(True for _ in queries_of(name, task, records)):
+            if len(ranked) and any(True for _ in queries_of(name, task, records)):
                 models = COUNT_MODELS[name].items()
                 counted = {peer: model.fit(name, candidates, records) for peer, model in models}
-                rankings[name] = Ranking(name, task, own, counted)
+                rankings[name] = Ranking(name, task, ranked, counted)
         return cls(tasks, candidates, rankings)
 
     def fit(self, model: LoadedModel, records: Sequence[Fields], limit: int) -> Rankings:
@@ -159,8 +159,8 @@ class Rankings:
 
         They have the counts that training gave them: 0 where it saw none.
         """
-        own = self.candidates["titles"]
-        known = dict(zip(own.places, own.counts, strict=True))
+        trained = self.candidates["titles"]
+        known = dict(zip(trained.places, trained.counts, strict=True))
         titles = replace(titles, counts=tuple(known.get(key, 0) for key in titles.places))
         rankings = dict(self.by_task)
         for name in self.by_task or ranking_tasks(self.tasks):
@@ -212,7 +212,7 @@ class Rankings:
         """What careergpt.json says of it."""
         every = self.by_task.items()
         return {
-            "candidates": {kind: asdict(some) for kind, some in self.candidates.items()},
+            "candidates": {kind: asdict(names) for kind, names in self.candidates.items()},
             "calibration": {name: ranking.calibration._asdict() for name, ranking in every},
             "blend": {name: ranking.blend._asdict() for name, ranking in every if ranking.blend},
             "exponent": self.exponent,
@@ -245,10 +245,10 @@ class Rankings:
             none: dict[str, list[Any]] = {"names": [], "counts": []}
             kinds = ("titles", "skills")
             candidates = {kind: Candidates.from_json(lists.get(kind, none)) for kind in kinds}
-            told = settings.get("calibration", {}).items()
-            calibrations = {name: Calibration.from_json(some) for name, some in told}
-            told = settings.get("blend", {}).items()
-            blends = {name: Blend.from_json(some) for name, some in told}
+            each = settings.get("calibration", {}).items()
+            calibrations = {name: Calibration.from_json(content) for name, content in each}
+            each = settings.get("blend", {}).items()
+            blends = {name: Blend.from_json(content) for name, content in each}
             exponent = float(settings.get("exponent", EXPONENT))
             if not 0 < exponent < math.inf:
                 raise InputError(f"no exponent is {exponent}")
@@ -259,10 +259,10 @@ class Rankings:
             ) from None
         rankings = {}
         for name, task in ranking_tasks(tasks).items():
-            own = candidates[KIND[name]]
-            if not len(own) or name not in calibrations:
+            ranked = candidates[KIND[name]]
+            if not len(ranked) or name not in calibrations:
                 continue
-            ranking = Ranking(name, task, own, {}, calibrations[name])
+            ranking = Ranking(name, task, ranked, {}, calibrations[name])
             if count_models:
                 counted = {
                     peer: model.load(name, candidates, folder / PEERS / name, peer)

@@ -46,7 +46,7 @@ DESCRIBE = "describe"
 """The task whose answer names qualifications."""
 
 
-class ReadPerson(NamedTuple):
+class PersonQuery(NamedTuple):
     """A person and what the model reads of them.
 
     Attributes:
@@ -107,8 +107,8 @@ class Recommender:
         self.titles = ranked.candidates if ranked else Candidates()
         # The question may need more than a title.
         skills = self._models.get("skills")
-        asked = skills is not None and skills.can_ask({"position_title": "title"})
-        self.skills = rankings.candidates["skills"] if asked else Candidates()
+        by_title = skills is not None and skills.can_ask({"position_title": "title"})
+        self.skills = rankings.candidates["skills"] if by_title else Candidates()
         # They depend on a title alone, and are kept for who asks next.
         self._title_reading = cache(self._read_title)
         self._qualifications = cache(self._write)
@@ -163,56 +163,56 @@ class Recommender:
         Raises:
             InputError: Nothing is told, or what is told leaves the model no room.
         """
-        told = {"position": position, "skills": skills, "history": history}
-        return self.answer(self.read(person_of(told, "recommend")))
+        values = {"position": position, "skills": skills, "history": history}
+        return self.answer(self.read(person_of(values, "recommend")))
 
-    def read(self, told: Person) -> ReadPerson:
+    def read(self, person: Person) -> PersonQuery:
         """The person as the model reads them.
 
         Raises:
             InputError: What is told leaves the model no room for a candidate.
         """
-        titles = {name: spelled(name, self.titles) for name in (*told.history, told.position)}
-        skills = {name: spelled(name, self.skills) for name in told.skills}
-        person = Person(
-            titles[told.position],
+        titles = {name: spelled(name, self.titles) for name in (*person.history, person.position)}
+        skills = {name: spelled(name, self.skills) for name in person.skills}
+        known = Person(
+            titles[person.position],
             tuple(dict.fromkeys(skills.values())),
-            tuple(titles[title] for title in told.history),
+            tuple(titles[title] for title in person.history),
         )
-        used = {title: titles[title] for title in told.career} | skills
+        used = {title: titles[title] for title in person.career} | skills
         slips = {name: to for name, to in used.items() if title_key(name) != title_key(to)}
-        asked: dict[str, Fields] = {}
-        if person.career:
-            asked["path"] = {"titles": person.career}
-        if person.skills:
-            asked["position"] = {"skills": person.skills}
+        fields: dict[str, Fields] = {}
+        if known.career:
+            fields["path"] = {"titles": known.career}
+        if known.skills:
+            fields["position"] = {"skills": known.skills}
         readings = {
-            name: self._models[name].read(fields)
-            for name, fields in asked.items()
-            if name in self._models and self._models[name].can_ask(fields)
+            task: self._models[task].read(query)
+            for task, query in fields.items()
+            if task in self._models and self._models[task].can_ask(query)
         }
-        if person.position and len(self.skills):
-            self._title_reading(person.position)
-        return ReadPerson(person, slips, readings)
+        if known.position and len(self.skills):
+            self._title_reading(known.position)
+        return PersonQuery(known, slips, readings)
 
-    def answer(self, asked: ReadPerson) -> Recommendation:
+    def answer(self, query: PersonQuery) -> Recommendation:
         """Positions, skills and qualifications for a person who was read."""
-        person = asked.person
-        positions = self._positions(asked) if asked.readings else ()
+        person = query.person
+        positions = self._positions(query) if query.readings else ()
         subject = person.position or (positions[0].title if positions else "")
         skills = self._likeliest_skills(subject, self._top) if subject else []
-        own = set(map(title_key, person.skills))
+        held = set(map(title_key, person.skills))
         return Recommendation(
             person=person,
             positions=positions,
             candidates=len(self.titles),
             skills_for=subject,
-            skills=tuple(SkillToHave(name, p, title_key(name) in own) for name, p in skills),
+            skills=tuple(SkillToHave(name, p, title_key(name) in held) for name, p in skills),
             qualifications=self._qualifications(subject) if subject else None,
-            notes=(*self._unknown(asked), *self._notes(asked)),
+            notes=(*self._unknown(query), *self._notes(query)),
         )
 
-    def log_probabilities(self, asked: ReadPerson, *others: Reading) -> Float64[np.ndarray, "N C"]:
+    def log_probabilities(self, query: PersonQuery, *others: Reading) -> Float64[np.ndarray, "N C"]:
         """Log-probabilities of the person's next position, the current one left out, in one row.
 
         Where a career and skills are told, what the career says times what the skills say, this to
@@ -222,10 +222,10 @@ class Recommender:
         Raises:
             InputError: Nothing that the person tells is what a ranking goes by.
         """
-        if not asked.readings:
+        if not query.readings:
             raise InputError("no ranking goes by what is told: give a career or skills")
-        career, path = asked.person.career, asked.readings.get("path")
-        skills = others or [reading for name, reading in asked.readings.items() if name != "path"]
+        career, path = query.person.career, query.readings.get("path")
+        skills = others or [reading for name, reading in query.readings.items() if name != "path"]
         logs = np.zeros((1, len(self.titles)))
         if path:
             logs = self._models["path"].log_probabilities([path])
@@ -244,7 +244,7 @@ class Recommender:
         return np.stack([self._skills_of[title] for title in titles])
 
     def leave_one_out(
-        self, asked: ReadPerson, logs: Logs, places: Sequence[int]
+        self, query: PersonQuery, logs: Logs, places: Sequence[int]
     ) -> list[tuple[Effect, ...]]:
         """For each position what each of the person's skills does to it, the most helpful first.
 
@@ -252,13 +252,13 @@ class Recommender:
         log-odds for the person without the skill. Skills that the model has no room to read have
         none; neither has an only skill, without which it would be another question.
         """
-        read = asked.readings.get("position")
+        read = query.readings.get("position")
         skills = read.known["skills"] if read else ()
         asks = len(skills) > 1 and self._models["position"].can_ask({"skills": skills[1:]})
         if not places or not asks:
             return [()] * len(places)
         rests = [tuple(other for other in skills if other != skill) for skill in skills]
-        gains = log_odds(logs[None], places) - self._log_odds_with(asked, rests, places)
+        gains = log_odds(logs[None], places) - self._log_odds_with(query, rests, places)
         return [
             tuple(sorted(map(Effect, skills, column.tolist()), key=lambda e: -e.log_odds))
             for column in gains.T
@@ -266,7 +266,7 @@ class Recommender:
 
     def add_one_in(
         self,
-        asked: ReadPerson,
+        query: PersonQuery,
         logs: Logs,
         places: Sequence[int],
         lacks: Sequence[Sequence[str]],
@@ -276,42 +276,42 @@ class Recommender:
         `lacks` has for each position its skills that the person lacks. Nothing is compared for a
         person without skills: one skill would bring in a whole new question.
         """
-        wanted = list(dict.fromkeys(skill for some in lacks[: len(places)] for skill in some))
-        if not places or not wanted or "position" not in asked.readings:
+        wanted = list(dict.fromkeys(skill for skills in lacks[: len(places)] for skill in skills))
+        if not places or not wanted or "position" not in query.readings:
             return [None] * len(places)
         # First of all skills: where not all can be read, the last are left out.
-        more = [(skill, *asked.person.skills) for skill in wanted]
-        gains = self._log_odds_with(asked, more, places) - log_odds(logs[None], places)
+        more = [(skill, *query.person.skills) for skill in wanted]
+        gains = self._log_odds_with(query, more, places) - log_odds(logs[None], places)
         found: list[Effect | None] = []
-        for column, own in zip(gains.T, lacks, strict=False):
-            effects = [Effect(skill, float(column[wanted.index(skill)])) for skill in own]
+        for column, skills in zip(gains.T, lacks, strict=False):
+            effects = [Effect(skill, float(column[wanted.index(skill)])) for skill in skills]
             best = max(effects, key=lambda effect: effect.log_odds, default=None)
             found.append(best if best and best.log_odds > 0 else None)
         return found
 
     def _log_odds_with(
-        self, asked: ReadPerson, lists: Sequence[tuple[str, ...]], places: Sequence[int]
+        self, query: PersonQuery, lists: Sequence[tuple[str, ...]], places: Sequence[int]
     ) -> Float64[np.ndarray, "N P"]:
         """Log-odds of the places for the person with each of these lists of skills instead."""
         readings = [self._models["position"].read({"skills": skills}) for skills in lists]
-        return log_odds(self.log_probabilities(asked, *readings), places)
+        return log_odds(self.log_probabilities(query, *readings), places)
 
-    def _positions(self, asked: ReadPerson) -> tuple[NextPosition, ...]:
-        (logs,) = self.log_probabilities(asked)
+    def _positions(self, query: PersonQuery) -> tuple[NextPosition, ...]:
+        (logs,) = self.log_probabilities(query)
         places = _first(logs, self._top)
         titles = [self.titles.names[place] for place in places]
-        own = set(map(title_key, asked.person.skills))
+        held = set(map(title_key, query.person.skills))
         if len(self.skills) and titles:
             self.skills_of(titles)  # All at once.
         found = []
         for title, place in zip(titles, places, strict=True):
             needed = [skill for skill, _ in self._likeliest_skills(title, NEEDS)]
-            has = tuple(skill for skill in needed if title_key(skill) in own)
-            lacks = tuple(skill for skill in needed if title_key(skill) not in own)
+            has = tuple(skill for skill in needed if title_key(skill) in held)
+            lacks = tuple(skill for skill in needed if title_key(skill) not in held)
             found.append(NextPosition(title, float(np.exp(logs[place])), has, lacks))
         explained, first = found[: self._explain], places[: self._explain]
-        raised = self.leave_one_out(asked, logs, first)
-        would = self.add_one_in(asked, logs, first, [one.lacks for one in explained])
+        raised = self.leave_one_out(query, logs, first)
+        would = self.add_one_in(query, logs, first, [one.lacks for one in explained])
         for number, one in enumerate(explained):
             found[number] = one._replace(raised_by=raised[number], would_raise=would[number])
         return tuple(found)
@@ -343,10 +343,10 @@ class Recommender:
         part = qualifications_in(text)
         return Qualifications(title, part or text, part is None)
 
-    def _unknown(self, asked: ReadPerson) -> Iterator[str]:
+    def _unknown(self, query: PersonQuery) -> Iterator[str]:
         """What is not known of what is told, and what is taken for a slip."""
-        person = asked.person
-        for name, used in asked.slips.items():
+        person = query.person
+        for name, used in query.slips.items():
             yield f"{name!r} is taken for {used!r}."
         others = [t for t in dict.fromkeys(person.career) if self.titles.place(t) is None]
         for title in others[-SHOWN:]:
@@ -360,28 +360,28 @@ class Recommender:
             shown = ", ".join(map(repr, unknown[:SHOWN])) + (" …" if unknown[SHOWN:] else "")
             yield f"Not known: none of the skills that training saw often is {shown}."
 
-    def _notes(self, asked: ReadPerson) -> Iterator[str]:
+    def _notes(self, query: PersonQuery) -> Iterator[str]:
         """What else the reader should know of the answer."""
         if new := sum(count == 0 for count in self.titles.counts):
             yield (
                 f"{new:,} of the {len(self.titles):,} candidates were never in training: "
                 "their places go by their words alone."
             )
-        if not asked.readings and not len(self._rankings.candidates["titles"]):
+        if not query.readings and not len(self._rankings.candidates["titles"]):
             yield (
                 "No positions: no title was in enough training records to be known. Train with a "
                 "lower --data.min_count, or list titles with --candidates FILE."
             )
-        elif not asked.readings:
-            what = "careers" if asked.person.career else "skills"
+        elif not query.readings:
+            what = "careers" if query.person.career else "skills"
             yield f"No positions: the model was not taught to rank them by {what} alone."
         lists = (
-            ("path", "titles", asked.person.career, "oldest"),
-            ("position", "skills", asked.person.skills, "last"),
+            ("path", "titles", query.person.career, "oldest"),
+            ("position", "skills", query.person.skills, "last"),
         )
-        for name, field, told, end in lists:
-            read = asked.readings[name].known[field] if name in asked.readings else told
-            if left_out := len(told) - len(read):
+        for task, field, items, end in lists:
+            read = query.readings[task].known[field] if task in query.readings else items
+            if left_out := len(items) - len(read):
                 yield f"{left_out:,} {field}, the {end} ones, do not fit into the model."
 
 

@@ -79,12 +79,12 @@ class EvaluateRankings(Callback):
         source = self._settings.get("started_from")
         if (baseline := _baseline(source, pl_module.device)) is not None:
             models["baseline"] = baseline
-        own: Outcomes = {}
+        share: Outcomes = {}
         for name in self._rankings.by_task:
-            own |= self._evaluate(trainer, name, models)
-        shares: list[Outcomes] = [own] * trainer.world_size
+            share |= self._evaluate(trainer, name, models)
+        shares: list[Outcomes] = [share] * trainer.world_size
         if trainer.world_size > 1:
-            torch.distributed.all_gather_object(shares, own)
+            torch.distributed.all_gather_object(shares, share)
         self.metrics = {row: metrics_of(found) for row, found in joined(shares).items()}
         for (task, ranker), found in self.metrics.items():
             if ranker == "model":
@@ -115,9 +115,9 @@ class EvaluateRankings(Callback):
 
         records = data.fields(TEST, ranking_fields(data.tasks))
         queries = self._rankings.queries(name, records, *models.values())
-        own = islice(queries, trainer.global_rank, self._limit, trainer.world_size)
+        share = islice(queries, trainer.global_rank, self._limit, trainer.world_size)
         hidden = not trainer.is_global_zero or trainer.progress_bar_callback is None
-        shown = tqdm(own, f"ranking {name}", disable=hidden, leave=False)
+        shown = tqdm(share, f"ranking {name}", disable=hidden, leave=False)
         return evaluate(name, ranking.candidates, rank, iter(shown))
 
 
