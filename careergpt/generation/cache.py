@@ -33,8 +33,7 @@ class KeyValueCache:
 
     Attributes:
         end: Columns so far.
-        mask: What the tokens that are being read see of them; None: all, or, of the prompts
-            themselves, what is before.
+        mask: What the tokens that are being read see of them; None: all that is before.
     """
 
     def __init__(self, lengths: Int64[Tensor, " B"], width: int, columns: int) -> None:
@@ -63,8 +62,9 @@ class KeyValueCache:
             positions: Where each token would stand in its text.
             sees: Which of each other the tokens see.
         """
+        padded = self._padded and self.end > 0  # Padding on the right is in no prompt token's past.
         self.end += ids.shape[1]
-        self.mask = self._no_padding[..., : self.end] if self._padded else None
+        self.mask = self._no_padding[..., : self.end] if padded else None
         if sees is not None:
             before = F.pad(sees, (self.end - len(sees), 0), value=True)[None, None]
             self.mask = before if self.mask is None else before & self.mask
@@ -122,20 +122,17 @@ def cached_attention(
     A model's sliding window is never shorter: `context_of` bounds a prompt with what follows by it.
     """
     keys, values = careergpt_cache.write(module, key, value)
-    groups = query.shape[1] // key.shape[1]
-    if key.shape[2] == careergpt_cache.end:
-        # The prompts: padding on the right is in no token's past.
-        out = F.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scaling, enable_gqa=groups > 1
-        )
-        return out.transpose(1, 2), None
-    # The heads of a group are that many queries to the same keys: nothing is repeated.
-    packed = query.reshape(*key.shape[:2], -1, query.shape[3])
     mask = careergpt_cache.mask
-    if mask is not None:
-        mask = mask[:, :, None].expand(-1, -1, groups, -1, -1).flatten(2, 3)
-    out = F.scaled_dot_product_attention(packed, keys, values, mask, scale=scaling)
-    return out.reshape(*query.shape[:3], -1).transpose(1, 2), None
+    if query.shape[2] == 1:
+        # The heads of a group are that many queries to the same keys: nothing is repeated.
+        packed = query.reshape(*key.shape[:2], -1, query.shape[3])
+        out = F.scaled_dot_product_attention(packed, keys, values, mask, scale=scaling)
+        return out.reshape(len(query), 1, query.shape[1], -1), None
+    grouped = query.shape[1] != key.shape[1]
+    out = F.scaled_dot_product_attention(
+        query, keys, values, mask, is_causal=mask is None, scale=scaling, enable_gqa=grouped
+    )
+    return out.transpose(1, 2), None
 
 
 AttentionInterface.register(CACHED, cached_attention)
