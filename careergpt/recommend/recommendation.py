@@ -115,7 +115,7 @@ def _plain(value: Any) -> Any:
 
 def as_text(found: Recommendation) -> str:
     """The recommendation for a reader."""
-    blocks = [_asked(found.person)]
+    blocks = [_person_line(found.person)]
     if found.notes:  # First of all: they say how far to believe what follows.
         blocks.append("\n".join(f"Note: {note}" for note in found.notes))
     if found.positions:
@@ -138,7 +138,7 @@ def as_text(found: Recommendation) -> str:
     return "\n\n".join(blocks)
 
 
-def _asked(person: Person) -> str:
+def _person_line(person: Person) -> str:
     parts = {
         "position": person.position,
         "history": " > ".join(person.history),
