@@ -147,3 +147,15 @@ def test_every_way_to_rank_positions_is_measured(
     assert rows[0]["ratio"] == 1
     assert len(rows) == 3
     assert all(f"| {row['name']} |" in shown for row in rows)
+
+
+def test_every_head_is_measured_and_as_exact_as_the_plain_one(
+    script: Callable[..., str], tmp_path: Path
+) -> None:
+    shown = script("head", "--rounds", 1, "--json", "found.json", SIZES={"tiny": (30, 8, 60)})
+    rows = json.loads((tmp_path / "found.json").read_text())["rows"]
+    assert {row["name"] for row in rows} >= {"careergpt", "plain"}
+    for row in rows:
+        assert f"| {row['name']} |" in shown
+        assert row["nats_off"] < 1e-5
+        assert row["gradient_off"] < 1e-4
