@@ -1,0 +1,259 @@
+"""The public Python API: what the verbs of the command line do, returned instead of printed.
+
+Options are those of the command line, by the same names: groups are mappings, as in a configuration
+file, and are laid over it.
+
+    careergpt.fit("configs/demo.yaml", data={"source": "jobs.csv"}, trainer={"max_epochs": 1})
+
+is `main.py fit --config configs/demo.yaml --data.source jobs.csv --trainer.max_epochs 1`. What a
+user gets wrong is an `InputError`, a ValueError in one line.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from careergpt.cli import quiet_libraries
+from careergpt.errors import InputError
+
+if TYPE_CHECKING:
+    from careergpt.compare.comparison import Comparison
+    from careergpt.data.report import DataReport
+    from careergpt.generation.decoding import Generated
+    from careergpt.generation.sampling import Decoding
+    from careergpt.recommend.recommendation import Recommendation
+    from careergpt.recommend.recommender import Recommender
+
+__all__ = ["InputError", "Model", "Run", "Score", "audit", "compare", "fit", "load"]
+
+# Prompts that are answered side by side; any number gives the same answers.
+_SIDE_BY_SIDE = 16
+
+
+class Score(NamedTuple):
+    """What a completion costs a model; the end of text is scored too.
+
+    Attributes:
+        nats: Summed over the completion's tokens; lower is better.
+        tokens: How many were scored.
+        perplexity: exp(nats a token).
+    """
+
+    nats: float
+    tokens: int
+    perplexity: float
+
+
+class Model:
+    """A model folder, loaded: it recommends, writes and scores.
+
+    Example:
+        model = careergpt.load("runs/demo/model")
+        model.recommend(position="Registered nurse", skills=["triage"]).positions[0].title
+        model.generate(["Which skills does a welder need?"])[0].text
+        model.score("Which position suits someone skilled in SQL?", "Data analyst").perplexity
+    """
+
+    def __init__(self, folder: str, device: str, top: int, explain: int) -> None:
+        """Loads the weights; `load` is its public name."""
+        from careergpt.modeling.folder import read_settings
+        from careergpt.modeling.loaded import device_named, find_model
+
+        self._folder, self._settings = Path(folder), read_settings(folder)
+        self._top, self._explain = top, explain
+        self._loaded = find_model(folder).load(device_named(device))
+
+    @cached_property
+    def _recommender(self) -> Recommender:
+        """Made once somebody is recommended something: not every folder names candidates."""
+        from careergpt.recommend.ranking import Rankings, tasks_of
+        from careergpt.recommend.recommender import Recommender
+
+        tasks = tasks_of(self._settings)
+        rankings = Rankings.load(tasks, self._settings, self._folder, count_models=False)
+        options = {"top": self._top, "explain": self._explain}
+        return Recommender(rankings, self._loaded, decoding=self._decoding(), **options)
+
+    def _decoding(self, **changed: Any) -> Decoding:
+        from careergpt.generation.sampling import Decoding
+
+        try:
+            return Decoding(**{**self._settings.get("decoding", {}), **changed})
+        except TypeError as error:
+            raise InputError(f"decoding: {error}") from None
+
+    def recommend(
+        self,
+        *,
+        position: str | None = None,
+        skills: str | Sequence[str] | None = None,
+        history: str | Sequence[str] | None = None,
+    ) -> Recommendation:
+        """Next positions, skills to have and qualifications for a person.
+
+        Args:
+            position: The title that the person has.
+            skills: What they can do: a list, or a text such as "sql, excel".
+            history: Titles held, the oldest first: a list, or a text such as "Intern; Analyst".
+        """
+        return self._recommender.recommend(position=position, skills=skills, history=history)
+
+    def generate(self, prompts: Sequence[str], **decoding: Any) -> list[Generated]:
+        """An answer to each prompt, in their order.
+
+        `decoding` changes what the folder says of it: max_new_tokens, greedy, temperature, top_k,
+        top_p, repetition_penalty, seed.
+        """
+        from careergpt.data.prompts import Question, check_lengths, ready_prompts
+        from careergpt.data.tasks import Piece
+        from careergpt.generation.decoding import generate
+
+        _, model, tokenizer, context = self._loaded
+        chosen = self._decoding(**decoding)
+        questions = [Question(str(n), (Piece(text, None),)) for n, text in enumerate(prompts)]
+        ready = ready_prompts(questions, tokenizer)
+        check_lengths(ready, context)
+        batches = [ready[at : at + _SIDE_BY_SIDE] for at in range(0, len(ready), _SIDE_BY_SIDE)]
+        answers = (generate(model, tokenizer, batch, chosen, context) for batch in batches)
+        return [answer for some in answers for answer in some]
+
+    def score(self, prompt: str, completion: str) -> Score:
+        """What the completion costs after the prompt, in the tokens that training gives them."""
+        import numpy as np
+
+        from careergpt.data.batches import Scored, collate
+        from careergpt.data.tasks import Task, prompt_completion
+        from careergpt.data.tokens import Example, encode
+        from careergpt.modeling.attention import dropout_off
+        from careergpt.modeling.loss import perplexity, token_scores
+
+        _, model, tokenizer, context = self._loaded
+        fields = {"prompt": prompt, "completion": completion}
+        pair = prompt_completion("", Task("{prompt}", "{completion}"), fields)
+        if pair is None:
+            raise InputError("the prompt or the completion is empty: give both")
+        (example,) = encode([pair], tokenizer, context)
+        if not isinstance(example, Example) or example.n_cut:
+            raise InputError(
+                f"prompt and completion do not fit into the {context} tokens that the model reads: "
+                "shorten them"
+            )
+        batch = collate([[Scored(np.array(example.token_ids), example.n_prompt)]])
+        with dropout_off(model):
+            nats = token_scores(model, batch.to(model.device)).nats.double()
+        total = float(nats.sum())
+        return Score(total, len(nats), perplexity(total / len(nats)))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a fit has left: its folder, and what it said.
+
+    Attributes:
+        folder: The run's folder.
+        text: What the command would have printed.
+    """
+
+    folder: Path
+    text: str
+
+    @property
+    def model(self) -> Path:
+        """The fine-tuned model's folder, for `load`."""
+        return self.folder / "model"
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl: losses, rates and what the titles are worth, by step."""
+        with (self.folder / "metrics.jsonl").open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
+
+
+def load(folder: str | Path, *, device: str = "auto", top: int = 10, explain: int = 3) -> Model:
+    """The model of a folder that `fit` wrote; of any other, it writes and scores.
+
+    Args:
+        folder: The model folder.
+        device: auto, cpu, cuda, …
+        top: Positions and skills that are listed.
+        explain: Positions, the first ones, that are explained.
+    """
+    quiet_libraries()
+    return Model(str(folder), device, top, explain)
+
+
+def audit(config: str | Path | None = None, **options: Any) -> DataReport:
+    """What a fit would train on: rows read, kept, dropped, cut; splits, tokens, leaks.
+
+    Example:
+        careergpt.audit(data={"source": "jobs.csv"}).kept
+    """
+    quiet_libraries()
+    from careergpt.cli.audit import run
+
+    with redirect_stdout(io.StringIO()):
+        return run(_words(config, options))
+
+
+def compare(
+    baseline: str | Path, finetuned: str | Path, config: str | Path | None = None, **options: Any
+) -> Comparison:
+    """Scores two models on the same unseen records, and judges the difference.
+
+    The report and every score are written to `out`, by default comparison/ beside the fine-tuned
+    model's folder.
+
+    Example:
+        found = careergpt.compare(run.folder / "baseline", run.model, run.folder / "config.yaml")
+        print(found.plain_words)
+    """
+    quiet_libraries()
+    from careergpt.cli.compare import run
+
+    models = {"baseline": baseline, "finetuned": finetuned}
+    with redirect_stdout(io.StringIO()):
+        return run(_words(config, models | options))
+
+
+def fit(config: str | Path | None = None, **options: Any) -> Run:
+    """Fine-tunes a model on tables of postings and careers; a run that has ended is returned as is.
+
+    Example:
+        run = careergpt.fit("configs/demo.yaml", trainer={"max_epochs": 1})
+        run.metrics[-1]
+
+    Raises:
+        RunEndedError: A signal stopped it, or something outside of it broke; it can go on.
+    """
+    quiet_libraries()
+    from careergpt.cli.runs import RunFinishedError
+    from careergpt.cli.trainer import run
+
+    with redirect_stdout(io.StringIO()) as told:
+        try:
+            folder = run("fit", _words(config, options))
+        except RunFinishedError as finished:
+            folder = finished.folder
+    return Run(folder, told.getvalue())
+
+
+def _words(config: str | Path | None, options: Mapping[str, Any]) -> list[str]:
+    """The options as they would be typed."""
+    words = [] if config is None else [f"--config={config}"]
+    return [*words, *(f"--{name}={value}" for name, value in _flat(options))]
+
+
+def _flat(options: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in options.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{group}{name}.")
+        else:
+            plain = isinstance(value, str | Path)
+            yield f"{group}{name}", str(value) if plain else json.dumps(value)

@@ -1,0 +1,119 @@
+"""The public API, as in a notebook: fit, load, recommend, generate, score, audit and compare."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+import careergpt
+
+TOKENIZER = Path(__file__).parents[1] / "data" / "tokenizer"
+SIZES = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 128}
+QUIET = {
+    "accelerator": "cpu", "logger": False, "enable_progress_bar": False,
+    "enable_model_summary": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data(shared_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    cache = tmp_path_factory.mktemp("cache")
+    return {"source": shared_tables, "cache": cache, "processes": 1, "min_count": 2}
+
+
+@pytest.fixture(scope="module")
+def run(data: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> careergpt.Run:
+    """One tiny training; the tests read what it left."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return careergpt.fit(
+        data={**data, "batch_tokens": 512},
+        model={"scratch": {**SIZES, "tokenizer": TOKENIZER}, "decoding": {"max_new_tokens": 4}},
+        trainer={**QUIET, "max_epochs": 1, "default_root_dir": folder},
+        samples={"max_new_tokens": 2},
+        titles={"limit": 8},
+        rankings={"limit": 8},
+    )
+
+
+@pytest.fixture(scope="module")
+def model(run: careergpt.Run) -> careergpt.Model:
+    return careergpt.load(run.model, device="cpu")
+
+
+def test_a_fit_returns_its_run_and_prints_nothing(
+    run: careergpt.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (run.model / "model.safetensors").exists()
+    assert any("val/loss" in row for row in run.metrics)
+    assert "The model is in" in run.text
+    again = careergpt.fit(run.folder / "config.yaml", ckpt_path="last")
+    assert again.folder == run.folder
+    assert "this run is finished" in again.text
+    assert capsys.readouterr().out == ""
+
+
+def test_a_person_is_recommended_positions_and_skills(model: careergpt.Model) -> None:
+    found = model.recommend(position="Registered nurse", skills=["triage"])
+    assert 0 < sum(one.probability for one in found.positions) <= 1 + 1e-9
+    assert found.person.skills == ("triage",)
+    assert model.recommend(history="Data clerk; Data analyst").positions
+
+
+def test_answers_are_in_the_prompts_order_and_as_long_as_said(model: careergpt.Model) -> None:
+    prompts = [f"Which skills does a nurse {number} need?" for number in range(20)]
+    answers = model.generate(prompts, greedy=True)
+    assert [answer.prompt for answer in answers] == prompts
+    assert max(answer.n_tokens for answer in answers) == 4  # As the folder says.
+    assert max(a.n_tokens for a in model.generate(prompts[:2], max_new_tokens=2)) == 2
+
+
+def test_a_score_is_that_of_the_answer_s_own_log_probability(model: careergpt.Model) -> None:
+    score = model.score("Which skills does a welder need?", "grinding")
+    assert score.perplexity == pytest.approx(math.exp(score.nats / score.tokens))
+    longer = model.score("Which skills does a welder need?", "grinding, arc welding")
+    assert longer.nats > score.nats
+    with pytest.raises(careergpt.InputError, match="128 tokens"):
+        model.score("Which skills?", "grinding " * 200)
+    with pytest.raises(careergpt.InputError, match="give both"):
+        model.score("Which skills?", "")
+
+
+def test_an_audit_returns_its_report(data: dict[str, object]) -> None:
+    report = careergpt.audit(data=data)
+    assert (report.read, report.kept) == (90, 90)
+
+
+def test_a_comparison_is_returned_and_its_report_written(
+    run: careergpt.Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = careergpt.compare(
+        run.folder / "baseline", run.model, run.folder / "config.yaml",
+        device="cpu", answers=2, decoding={"max_new_tokens": 3},
+    )  # fmt: skip
+    assert found.findings
+    assert (run.folder / "comparison" / "report.html").exists()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"data": {"source": "nowhere.csv"}}, "nowhere.csv"),
+        ({"data": {"sourse": "x"}}, "did you mean --data.source"),
+        ({"config": "none.yaml"}, "none.yaml"),
+    ],
+)
+def test_a_mistake_is_an_error_in_one_line(options: dict[str, object], said: str) -> None:
+    with pytest.raises(careergpt.InputError, match=said) as caught:
+        careergpt.audit(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_function_and_the_room_of_one_name_are_both_found() -> None:
+    from careergpt.compare.comparison import Comparison
+
+    assert careergpt.compare.__annotations__["return"] in ("Comparison", Comparison)
+    assert set(careergpt.__all__) <= set(dir(careergpt))
+    assert careergpt.__version__.count(".") == 2
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = careergpt.nothing
