@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from careergpt.cli.parsing import OneLineParser, data_parser, typed_options, unless_typed
-from careergpt.compare.compare import compare
-from careergpt.compare.comparison import Comparison
-from careergpt.compare.effort import Effort
-from careergpt.compare.findings import findings_table
-from careergpt.compare.report.page import write_report
-from careergpt.compare.results import write_answers, write_comparison, write_scores
-from careergpt.compare.scoring import ScoredCases
-from careergpt.compare.summary import add_to_card, summary
+from careergpt.compare.answers import by_prompt, write_answers
+from careergpt.compare.compare import Options, compare
+from careergpt.compare.comparison import Comparison, write_comparison
+from careergpt.compare.report import add_to_card, card_text, report_html
+from careergpt.compare.scores import write_scores
+from careergpt.compare.wording import findings_text
 from careergpt.data.whole_files import check_writable, whole_files
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings, stages_of
@@ -45,23 +43,19 @@ def run(args: Sequence[str]) -> Comparison:
     config.data.context = min(source.context for source in sources)
     config.data.models = [config.baseline, config.finetuned]
     made = parser.instantiate(config)
-    effort = Effort(**{field.name: made[field.name] for field in fields(Effort)})
+    options = Options(**{field.name: made[field.name] for field in fields(Options)})
     made.data.prepare_data()
     made.data.setup("test")
     # Bytes of a path that are no text could be printed, but not written.
     command = shlex.join(["python", "main.py", "compare", *args])
     command = command.encode("utf-8", "backslashreplace").decode()
-    comparison, scored = compare(
-        (sources[0].load(device), sources[1].load(device)),
-        made.data.dataset,
-        effort,
-        command,
-        stages_of(settings),
-    )
+    baseline, finetuned = (source.load(device) for source in sources)
+    comparison = compare(baseline, finetuned, made.data.dataset, options, command, stages_of(settings))
     try:
-        _keep(comparison, scored, out)
+        _keep(comparison, out)
     finally:  # Also where a full disk refuses the files.
-        _tell(comparison)
+        said = [comparison.plain_words, "", *comparison.verdict]
+        print("\n".join(["", *said, "", findings_text(comparison.findings), ""]))
     print(f"The report is {out / 'report.html'}; scores.parquet has every score.")
     if config.card:
         _add_to_card(comparison, Path(config.finetuned))
@@ -74,7 +68,7 @@ def _parser() -> OneLineParser:
     parser = data_parser("compare", "Compare two models on the same unseen records.", skip=set())
     parser.add_argument("--baseline", type=str, required=True, help="Folder or hub name.")
     parser.add_argument("--finetuned", type=str, required=True, help="Folder or hub name.")
-    parser.add_class_arguments(Effort)
+    parser.add_class_arguments(Options)
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, …")
     parser.add_argument(
         "--out",
@@ -106,23 +100,16 @@ def _taught(
     return parser.parse_object(told, config)
 
 
-def _keep(comparison: Comparison, scored: ScoredCases, out: Path) -> None:
-    prompted = [answer for answer in comparison.shown_answers if not answer.record]
+def _keep(comparison: Comparison, out: Path) -> None:
     with whole_files(out) as partial:
-        write_scores(partial / "scores.parquet", scored)
-        write_answers(partial / "answers.jsonl", [*prompted, *comparison.answers])
+        write_scores(partial / "scores.parquet", comparison.scores)
+        write_answers(partial / "answers.jsonl", comparison.answers)
         write_comparison(partial / "comparison.json", comparison)
-        write_report(comparison, partial / "report.html")
-
-
-def _tell(comparison: Comparison) -> None:
-    """Prints the verdict and the table."""
-    said = [comparison.plain_words, "", *comparison.verdict]
-    print("\n".join(["", *said, "", findings_table(comparison.findings), ""]))
+        (partial / "report.html").write_text(report_html(comparison), encoding="utf-8")
 
 
 def _add_to_card(comparison: Comparison, folder: Path) -> None:
-    done = add_to_card(folder, summary(comparison))
+    done = add_to_card(folder, card_text(comparison))
     print(
         f"{folder / 'README.md'} tells of it."
         if done
@@ -143,10 +130,12 @@ def log_comparison(logger: Wandb, comparison: Comparison) -> None:
     ]
     names = ["metric", "task", "n", "baseline", "finetuned", "difference", "low", "high", "p"]
     logger.log_table("compare/findings", columns=[*names, "verdict"], data=rows)
-    pairs = comparison.shown_answers + comparison.answers
     logger.log_table(
         "compare/answers",
         columns=["prompt", "baseline", "finetuned", "reference"],
-        data=[[p.prompt, p.baseline.text, p.finetuned.text, p.reference] for p in pairs],
+        data=[
+            [row["prompt"], row["text"], other["text"], row["reference"]]
+            for row, other in (by_model.values() for by_model in by_prompt(comparison.answers))
+        ],
     )
     logger.finalize("success")

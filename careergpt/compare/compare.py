@@ -2,91 +2,240 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from careergpt.compare.cases import draw_records, unseen
-from careergpt.compare.comparison import Comparison
-from careergpt.compare.contenders import Contender, facts_of, same_tokens
-from careergpt.compare.effort import Effort
-from careergpt.compare.facts import data_facts, notes
-from careergpt.compare.findings import findings
-from careergpt.compare.floor import with_floor
-from careergpt.compare.measures import answer_metrics
-from careergpt.compare.paired import loss_metrics, paired_scores, title_metric
-from careergpt.compare.scoring import ScoredCases, score_cases
-from careergpt.compare.surprise import show_records
-from careergpt.compare.verdict import in_plain_words, verdict
-from careergpt.compare.writing import write_answers, yardsticks
-from careergpt.data.dataset import CareerDataset
+import pyarrow as pa
 
-# Answers of records that the report shows, after those to the prompts that everyone is shown.
-_SHOWN = 4
+from careergpt.compare.answers import answer, draw_prompts, references, training_texts
+from careergpt.compare.comparison import BASELINE, FINETUNED, Comparison, DataFacts, ModelFacts
+from careergpt.compare.metrics import (
+    COPIED_RUN,
+    MRR,
+    SKILLS_F1,
+    answers_of,
+    diversity,
+    findings,
+    paired_answers,
+    paired_scores,
+    with_floor,
+)
+from careergpt.compare.relevance import relevance_bounds
+from careergpt.compare.scores import TRIGRAM, model_scorer, score_table, trigram_scorer
+from careergpt.compare.unseen import (
+    Instance,
+    draw_records,
+    encode_instances,
+    same_tokens,
+    swap_titles,
+    title_task,
+    unseen,
+)
+from careergpt.compare.wording import in_plain_words, limits_of_statistics, verdict
+from careergpt.compare.words import word_scores
+from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.names import title_key
+from careergpt.data.splits import TEST, TRAIN
+from careergpt.errors import InputError
+from careergpt.generation.sampling import Decoding
+from careergpt.modeling.loaded import LoadedModel
+
 # Examples on which two tokenizers are tried for being one.
 _PROBES = 200
 
 
+@dataclass(frozen=True)
+class Options:
+    """How much is compared, and how.
+
+    Args:
+        limit: Unseen records that are scored, drawn by the seed; null: all.
+        answers: Unseen records whose prompt both models answer; 0: none.
+        decoding: How both write.
+        skills: A file of known skills, one a line. Null: those seen in training at least
+            data.min_count times.
+        embedder: A sentence-transformers model that judges relevance; null: TF-IDF.
+        batch_tokens: Tokens that are scored side by side; any number gives the same scores.
+        seed: Draws records, prompts, others' titles and resamples.
+    """
+
+    limit: int | None = None
+    answers: int = 64
+    decoding: Decoding = Decoding()
+    skills: str | None = None
+    embedder: str | None = None
+    batch_tokens: int = 8192
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a number out of its range."""
+        least = {"limit": 1, "answers": 0, "batch_tokens": 1, "seed": 0}
+        for name, bound in least.items():
+            found = getattr(self, name)
+            if found is not None and found < bound:
+                raise InputError(f"--{name} must be {bound} or more, found {found}")
+
+
 def compare(
-    contenders: tuple[Contender, Contender],
-    data: CareerDataset,
-    effort: Effort,
+    baseline: LoadedModel,
+    finetuned: LoadedModel,
+    data: CareerDataModule,
+    options: Options,
     command: str,
     stages: Sequence[Mapping[str, Any]],
-) -> tuple[Comparison, ScoredCases]:
+) -> Comparison:
     """Scores both models on the same unseen records, lets both write, and judges the difference.
 
     Args:
-        contenders: The baseline and the fine-tuned model.
-        data: Prepared tables, with the fine-tuned model's tokenizer and the shorter of
+        baseline: The baseline.
+        finetuned: The fine-tuned model.
+        data: Tables, set up for testing, with the fine-tuned model's tokenizer and the shorter of
             both contexts.
-        effort: How much is compared.
+        options: How much is compared.
         command: What was typed.
         stages: What the fine-tuned model says it was trained on, the last stage last.
 
     Raises:
         InputError: Nothing unseen fits, or a model's logits are no numbers.
     """
-    asked = unseen(data)
-    drawn = draw_records(asked, effort.limit, effort.seed)
-    same = same_tokens(*contenders, [one.pair for one in drawn[:_PROBES]])
+    models = {BASELINE: baseline, FINETUNED: finetuned}
+    everything = unseen(data)
+    drawn = draw_records(everything, options.limit, options.seed)
+    same = same_tokens(list(models.values()), [one.pair for one in drawn[:_PROBES]])
+    # Where the tokens are the same, one tokenizer reads for all.
+    tokenizers = {n: finetuned.tokenizer if same else m.tokenizer for n, m in models.items()}
+    names = {one.pair.task for one in everything}
+    title, task = title_task({n: t for n, t in data.tasks.items() if n in names}) or ("", None)
     # Before the work: a mistake in them would cost all of it.
-    same_table = data.splits != "all" and [*stages[-1:]] == [data.trained_on()]
-    yardstick = yardsticks(
-        asked, data, effort, None if same else contenders[1].tokenizer, same_table
-    )
-    scored = score_cases(contenders, drawn, data, effort, same)
-    titled = [scored.cases[place] for place in scored.titled]
-    written = write_answers(contenders, titled, yardstick, effort)
-    measures = loss_metrics(scored.cases, scored.scores, same)
-    measures += [title_metric(scored.swaps, same)] if scored.swaps else []
-    found = with_floor(
-        findings([*measures, *answer_metrics(written.answers)], seed=effort.seed),
-        scored,
+    against = references(
+        [one for one in everything if one.pair.task == title and options.answers],
         data,
-        contenders[1].model.config.vocab_size,
+        None if same else finetuned.tokenizer,
+        skills=options.skills,
+        embedder=options.embedder,
+        same_table=data.splits != "all" and [*stages[-1:]] == [data.trained_on()],
     )
-    facts = data_facts(scored, data, stages)
-    pairs = paired_scores(scored.cases, scored.scores)
-    to_show = scored.titled or range(len(pairs))
-    comparison = Comparison(
-        baseline=facts_of(contenders[0]),
-        finetuned=facts_of(contenders[1]),
+    readers = tokenizers | {TRIGRAM: finetuned.tokenizer}
+    instances = encode_instances(drawn, readers, data.max_length)
+    swaps = swap_titles(instances, title, task, tokenizers, data.max_length, options.seed)
+    scorers = {n: model_scorer(m.model, options.batch_tokens) for n, m in models.items()}
+    floor = {}
+    if data.splits != "all" and len(data.members(TRAIN)):
+        counted = training_texts(data, "counting trigrams")
+        floor = {TRIGRAM: trigram_scorer(counted, finetuned.model.config.vocab_size)}
+    scores = score_table(instances, swaps, scorers, floor)
+    titled = [one for one in instances if one.pair.task == title]
+    prompts = draw_prompts(titled, options.answers, options.seed) if against else []
+    answers = answer(models, prompts, options.decoding, against)
+    pair = (BASELINE, FINETUNED)
+    paired = paired_scores(scores, *pair, same_tokenizer=same) + paired_answers(answers, *pair)
+    found = with_floor(findings(paired, seed=options.seed), scores)
+    facts = _data_facts(instances, len(drawn) - len(instances), data, stages)
+    bounds = {}
+    if against:
+        places = [against.places[one.record] for one in prompts]
+        bounds = relevance_bounds(against.descriptions, places, seed=options.seed)
+    notes = [
+        *_notes_on_data(facts, data),
+        *_notes_on_titles(len(titled), len(swaps)),
+        *_notes_on_answers(answers),
+        *limits_of_statistics(found),
+    ]
+    return Comparison(
+        baseline=_model_facts(baseline),
+        finetuned=_model_facts(finetuned),
         data=facts,
         same_tokenizer=same,
         findings=found,
-        bounds=written.bounds,
-        described=written.described,
-        scores=pairs,
-        shown_records=show_records(
-            contenders, [scored.cases[n] for n in to_show], [pairs[n] for n in to_show]
+        bounds=bounds,
+        diversity=diversity(answers, *pair),
+        scores=scores,
+        answers=answers,
+        word_scores=word_scores(
+            models, titled or instances, scores, title if titled else "", same_tokenizer=same
         ),
-        shown_answers=written.shown + written.answers[:_SHOWN],
-        answers=written.answers,
         plain_words=in_plain_words(found, facts, same),
         verdict=verdict(found, facts, same),
-        notes=tuple(notes(facts, scored, written, found, data)),
-        settings=asdict(effort),
+        notes=tuple(notes),
+        settings=asdict(options),
         command=command,
     )
-    return comparison, scored
+
+
+def _model_facts(model: LoadedModel) -> ModelFacts:
+    parameters = sum(parameter.numel() for parameter in model.model.parameters())
+    return ModelFacts(model.source, parameters, len(model.tokenizer), model.context)
+
+
+def _data_facts(
+    instances: Sequence[Instance],
+    left_out: int,
+    data: CareerDataModule,
+    stages: Sequence[Mapping[str, Any]],
+) -> DataFacts:
+    # Read otherwise, one posting is two texts: only of the same reading is all of it known.
+    known = data.knows_training and data.trained_on()["records"] in [
+        stage.get("records") for stage in stages
+    ]
+    source = data.source or ()
+    return DataFacts(
+        source=source if isinstance(source, str) else ", ".join(source),
+        # The tables leave out what any stage was trained on, unless told otherwise.
+        kept_out=known and not data.include_trained,
+        rows=data.n_read,
+        records=len({one.record for one in instances}),
+        examples=len(instances),
+        titles=len({title_key(one.title) for one in instances if one.title}),
+        left_out=left_out,
+        cut=sum(one.is_cut for one in instances),
+        trained=int(data.n_trained[TEST]),
+    )
+
+
+# Notes: what was cut, what could not be measured and why.
+
+
+def _notes_on_data(facts: DataFacts, data: CareerDataModule) -> Iterator[str]:
+    if facts.trained:
+        done = "scored, as asked" if data.include_trained else "left out"
+        yield f"{facts.trained} rows to test on were trained on by one of the models: {done}."
+    if not facts.kept_out and not data.include_trained:
+        yield (
+            "Whether training saw these records is not known: the fine-tuned model's folder does "
+            "not say that it was trained on this table, read in this way."
+        )
+    if facts.left_out:
+        yield f"{facts.left_out} prompts leave no room within {data.max_length} tokens: left out."
+    if facts.cut:
+        yield (
+            f"{facts.cut} of {facts.examples} completions are longer than {data.max_length} tokens "
+            "with their prompt: both models are scored on the same beginning of them."
+        )
+
+
+def _notes_on_titles(n_titled: int, n_swapped: int) -> Iterator[str]:
+    if not n_titled:
+        yield "No unseen record can be asked by its title: what it is worth is not measured."
+    elif not n_swapped:
+        yield "All records have one title: what it is worth is not measured."
+
+
+def _notes_on_answers(answers: pa.Table) -> Iterator[str]:
+    written = answers_of(answers, BASELINE)
+    if not len(written):
+        return
+    n_skills, n_copied, n_found = (
+        len(written) - written[metric.name].null_count for metric in (SKILLS_F1, COPIED_RUN, MRR)
+    )
+    if not n_skills:
+        yield "No answered record names a known skill (see --skills): skills are not measured."
+    if not n_copied:
+        yield (
+            "What answers copy from training is not measured: the fine-tuned model's folder does "
+            "not say that it was trained on this table, read and split in this way."
+        )
+    yield (
+        f"Relevance is over the {n_found} of {len(written)} answers whose title another "
+        "record has, too, that is no near-duplicate; such records are asked first."
+    )

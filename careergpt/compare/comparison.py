@@ -1,14 +1,20 @@
-"""What a comparison of two models holds: everything that its report, its card and its JSON say."""
+"""A comparison of two models: all that its report, its card and its files say, and the files."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from careergpt.compare.statistics import Interval
+import pyarrow as pa
 
-Better = Literal["lower", "higher", "neither"]
-Verdict = Literal["better", "worse", "different", "no difference found"]
+from careergpt.compare.statistics import Better, Interval, Verdict
+from careergpt.data.store import write_json
+
+BASELINE, FINETUNED = "baseline", "finetuned"
+"""The names of the two models, in the table of scores and in every file."""
 
 
 class Metric(NamedTuple):
@@ -19,12 +25,14 @@ class Metric(NamedTuple):
         label: What a table calls it.
         better: Which way is better; "neither": a difference is only a difference.
         says: One sentence for a reader who does not know it, with its unit.
+        measure: Computes it; of what is said where the metrics stand.
     """
 
     name: str
     label: str
     better: Better
     says: str
+    measure: Callable[..., Any]
 
 
 class Finding(NamedTuple):
@@ -35,8 +43,7 @@ class Finding(NamedTuple):
         task: The task that it is over; "": all.
         n: Records, or answers.
         titles: Distinct titles among them: what is resampled.
-        baseline: The baseline's value.
-        finetuned: The fine-tuned model's.
+        baseline: The baseline's value; likewise `finetuned`.
         difference: finetuned - baseline with its 95 % interval, resampled by title.
         effect: Cohen's d of the paired differences: their mean in standard deviations; NaN where
             no two differ.
@@ -100,73 +107,25 @@ class DataFacts(NamedTuple):
     trained: int = 0
 
 
-class PairedScore(NamedTuple):
-    """An example under both models (baseline, finetuned).
+class WordScores(NamedTuple):
+    """An example word by word.
 
-    `nats` and `tokens` are of the completion with the end of text, where it was not cut; `n_bytes`
-    is the length of its UTF-8 text.
+    Attributes:
+        place: Where it stands among all by what fine-tuning gained.
+        task: Its task.
+        title: Its record's title.
+        prompt: Its prompt.
+        losses: Model -> nats a token; bits a byte if tokenizers differ.
+        words: Model -> the completion's words, each with the white space before it and the nats
+            that it cost: ((" Cares", 5.1), (" for", 0.2)).
     """
 
-    record: str
+    place: Literal["best", "median", "worst"]
     task: str
     title: str
     prompt: str
-    completion: str
-    n_bytes: int
-    nats: tuple[float, float]
-    tokens: tuple[int, int]
-
-
-class Word(NamedTuple):
-    """A word of a completion, with the white space before it, and the nats that it cost."""
-
-    text: str
-    nats: float
-
-
-class ShownRecord(NamedTuple):
-    """A completion word by word under both models; `place` is where it stands among all."""
-
-    place: Literal["best", "median", "worst"]
-    score: PairedScore
-    baseline: tuple[Word, ...]
-    finetuned: tuple[Word, ...]
-
-
-class Answer(NamedTuple):
-    """A written answer and its measures.
-
-    Attributes:
-        text: The answer.
-        finish_reason: "end": the model ended it; "length": it was cut.
-        measures: Metric name -> value, of the metrics that are means over answers; one that does
-            not apply is absent.
-    """
-
-    text: str
-    finish_reason: Literal["end", "length"]
-    measures: dict[str, float]
-
-
-class PairedAnswer(NamedTuple):
-    """A prompt answered by both models, with the same seed and decoding.
-
-    `record` is empty, and `reference` too, for a prompt that is nobody's.
-    """
-
-    record: str
-    title: str
-    prompt: str
-    reference: str
-    baseline: Answer
-    finetuned: Answer
-
-
-class Bounds(NamedTuple):
-    """What real texts reach: the record's own description, and another title's."""
-
-    ceiling: float
-    floor: float
+    losses: Mapping[str, float]
+    words: Mapping[str, tuple[tuple[str, float], ...]]
 
 
 @dataclass(frozen=True)
@@ -174,22 +133,19 @@ class Comparison:
     """Two models on the same unseen records.
 
     Attributes:
-        baseline: The first model.
-        finetuned: The second.
-        data: What they were compared on.
         same_tokenizer: Whether nats a token mean the same under both; else bits a byte count.
         findings: The metrics with their statistics: scores first, then answers.
-        bounds: Metric name -> what real texts reach, where that is known.
-        described: Metric name -> (baseline, finetuned) for measures of all texts together, which
+        bounds: Metric name -> what real texts reach, where that is known: "ceiling" by the
+            record's own description, "floor" by another title's.
+        diversity: Metric name -> (baseline, finetuned) for measures of all texts together, which
             have no interval.
-        scores: Every example.
-        shown_records: Completions shown word by word: best, median, worst.
-        shown_answers: Answers to show; the first is to the seed's prompt.
-        answers: Answers that were measured.
+        scores: The table of scores (compare/scores.py).
+        answers: The table of answers (compare/answers.py).
+        word_scores: Examples word by word: best, median, worst.
         plain_words: The finding that decides, for who knows no nats.
         verdict: Sentences, the most important first.
         notes: What a reader must know: what was cut, what could not be measured and why.
-        settings: How it was done: records and answers asked for, decoding, seed, ….
+        settings: The options.
         command: What was typed.
     """
 
@@ -198,14 +154,46 @@ class Comparison:
     data: DataFacts
     same_tokenizer: bool
     findings: tuple[Finding, ...]
-    bounds: dict[str, Bounds]
-    described: dict[str, tuple[float, float]]
-    scores: tuple[PairedScore, ...]
-    shown_records: tuple[ShownRecord, ...]
-    shown_answers: tuple[PairedAnswer, ...]
-    answers: tuple[PairedAnswer, ...]
+    bounds: Mapping[str, Mapping[str, float]]
+    diversity: Mapping[str, tuple[float, float]]
+    scores: pa.Table
+    answers: pa.Table
+    word_scores: tuple[WordScores, ...]
     plain_words: str
     verdict: tuple[str, ...]
     notes: tuple[str, ...]
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
     command: str
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """Writes comparison.json: all but the texts, which are in scores.parquet and answers.jsonl."""
+    content = {
+        "plain_words": comparison.plain_words,
+        "verdict": comparison.verdict,
+        "baseline": comparison.baseline._asdict(),
+        "finetuned": comparison.finetuned._asdict(),
+        "data": comparison.data._asdict(),
+        "same_tokenizer": comparison.same_tokenizer,
+        "findings": [_finding(finding) for finding in comparison.findings],
+        "bounds": comparison.bounds,
+        "described": {
+            name: dict(zip((BASELINE, FINETUNED), both, strict=True))
+            for name, both in comparison.diversity.items()
+        },
+        "settings": comparison.settings,
+        "notes": comparison.notes,
+        "command": comparison.command,
+    }
+    write_json(path, content)
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    numbers = {**finding._asdict(), "metric": finding.metric.name}
+    numbers |= {"difference": finding.difference.estimate}
+    numbers |= {"low": finding.difference.low, "high": finding.difference.high}
+    # JSON has no word for a number that is none.
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in numbers.items()
+    }

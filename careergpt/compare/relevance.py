@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from careergpt.compare.comparison import Bounds
-from careergpt.compare.metrics import MRR, RECALL_5
-from careergpt.compare.vectors import embeddings, tf_idf
-from careergpt.data.names import title_key
+from careergpt.data.names import key_words, title_key
+from careergpt.errors import InputError
 
 Cosines = Float[np.ndarray, "..."]
+Vectors = Any  # Sparse or dense: a row a text, of length 1, or 0 for a text without words.
+Encoder = Callable[[Sequence[str]], Vectors]
 
 CELLS_AT_ONCE = 2**22
 """Queries times descriptions compared at a time: 32 MiB, however many descriptions there are."""
@@ -44,7 +45,7 @@ class DescriptionIndex:
         self.descriptions, self.titles, self.groups = descriptions, titles, groups
         self._title_keys = np.array([title_key(title) for title in titles], dtype=object)
         self._encode, self._vectors = (
-            tf_idf(descriptions) if embedder is None else embeddings(descriptions, embedder)
+            _tf_idf(descriptions) if embedder is None else _embeddings(descriptions, embedder)
         )
 
     def titled(self, title: str) -> NDArray[np.bool_]:
@@ -71,8 +72,8 @@ class DescriptionIndex:
         step = max(1, CELLS_AT_ONCE // len(self.descriptions))
         for start in range(0, len(queries), step):
             some = slice(start, start + step)
-            asked = zip(self._cosines(queries[some]), titles[some], left_out[some], strict=True)
-            ranks += [self._rank(*one) for one in asked]
+            searches = zip(self._cosines(queries[some]), titles[some], left_out[some], strict=True)
+            ranks += [self._rank(*search) for search in searches]
         return ranks
 
     def _cosines(self, queries: Sequence[str]) -> Cosines:
@@ -93,13 +94,13 @@ class DescriptionIndex:
 
 def relevance(rank: int) -> dict[str, float]:
     """Reciprocal rank, and 1 where the rank is among the first five: metric name -> [0, 1]."""
-    return {MRR.name: 1 / rank, RECALL_5.name: float(rank <= 5)}
+    return {"mrr": 1 / rank, "recall@5": float(rank <= 5)}
 
 
 def relevance_bounds(
     index: DescriptionIndex, records: Sequence[int], *, seed: int
-) -> dict[str, Bounds]:
-    """What whole real descriptions reach, as means over records: metric name -> bounds.
+) -> dict[str, dict[str, float]]:
+    """What whole real descriptions reach, as means over records: metric name -> ceiling, floor.
 
     A record's title is searched with its own description (ceiling), and with a description of
     another title (floor); each leaves out the groups of the record and of the query.
@@ -112,29 +113,23 @@ def relevance_bounds(
     Returns:
         Empty where no record has both bounds.
     """
-    pairs = _with_others(index, records, np.random.default_rng(seed))
-    ceiling = _real_ranks(index, [(record, record) for record, _ in pairs])
-    floor = _real_ranks(index, pairs)
-    ranks = [(one, two) for one, two in zip(ceiling, floor, strict=True) if one and two]
-    if not ranks:
-        return {}
-    values = [(relevance(one), relevance(two)) for one, two in ranks]
-    return {
-        name: Bounds(fmean(one[name] for one, _ in values), fmean(two[name] for _, two in values))
-        for name in (MRR.name, RECALL_5.name)
-    }
-
-
-def _with_others(
-    index: DescriptionIndex, records: Sequence[int], rng: np.random.Generator
-) -> list[tuple[int, int]]:
-    """Each record with the place of a description of another title; none where there is none."""
+    generator = np.random.default_rng(seed)
     pairs = []
     for record in records:
         others = np.flatnonzero(~index.titled(index.titles[record]))
         if len(others):
-            pairs.append((record, int(rng.choice(others))))
-    return pairs
+            pairs.append((record, int(generator.choice(others))))
+    ceiling = _real_ranks(index, [(record, record) for record, _ in pairs])
+    floor = _real_ranks(index, pairs)
+    found = [
+        {"ceiling": relevance(own), "floor": relevance(other)}
+        for own, other in zip(ceiling, floor, strict=True)
+        if own and other
+    ]
+    return {
+        name: {bound: fmean(one[bound][name] for one in found) for bound in ("ceiling", "floor")}
+        for name in (relevance(1) if found else ())
+    }
 
 
 def _real_ranks(index: DescriptionIndex, pairs: Sequence[tuple[int, int]]) -> list[int | None]:
@@ -144,3 +139,49 @@ def _real_ranks(index: DescriptionIndex, pairs: Sequence[tuple[int, int]]) -> li
         [index.titles[record] for record, _ in pairs],
         [{index.groups[record], index.groups[query]} for record, query in pairs],
     )
+
+
+def _tf_idf(descriptions: Sequence[str]) -> tuple[Encoder, Vectors]:
+    """TF-IDF with 1 + ln(tf), without English stop words (Manning et al., 2008, section 6.4)."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
+    try:
+        vectors = vectorizer.fit_transform(descriptions)
+    except ValueError as error:  # An empty vocabulary.
+        raise InputError(
+            f"the {len(descriptions)} unseen descriptions cannot be searched ({error}); "
+            "compare on a table whose descriptions hold words, or with --answers 0"
+        ) from None
+    return vectorizer.transform, vectors
+
+
+def _embeddings(descriptions: Sequence[str], embedder: str) -> tuple[Encoder, Vectors]:
+    """Sentence embeddings (Reimers & Gurevych, 2019)."""
+    from transformers.utils import logging
+
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise InputError(
+            f"relevance by {embedder!r} needs sentence-transformers: "
+            "pip install 'careergpt[embeddings]'"
+        ) from None
+    logging.disable_progress_bar()
+    try:
+        model = SentenceTransformer(embedder)
+        model.encode(["Some load", "and cannot pad."], show_progress_bar=False)
+    except Exception as error:  # OSError, ValueError, safetensors' own …
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:150]
+        raise InputError(
+            f"no texts can be embedded by {embedder!r} ({reason}); name a folder that holds a "
+            "sentence-embedding model, or a hub name on a machine with a network"
+        ) from None
+
+    def encode(texts: Sequence[str]) -> Vectors:
+        vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        # Of no words, an embedding holds the special tokens only: as similar to one as to another.
+        vectors[[not key_words(text) for text in texts]] = 0
+        return vectors
+
+    return encode, encode(descriptions)

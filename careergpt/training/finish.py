@@ -8,20 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from careergpt.compare.encoding import Reader
-from careergpt.compare.titles import (
-    TitleEvidence,
-    draw_swaps,
-    evidence_text,
-    title_evidence,
-    title_pairs,
-    title_task,
-)
-from careergpt.data.names import title_key
-from careergpt.data.records import fields_of_row
+from careergpt.compare.scores import TitleEvidence, title_evidence
+from careergpt.compare.unseen import title_task, unseen
+from careergpt.compare.wording import evidence_text
 from careergpt.data.splits import TEST, TRAIN, VAL, write_trained_rows
 from careergpt.data.tasks import Task
 from careergpt.data.whole_files import find_damage, write_json
@@ -210,21 +203,25 @@ class FinishRun(Callback):
     def _evidence(self, trainer: Any, module: Any) -> TitleEvidence | None:
         """What the title is worth to the model; None where the data cannot show it."""
         data = trainer.datamodule.dataset
-        found = title_task(data.tasks)
-        if found is None or not self._titles_limit:
+        task = title_task(data.tasks)
+        if task is None or not self._titles_limit:
             return None
-        name, task = found
-        records = [fields_of_row(row) for row in data.rows(TEST)]
-        reader = Reader(module.tokenizer, data.max_length)
-        swaps = draw_swaps(records, task, limit=self._titles_limit, seed=0)
-        pairs = [found[0] for found in title_pairs(swaps, task, [reader]) if found]
-        if len({title_key(pair.title) for pair in pairs}) < 2:
-            return None
+        instances = unseen(data, task[0])
+        drawn = np.random.default_rng(0).permutation(len(instances))[: self._titles_limit]
         members = data.members(TRAIN)
-        own = members[data.store.task[members] == list(data.tasks).index(name)]
+        own = members[data.store.task[members] == list(data.tasks).index(task[0])]
+        rows = (data.store.token_ids(example) for example in own.tolist())
         with trainer.precision_plugin.forward_context():
-            rows = (data.store.token_ids(example) for example in own.tolist())
-            evidence = title_evidence(module.model, pairs, rows)
+            evidence = title_evidence(
+                module.model,
+                module.tokenizer,
+                [instances[place] for place in drawn.tolist()],
+                task,
+                data.max_length,
+                rows,
+            )
+        if evidence is None:
+            return None
         write_json(
             self._folder / "titles.json", {**evidence._asdict(), "gain": evidence.gain._asdict()}
         )

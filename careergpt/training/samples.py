@@ -13,8 +13,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
-from careergpt.compare.overlap import set_overlap
-from careergpt.compare.skills import AskedRecord, SkillFinder, askable
+from careergpt.compare.overlap import SkillFinder, f1, prompts_with_skills
 from careergpt.data.dataset import CareerDataset
 from careergpt.data.prompts import DEFAULT_PROMPTS, Question, check_lengths, ready_prompts
 from careergpt.data.splits import VAL
@@ -50,7 +49,7 @@ class SampleAnswers(Callback):
         self._prompts = DEFAULT_PROMPTS if prompts is None else prompts
         self._max_new_tokens = Decoding(max_new_tokens=max_new_tokens).max_new_tokens
         self._n_records = records
-        self._records: list[AskedRecord] = []
+        self._records: list[tuple[Question, frozenset[str]]] = []
         self.first: list[str] = []
         self.last: list[Generated] = []
         self._rows: list[Sequence[Any]] = []
@@ -67,16 +66,16 @@ class SampleAnswers(Callback):
             check_lengths(self._ready, pl_module.context)
             if self._n_records and trainer.is_global_zero:
                 self._choose_records(trainer.datamodule.dataset, pl_module)  # type: ignore[attr-defined]
-                questions += [record.question for record in self._records]
+                questions += [question for question, _ in self._records]
                 self._ready = ready_prompts(questions, pl_module.tokenizer)
 
     def _choose_records(self, data: CareerDataset, module: Any) -> None:
         """Takes the first records, by the hash of their text, that leave room for an answer."""
         self._finder = SkillFinder(data.known_skills())
         fitting = (
-            record
-            for record in askable(data, VAL, self._finder)
-            if len(ready_prompts([record.question], module.tokenizer)[0].token_ids) < module.context
+            (question, skills)
+            for question, skills in prompts_with_skills(data, VAL, self._finder)
+            if len(ready_prompts([question], module.tokenizer)[0].token_ids) < module.context
         )
         self._records = list(islice(fitting, self._n_records))
 
@@ -140,6 +139,6 @@ class SampleAnswers(Callback):
         }
         if self._records:
             pairs = zip(answers[len(self._prompts) :], self._records, strict=True)
-            f1 = [set_overlap(self._finder.find(a.text), record.skills).f1 for a, record in pairs]
-            numbers["samples/skills_f1"] = sum(f1) / len(f1)
+            found = [f1(self._finder.find(answer.text), skills) for answer, (_, skills) in pairs]
+            numbers["samples/skills_f1"] = sum(found) / len(found)
         return numbers

@@ -461,7 +461,7 @@ def test_a_full_disk_takes_the_files_and_not_the_verdict(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(comparing, "write_report", full)
+    monkeypatch.setattr(comparing, "report_html", full)
     models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
     words = ["compare", *models, *sample, "--answers=2", "--decoding.max_new_tokens=2"]
     with pytest.raises(SystemExit, match="2"):

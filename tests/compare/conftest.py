@@ -1,34 +1,35 @@
 """A comparison as a run would make it, of the embedded sample's postings and made-up nats."""
 
 import csv
-import math
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from careergpt.compare import metrics
+from careergpt.compare.answers import COLUMNS
+from careergpt.compare.compare import Options
 from careergpt.compare.comparison import (
-    Answer,
-    Bounds,
+    BASELINE,
+    FINETUNED,
     Comparison,
     DataFacts,
     Finding,
     Metric,
     ModelFacts,
-    PairedAnswer,
-    PairedScore,
-    ShownRecord,
-    Word,
+    WordScores,
 )
-from careergpt.compare.effort import Effort
+from careergpt.compare.scores import TABLE, rows_of
 from careergpt.compare.statistics import Interval, ratio_interval
-from careergpt.compare.surprise import END
-from careergpt.compare.verdict import in_plain_words, verdict
+from careergpt.compare.wording import in_plain_words, verdict
+from careergpt.compare.words import END
+from careergpt.data.names import title_key
 
 POSTINGS = Path(__file__).parents[2] / "data" / "postings.csv"
 COMMAND = (
@@ -48,12 +49,13 @@ def made_up(records: int) -> Comparison:
     chance = random.Random(5)
     with POSTINGS.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))[:records]
-    scores = tuple(score for k, row in enumerate(rows) for score in _scores(k, row, chance))
-    answers = tuple(_answer(k, row, chance) for k, row in enumerate(rows[:6]))
+    scores = table_of(score for k, row in enumerate(rows) for score in _scores(k, row, chance))
+    written = [one for k, row in enumerate(rows[:6]) for one in _answers(k, row, chance)]
+    answers = pa.Table.from_pylist(written, schema=COLUMNS)
     found = (*_of_scores(scores), *_of_answers(chance))
-    titles = len({score.title for score in scores})
+    titles = len(set(scores["title"].to_pylist()))
     data = DataFacts(
-        "data/postings.csv", True, 1000, len(rows), len(scores), titles, left_out=3, cut=12
+        "data/postings.csv", True, 1000, len(rows), 2 * len(rows), titles, left_out=3, cut=12
     )
     return Comparison(
         baseline=ModelFacts("openai-community/gpt2", 124_439_808, 50_257, 1024),
@@ -62,14 +64,13 @@ def made_up(records: int) -> Comparison:
         same_tokenizer=True,
         findings=found,
         bounds={
-            "rouge_l": Bounds(1.0, 0.131),
-            "skills_f1": Bounds(0.914, 0.087),
-            "mrr": Bounds(0.871, 0.043),
+            "rouge_l": {"ceiling": 1.0, "floor": 0.131},
+            "skills_f1": {"ceiling": 0.914, "floor": 0.087},
+            "mrr": {"ceiling": 0.871, "floor": 0.043},
         },
-        described={"distinct_1": (0.214, 0.187), "distinct_2": (0.633, 0.571)},
+        diversity={"distinct_1": (0.214, 0.187), "distinct_2": (0.633, 0.571)},
         scores=scores,
-        shown_records=tuple(_shown(scores, chance)),
-        shown_answers=answers[:3],
+        word_scores=tuple(_word_scores(scores, chance)),
         answers=answers,
         plain_words=in_plain_words(found, data, same_tokenizer=True),
         verdict=verdict(found, data, same_tokenizer=True),
@@ -77,12 +78,26 @@ def made_up(records: int) -> Comparison:
             "12 completions were cut to the 1,024 tokens that both models read.",
             "Copying was not measured: the training texts of openai-community/gpt2 are not known.",
         ),
-        settings=asdict(Effort(embedder="all-MiniLM", skills="skills.txt")),
+        settings=asdict(Options(embedder="all-MiniLM", skills="skills.txt")),
         command=COMMAND,
     )
 
 
-def _scores(number: int, row: dict[str, str], chance: random.Random) -> Iterator[PairedScore]:
+@pytest.fixture(name="table_of", scope="session")
+def table_of_fixture() -> Callable[[Iterable[dict[str, Any]]], pa.Table]:
+    """Makes a table of scores."""
+    return table_of
+
+
+def table_of(rows: Iterable[dict[str, Any]]) -> pa.Table:
+    """Rows of the table of scores, asked by their own titles; what is not given is empty."""
+    default = {name: None for name in TABLE.names} | {"task": "describe", "prompt": "A job?"}
+    default |= {"completion": "", "n_prompt": 1, "token_ids": [1]}
+    named = ({"asked_title": r["title"], "cluster": title_key(r["title"]), **r} for r in rows)
+    return pa.Table.from_pylist([default | row for row in named], schema=TABLE)
+
+
+def _scores(number: int, row: dict[str, str], chance: random.Random) -> Iterator[dict[str, Any]]:
     title = row["position_title"]
     skills = row["skills"].replace("|", ", ")
     texts = {
@@ -93,28 +108,30 @@ def _scores(number: int, row: dict[str, str], chance: random.Random) -> Iterator
         tokens = max(1, len(completion) // 5)
         before = max(0.2, chance.gauss(level, 0.35))
         after = max(0.1, before - chance.gauss(gain, 0.25))
-        yield PairedScore(
-            f"{number:016x}", task, title, prompt, f" {completion}", len(completion.encode()),
-            (before * tokens, after * tokens), (tokens, tokens),
-        )  # fmt: skip
+        for model, loss in ((BASELINE, before), (FINETUNED, after)):
+            yield {
+                "record": f"{number:016x}", "task": task, "title": title, "prompt": prompt,
+                "completion": f" {completion}", "model": model, "nats": loss * tokens,
+                "tokens": tokens, "n_bytes": len(completion.encode()),
+            }  # fmt: skip
 
 
-def _of_scores(scores: tuple[PairedScore, ...]) -> Iterator[Finding]:
+def _of_scores(scores: pa.Table) -> Iterator[Finding]:
     for task in ("", "describe", "skills"):
-        some = [s for s in scores if not task or s.task == task]
-        tokens = np.array([s.tokens[0] for s in some], dtype=float)
-        n_bytes = np.array([s.n_bytes for s in some], dtype=float) * math.log(2)
-        yield _finding(metrics.LOSS, task, some, tokens)
-        yield _finding(metrics.BITS, task, some, n_bytes)
+        yield _finding(metrics.LOSS, task, scores)
+        yield _finding(metrics.BITS, task, scores)
 
 
-def _finding(metric: Metric, task: str, some: list[PairedScore], units: np.ndarray) -> Finding:
-    before, after = (np.array([s.nats[k] for s in some]) for k in (0, 1))
-    found = ratio_interval(after - before, units, [s.title for s in some], resamples=200)
+def _finding(metric: Metric, task: str, scores: pa.Table) -> Finding:
+    rows = rows_of(scores, BASELINE, task)
+    (before, units), (after, _) = (
+        metric.measure(some) for some in (rows, rows_of(scores, FINETUNED, task))
+    )
+    found = ratio_interval(after - before, units, rows["title"].tolist(), resamples=200)
     per_record = (after - before) / units
     clear = found.low > 0 or found.high < 0
     return Finding(
-        metric, task, len(some), len({s.title for s in some}),
+        metric, task, len(units), len(set(rows["title"])),
         float(before.sum() / units.sum()), float(after.sum() / units.sum()), found,
         float(per_record.mean() / per_record.std()), float((per_record < 0).mean()),
         0.0005 if clear else 0.31, 0.004 if clear else 0.93,
@@ -140,34 +157,50 @@ def _of_answers(chance: random.Random) -> Iterator[Finding]:
         )  # type: ignore[arg-type]  # fmt: skip
 
 
-def _words(text: str, chance: random.Random, level: float) -> tuple[Word, ...]:
+def _words(text: str, chance: random.Random, level: float) -> tuple[tuple[str, float], ...]:
     parts = [*re.findall(r"\s*\S+", text), END]
-    return tuple(Word(part, chance.expovariate(1 / level)) for part in parts)
+    return tuple((part, chance.expovariate(1 / level)) for part in parts)
 
 
-def _shown(scores: tuple[PairedScore, ...], chance: random.Random) -> Iterator[ShownRecord]:
-    described = [s for s in scores if s.task == "describe"]
-    described.sort(key=lambda s: (s.nats[1] - s.nats[0]) / s.tokens[0])
-    middle = len(described) // 2
-    for place, score in (
-        ("best", described[0]), ("best", described[1]), ("median", described[middle]),
-        ("worst", described[-2]), ("worst", described[-1]),
+def _word_scores(scores: pa.Table, chance: random.Random) -> Iterator[WordScores]:
+    rows = {model: rows_of(scores, model, "describe") for model in (BASELINE, FINETUNED)}
+    losses = {model: some["nats"] / some["tokens"] for model, some in rows.items()}
+    order = np.argsort(losses[FINETUNED] - losses[BASELINE]).tolist()
+    middle = order[len(order) // 2]
+    for place, n in (
+        ("best", order[0]), ("best", order[1]), ("median", middle),
+        ("worst", order[-2]), ("worst", order[-1]),
     ):  # fmt: skip
-        levels = [nats / len(score.completion.split(" ")) for nats in score.nats]
-        sides = [_words(score.completion, chance, level) for level in levels]
-        yield ShownRecord(place, score, *sides)  # type: ignore[arg-type]
+        text = rows[BASELINE]["completion"][n]
+        levels = {m: rows[m]["nats"][n] / len(text.split(" ")) for m in rows}
+        yield WordScores(
+            place,  # type: ignore[arg-type]
+            "describe",
+            rows[BASELINE]["title"][n],
+            rows[BASELINE]["prompt"][n],
+            {model: float(losses[model][n]) for model in rows},
+            {model: _words(text, chance, level) for model, level in levels.items()},
+        )
 
 
-def _answer(number: int, row: dict[str, str], chance: random.Random) -> PairedAnswer:
+def _answers(number: int, row: dict[str, str], chance: random.Random) -> Iterator[dict[str, Any]]:
     title = row["position_title"]
     text = row["job_description"]
     loops = f" The {title} is responsible for the work. The work is the work." * 9
-    measured = {"rep_4": 0.71, "tokens": 120.0, "rouge_l": chance.uniform(0.05, 0.2)}
-    return PairedAnswer(
-        "" if number == 0 else f"{number:016x}",
-        title,
-        f"Tell me about the qualifications required for a {title}.",
-        "" if number == 0 else text,
-        Answer(loops, "length", measured),
-        Answer(f" {text}", "end", measured | {"rep_4": 0.02, "rouge_l": chance.uniform(0.2, 0.4)}),
-    )
+    # The first is to a prompt of no record, which nothing measures but here.
+    one = {
+        "record": "" if number == 0 else f"{number:016x}",
+        "title": title,
+        "prompt": f"Tell me about the qualifications required for a {title}.",
+        "reference": "" if number == 0 else text,
+        "tokens": 120.0,
+    }
+    likeness = chance.uniform(0.05, 0.2), chance.uniform(0.2, 0.4)
+    yield one | {
+        "model": BASELINE, "text": loops, "finish_reason": "length", "rep_4": 0.71,
+        "rouge_l": likeness[0],
+    }  # fmt: skip
+    yield one | {
+        "model": FINETUNED, "text": f" {text}", "finish_reason": "end", "rep_4": 0.02,
+        "rouge_l": likeness[1],
+    }  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from careergpt.compare.copying import SuffixAutomaton, longest_copied
+from careergpt.compare.overlap import SuffixAutomaton, longest_copied
 from careergpt.compare.trigram import IntArray
 
 texts = st.lists(st.integers(0, 2), max_size=15)
@@ -25,7 +25,7 @@ def brute_force(text: list[int], training: list[list[int]]) -> int:
     return max((len(run) for other in training for run in runs(text) & runs(other)), default=0)
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(corpora, corpora)
 def test_the_longest_copied_run_is_the_longest_common_substring(
     written: list[list[int]], training: list[list[int]]
@@ -59,4 +59,4 @@ def test_nothing_is_copied_from_no_training_text(written: list[list[int]]) -> No
 
 @given(texts)
 def test_an_automaton_has_at_most_two_states_a_token(text: list[int]) -> None:
-    assert len(SuffixAutomaton.of(text).longest) <= max(2, 2 * len(text))
+    assert len(SuffixAutomaton(text).longest) <= max(2, 2 * len(text))

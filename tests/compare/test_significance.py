@@ -10,9 +10,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from careergpt.compare import significance
-from careergpt.compare.significance import effect_size, holm, sign_flip, wins
-from careergpt.compare.statistics import FloatArray
+from careergpt.compare import statistics
+from careergpt.compare.statistics import FloatArray, effect_size, holm, sign_flip, wins
 
 Records = list[tuple[int, int, str]]
 records: st.SearchStrategy[Records] = st.lists(
@@ -120,7 +119,7 @@ def test_another_seed_draws_other_flips() -> None:
 def test_drawing_in_parts_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [(place % 7 - 2, 1, str(place)) for place in range(30)]
     at_once = p_of(rows)
-    monkeypatch.setattr(significance, "CELLS_AT_ONCE", 7 * 30)
+    monkeypatch.setattr(statistics, "CELLS_AT_ONCE", 7 * 30)
     assert p_of(rows) == at_once
 
 

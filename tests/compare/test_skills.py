@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from careergpt.compare.skills import SkillFinder
+from careergpt.compare.overlap import SkillFinder
 
 KNOWN = [
     "Java", "JavaScript", "R", "C", "C++", "C#", "net", ".NET", "js", "Node.js", "SQL",

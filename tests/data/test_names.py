@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from careergpt.compare.skills import SkillFinder
-from careergpt.compare.titles import other_titles
+from careergpt.compare.overlap import SkillFinder
+from careergpt.compare.unseen import other_titles
 from careergpt.data.names import distinct_names, key_words, title_key
 from careergpt.recommend.candidates import Candidates
 

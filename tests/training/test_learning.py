@@ -12,8 +12,8 @@ from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from careergpt.compare.encoding import Reader
-from careergpt.compare.titles import TitlePair, draw_swaps, title_evidence, title_pairs
+from careergpt.compare.scores import TitleEvidence, title_evidence
+from careergpt.compare.unseen import Instance, swap_titles
 from careergpt.data.batches import Scored, TokenBatch, collate
 from careergpt.data.prompts import Question, ready_prompts
 from careergpt.data.tasks import Fields, Piece, Task, prompt_completion
@@ -102,23 +102,38 @@ def descriptions(number: int, seed: int) -> list[Fields]:
     return records
 
 
-def pairs_of(tokenizer: PreTrainedTokenizerFast, records: list[Fields]) -> list[TitlePair]:
-    swaps = draw_swaps(records, DESCRIBE, limit=40, seed=0)
-    return [found[0] for found in title_pairs(swaps, DESCRIBE, [Reader(tokenizer, 128)]) if found]
+def instances_of(records: list[Fields]) -> list[Instance]:
+    return [
+        Instance(str(place), str(fields["position_title"]), place, fields, pair, {})
+        for place, fields in enumerate(records)
+        if (pair := prompt_completion("describe", DESCRIBE, fields))
+    ]
+
+
+def evidence_of(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    records: list[Fields],
+    training: list[Scored],
+) -> TitleEvidence:
+    task, ids = ("describe", DESCRIBE), [example.token_ids for example in training]
+    found = title_evidence(model, tokenizer, instances_of(records), task, 128, ids)
+    assert found is not None
+    return found
 
 
 def test_a_model_that_learned_titles_shows_it_and_an_untrained_one_does_not(
     tiny_gpt2: Path, trainer: Callable[..., Trainer], tokenizer: PreTrainedTokenizerFast
 ) -> None:
     examples = scored(DESCRIBE, descriptions(48, seed=0), tokenizer)
-    pairs = pairs_of(tokenizer, descriptions(40, seed=1))
-    ids = [example.token_ids for example in examples]
+    records = descriptions(40, seed=1)
     untrained = CareerModule(pretrained=str(tiny_gpt2))
     untrained.configure_model()
-    before = title_evidence(untrained.model, pairs, ids)
+    before = evidence_of(untrained.model, tokenizer, records, examples)
     assert before.gain.low <= 0 <= before.gain.high or abs(before.gain.estimate) < 1e-2
     assert not before.gain.low > 0.05
-    after = title_evidence(learnt(tiny_gpt2, trainer, examples, steps=60).model, pairs, ids)
+    model = learnt(tiny_gpt2, trainer, examples, steps=60).model
+    after = evidence_of(model, tokenizer, records, examples)
     assert after.gain.low > 0.3
     assert after.perplexity_true < after.perplexity_swapped < before.perplexity_true
     assert after.perplexity_trigram == before.perplexity_trigram < before.perplexity_true
@@ -128,15 +143,17 @@ def test_a_model_that_learned_titles_shows_it_and_an_untrained_one_does_not(
 
 
 def test_a_pair_differs_in_its_title_alone(tokenizer: PreTrainedTokenizerFast) -> None:
-    pairs = pairs_of(tokenizer, descriptions(40, seed=1))
-    assert len(pairs) == 40
-    for pair in pairs:
-        assert pair.title != pair.other
-        for title, some in ((pair.title, pair.true), (pair.other, pair.swapped)):
+    instances = instances_of(descriptions(40, seed=1))
+    swaps = swap_titles(instances, "describe", DESCRIBE, {"model": tokenizer}, 128, seed=0)
+    assert len(swaps) == 40
+    for place, own, other in swaps:
+        assert own.title == other.title == own.fields["position_title"] == instances[place].title
+        assert own.fields["position_title"] != other.fields["position_title"]
+        examples = [one.examples["model"] for one in (own, other)]
+        for one, some in zip((own, other), examples, strict=True):
             prompt = tokenizer.decode(some.token_ids[: some.n_prompt])
-            assert prompt == f"Tell me about a {title}."
-        completions = [some.token_ids[some.n_prompt :] for some in (pair.true, pair.swapped)]
-        assert np.array_equal(*completions)
+            assert prompt == f"Tell me about a {one.fields['position_title']}."
+        assert np.array_equal(*(some.token_ids[some.n_prompt :] for some in examples))
 
 
 def test_a_model_that_is_blind_to_titles_gains_nothing(
@@ -149,7 +166,6 @@ def test_a_model_that_is_blind_to_titles_gains_nothing(
         model.base_model.ln_f.weight.zero_()
         model.base_model.ln_f.bias.normal_()
     examples = scored(DESCRIBE, descriptions(8, seed=0), tokenizer)
-    pairs = pairs_of(tokenizer, descriptions(16, seed=1))
-    evidence = title_evidence(model, pairs, [example.token_ids for example in examples])
+    evidence = evidence_of(model, tokenizer, descriptions(16, seed=1), examples)
     assert evidence.gain.estimate == pytest.approx(0, abs=1e-6)
     assert evidence.perplexity_true == pytest.approx(evidence.perplexity_swapped)

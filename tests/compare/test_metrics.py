@@ -10,12 +10,19 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from careergpt.compare import findings as module
-from careergpt.compare.comparison import Better, Finding, Metric, Verdict
-from careergpt.compare.findings import Paired, findings, judge
-from careergpt.compare.metrics import ENDED, LENGTH, LOSS
-from careergpt.compare.significance import holm, sign_flip
-from careergpt.compare.statistics import Interval, ratio_interval
+from careergpt.compare import metrics as module
+from careergpt.compare.comparison import Finding, Metric
+from careergpt.compare.metrics import ENDED, LENGTH, LOSS, REP_4, Paired, findings
+from careergpt.compare.statistics import (
+    Better,
+    Interval,
+    Verdict,
+    holm,
+    judge,
+    ratio_interval,
+    sign_flip,
+)
+from careergpt.compare.wording import limits_of_statistics
 
 TRUTH = 0.5
 values = st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9), st.integers(1, 9)), min_size=1)
@@ -191,3 +198,35 @@ def test_records_that_do_not_match_are_refused_by_the_metrics_name(change: dict)
 
 def test_no_metrics_have_no_findings() -> None:
     assert findings([]) == ()
+
+
+def clear(metric, titles: int) -> Paired:  # type: ignore[no-untyped-def]
+    """Better on every record, each of a title of its own: the clearest difference there is."""
+    ones = np.ones(titles)
+    return Paired(
+        metric,
+        "",
+        ones + np.arange(titles),
+        np.arange(titles) * 1.0,
+        ones,
+        list("abcdefghijklmnopqrstuvwx")[:titles],
+    )
+
+
+@pytest.mark.parametrize("titles", range(2, 12))
+@pytest.mark.parametrize("others", [0, 24])
+def test_no_difference_can_be_found_where_it_is_said_so_and_nowhere_else(
+    titles: int, others: int
+) -> None:
+    found = findings([clear(LOSS, titles), *([clear(REP_4, others)] if others else [])])
+    said = " ".join(limits_of_statistics(found))
+    assert ("no difference can be found" in said) == (found[0].verdict == "no difference found")
+
+
+@pytest.mark.parametrize("titles", [6, 7])
+def test_the_more_metrics_the_more_titles_are_needed(titles: int) -> None:
+    """Six titles suffice for one metric, and not for two of which none is over more."""
+    found = findings([clear(LOSS, titles), clear(REP_4, titles)])
+    said = " ".join(limits_of_statistics(found))
+    assert ("With 6 titles and 2 metrics no difference" in said) == (titles == 6)
+    assert {one.verdict for one in found} == {"no difference found" if titles == 6 else "better"}

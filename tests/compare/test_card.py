@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from careergpt.compare import summary as module
 from careergpt.compare.comparison import Comparison
-from careergpt.compare.summary import END, START, add_to_card, code, plain, summary
+from careergpt.compare.report import (
+    END_MARK,
+    START_MARK,
+    add_to_card,
+    card_text,
+    code,
+    plain,
+)
+from careergpt.compare.wording import as_perplexity
 
 HOSTILE = (
     "a | b `c` <script>x</script>\n# d\r\n\n| e |\n<!-- /comparison --> *f* [g](h) \\| &lt; _i_"
@@ -26,13 +33,13 @@ def table(text: str) -> list[list[str]]:
 
 
 def test_the_summary_says_all_parts(comparison: Comparison) -> None:
-    text = summary(comparison)
+    text = card_text(comparison)
     parts = [comparison.plain_words, *comparison.verdict, *comparison.notes]
     parts += [comparison.command, comparison.data.source]
     assert all(part in text for part in parts)
     assert text.index(comparison.verdict[0]) < text.index("|")
     assert len(table(text)) == len(comparison.findings) + 2
-    assert f"perplexity {module.brief(module.perplexity(comparison.findings[0].baseline))}" in text
+    assert f"perplexity {as_perplexity(comparison.findings[0].baseline)}" in text
 
 
 def test_foreign_text_breaks_no_cell_and_makes_no_tag(comparison: Comparison) -> None:
@@ -42,29 +49,29 @@ def test_foreign_text_breaks_no_cell_and_makes_no_tag(comparison: Comparison) ->
     )
     model = comparison.baseline._replace(source=HOSTILE)
     data = comparison.data._replace(source=HOSTILE)
-    text = summary(
+    text = card_text(
         replace(
             comparison, findings=findings, baseline=model, finetuned=model, data=data,
             notes=(HOSTILE,), verdict=(HOSTILE, HOSTILE), command=HOSTILE,
-            described={HOSTILE: (0.1, 0.2)},
+            diversity={HOSTILE: (0.1, 0.2)},
         )
     )  # fmt: skip
     assert {len(row) for row in table(text)} == {10}
     assert "<" not in text
-    assert START not in text
-    assert END not in text
+    assert START_MARK not in text
+    assert END_MARK not in text
     assert not re.search(r"(?<!\\)[`\[]", text)
     assert len([line for line in text.splitlines() if line.startswith("#")]) == 1
 
 
 def test_different_tokenizers_are_told(comparison: Comparison) -> None:
-    assert "tokenizers differ" not in summary(comparison)
-    assert "tokenizers differ" in summary(replace(comparison, same_tokenizer=False))
+    assert "tokenizers differ" not in card_text(comparison)
+    assert "tokenizers differ" in card_text(replace(comparison, same_tokenizer=False))
 
 
 def test_empty_parts_leave_no_heading(comparison: Comparison) -> None:
-    bare = replace(comparison, findings=(), described={}, notes=(), verdict=())
-    text = summary(bare)
+    bare = replace(comparison, findings=(), diversity={}, notes=(), verdict=())
+    text = card_text(bare)
     assert "|" not in text
     assert "To know" not in text
     assert "together" not in text
@@ -87,14 +94,14 @@ def test_the_summary_replaces_its_own(tmp_path: Path) -> None:
     assert add_to_card(tmp_path, r"second \1 \g<0>")
     assert card.read_text(encoding="utf-8") == (
         "---\nlicense: mit\n---\n\n# A model\n\nWords.\n\n"
-        f"{START}\nsecond \\1 \\g<0>\n{END}\n\nMore words.\n"
+        f"{START_MARK}\nsecond \\1 \\g<0>\n{END_MARK}\n\nMore words.\n"
     )
 
 
 def test_adding_twice_is_adding_once(tmp_path: Path, comparison: Comparison) -> None:
-    add_to_card(tmp_path, summary(comparison))
+    add_to_card(tmp_path, card_text(comparison))
     once = (tmp_path / "README.md").read_bytes()
-    add_to_card(tmp_path, summary(comparison))
+    add_to_card(tmp_path, card_text(comparison))
     assert (tmp_path / "README.md").read_bytes() == once
     assert once.startswith(b"# ")
     assert [p.name for p in tmp_path.iterdir()] == ["README.md"]
@@ -102,7 +109,7 @@ def test_adding_twice_is_adding_once(tmp_path: Path, comparison: Comparison) -> 
 
 def test_a_torn_mark_costs_no_text(tmp_path: Path) -> None:
     card = tmp_path / "README.md"
-    card.write_text(f"# A\n{START}\nnever closed\n\nKeep me.\n", encoding="utf-8")
+    card.write_text(f"# A\n{START_MARK}\nnever closed\n\nKeep me.\n", encoding="utf-8")
     assert add_to_card(tmp_path, "one")
     assert add_to_card(tmp_path, "two")
     text = card.read_text(encoding="utf-8")

@@ -1,1 +1,0 @@
-"""A comparison as one page of HTML that asks for nothing from outside itself."""
