@@ -199,20 +199,17 @@ def paired_scores(
     """
     loss, gain = (LOSS, TITLE_GAIN) if same_tokenizer else (BITS, TITLE_GAIN_BITS)
     tasks = list(dict.fromkeys(rows_of(scores, baseline)["task"]))
+    groups = [(loss, task, False) for task in ["", *(tasks if len(tasks) > 1 else [])]]
     found = []
-    for metric, task in [
-        (loss, ""),
-        *((loss, task) for task in tasks if len(tasks) > 1),
-        (gain, ""),
-    ]:
+    for metric, task, other_titles in [*groups, (gain, "", True)]:
         before, after = (
-            rows_of(scores, model, task, other_titles=metric is gain)
+            rows_of(scores, model, task, other_titles=other_titles)
             for model in (baseline, finetuned)
         )
         (one, weights), (other, _) = metric.measure(before), metric.measure(after)
         if len(one) and len(other):
             # Titles are swapped in one task alone.
-            named = before["task"][0] if metric is gain else task
+            named = before["task"][0] if other_titles else task
             found.append(Paired(metric, named, one, other, weights, before["cluster"].tolist()))
     return found
 
@@ -268,8 +265,8 @@ def findings(measured: Sequence[Paired], *, seed: int = 0) -> tuple[Finding, ...
         lengths = [len(column) for column in one[2:]]
         if len(set(lengths)) > 1 or not lengths[0] or not (one.weights > 0).all():
             raise ValueError(
-                f"{one.metric.name} {one.task}: baseline, finetuned, weights and titles have {lengths} "
-                "values; give one of each a record, at least one record, and positive weights"
+                f"{one.metric.name} {one.task}: baseline, finetuned, weights and titles have "
+                f"{lengths} values; give one of each a record, at least one record, and positive weights"
             )
     p = [sign_flip(m.finetuned - m.baseline, m.weights, m.titles, seed=seed) for m in measured]
     return tuple(

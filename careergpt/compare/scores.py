@@ -214,7 +214,7 @@ def _table(
 def rows_of(
     scores: pa.Table, model: str, task: str = "", *, other_titles: bool = False
 ) -> dict[str, NDArray[Any]]:
-    """A model's rows of the table, column by column; the same instances for each model.
+    """A model's rows of the table, column by column, without texts; all models' in one order.
 
     Args:
         scores: The table.
@@ -226,7 +226,7 @@ def rows_of(
     chosen = (pc.field("model") == model) & (~is_own if other_titles else is_own)
     if task:
         chosen &= pc.field("task") == task
-    rows = scores.drop_columns(["token_ids"]).filter(chosen)
+    rows = scores.drop_columns(["prompt", "completion", "token_ids"]).filter(chosen)
     columns = {name: rows[name].to_numpy() for name in rows.column_names}
     counted = ("tokens", "n_bytes")
     return columns | {name: columns[name].astype(np.float64) for name in counted}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from careergpt.compare import metrics
@@ -164,6 +165,7 @@ def _words(text: str, chance: random.Random, level: float) -> tuple[tuple[str, f
 
 def _word_scores(scores: pa.Table, chance: random.Random) -> Iterator[WordScores]:
     rows = {model: rows_of(scores, model, "describe") for model in (BASELINE, FINETUNED)}
+    described = scores.filter((pc.field("model") == BASELINE) & (pc.field("task") == "describe"))
     losses = {model: some["nats"] / some["tokens"] for model, some in rows.items()}
     order = np.argsort(losses[FINETUNED] - losses[BASELINE]).tolist()
     middle = order[len(order) // 2]
@@ -171,13 +173,14 @@ def _word_scores(scores: pa.Table, chance: random.Random) -> Iterator[WordScores
         ("best", order[0]), ("best", order[1]), ("median", middle),
         ("worst", order[-2]), ("worst", order[-1]),
     ):  # fmt: skip
-        text = rows[BASELINE]["completion"][n]
+        (one,) = described.slice(n, 1).to_pylist()
+        text = one["completion"]
         levels = {m: rows[m]["nats"][n] / len(text.split(" ")) for m in rows}
         yield WordScores(
             place,  # type: ignore[arg-type]
             "describe",
-            rows[BASELINE]["title"][n],
-            rows[BASELINE]["prompt"][n],
+            one["title"],
+            one["prompt"],
             {model: float(losses[model][n]) for model in rows},
             {model: _words(text, chance, level) for model, level in levels.items()},
         )

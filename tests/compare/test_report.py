@@ -25,7 +25,8 @@ HOSTILE = (
 LITERALS = {"better", "worse", "different", "no difference found", "best", "median", "worst"}
 LITERALS |= {"end", "length", "lower", "higher", "neither", "hash", "loss", "bits_per_byte"}
 # The table's keys: the models' names, and the normalised titles, which no page shows.
-MODELS = {"baseline", "finetuned"}
+# Keys of mappings.
+OURS = {"baseline", "finetuned", "ceiling", "floor"}
 KEYS = {"model", "cluster"}
 
 
@@ -74,7 +75,7 @@ def read(html: str) -> Page:
 def changed(value: Any, change: Callable[[Any], Any]) -> Any:
     """The value with every text and number in it changed, the keys of dictionaries too."""
     if isinstance(value, dict):
-        return {k if k in MODELS else change(k): changed(v, change) for k, v in value.items()}
+        return {k if k in OURS else change(k): changed(v, change) for k, v in value.items()}
     if isinstance(value, tuple):
         parts = [changed(part, change) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
