@@ -50,7 +50,9 @@ def run(args: Sequence[str]) -> Comparison:
     command = shlex.join(["python", "main.py", "compare", *args])
     command = command.encode("utf-8", "backslashreplace").decode()
     baseline, finetuned = (source.load(device) for source in sources)
-    comparison = compare(baseline, finetuned, made.data.dataset, options, command, stages_of(settings))
+    comparison = compare(
+        baseline, finetuned, made.data.dataset, options, command, stages_of(settings)
+    )
     try:
         _keep(comparison, out)
     finally:  # Also where a full disk refuses the files.

@@ -17,13 +17,14 @@ from careergpt.compare.overlap import SkillFinder, longest_copied
 from careergpt.compare.relevance import DescriptionIndex
 from careergpt.compare.trigram import IntArray
 from careergpt.compare.unseen import Instance
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.names import title_key
-from careergpt.data.prompts import DEFAULT_PROMPTS, Question, read_lines, ready_prompts
+from careergpt.data.prompts import DEFAULT_PROMPTS, Question, ready_prompts
 from careergpt.data.splits import TRAIN
-from careergpt.data.store import write_lines
 from careergpt.data.tasks import Piece, text_of
+from careergpt.data.text_files import read_lines
 from careergpt.data.tokens import encode_texts
+from careergpt.data.whole_files import write_lines
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.loaded import LoadedModel
@@ -64,7 +65,7 @@ class References(NamedTuple):
 
 def references(
     instances: Sequence[Instance],
-    data: CareerDataModule,
+    data: CareerDataset,
     tokenizer: PreTrainedTokenizerFast | None,
     *,
     skills: str | None,
@@ -100,9 +101,8 @@ def references(
     )
 
 
-def training_texts(data: CareerDataModule, what: str) -> Iterator[IntArray]:
+def training_texts(data: CareerDataset, what: str) -> Iterator[IntArray]:
     """The tokens of every training text, as far as they are read, behind a progress bar."""
-    assert data.store is not None
     for example in tqdm(data.members(TRAIN).tolist(), desc=what, unit=" texts"):
         yield data.store.token_ids(example)
 

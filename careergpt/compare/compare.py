@@ -34,7 +34,7 @@ from careergpt.compare.unseen import (
 )
 from careergpt.compare.wording import in_plain_words, limits_of_statistics, verdict
 from careergpt.compare.words import word_scores
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.names import title_key
 from careergpt.data.splits import TEST, TRAIN
 from careergpt.errors import InputError
@@ -80,7 +80,7 @@ class Options:
 def compare(
     baseline: LoadedModel,
     finetuned: LoadedModel,
-    data: CareerDataModule,
+    data: CareerDataset,
     options: Options,
     command: str,
     stages: Sequence[Mapping[str, Any]],
@@ -90,8 +90,8 @@ def compare(
     Args:
         baseline: The baseline.
         finetuned: The fine-tuned model.
-        data: Tables, set up for testing, with the fine-tuned model's tokenizer and the shorter of
-            both contexts.
+        data: Prepared tables, with the fine-tuned model's tokenizer and the shorter of both
+            contexts.
         options: How much is compared.
         command: What was typed.
         stages: What the fine-tuned model says it was trained on, the last stage last.
@@ -171,7 +171,7 @@ def _model_facts(model: LoadedModel) -> ModelFacts:
 def _data_facts(
     instances: Sequence[Instance],
     left_out: int,
-    data: CareerDataModule,
+    data: CareerDataset,
     stages: Sequence[Mapping[str, Any]],
 ) -> DataFacts:
     # Read otherwise, one posting is two texts: only of the same reading is all of it known.
@@ -196,7 +196,7 @@ def _data_facts(
 # Notes: what was cut, what could not be measured and why.
 
 
-def _notes_on_data(facts: DataFacts, data: CareerDataModule) -> Iterator[str]:
+def _notes_on_data(facts: DataFacts, data: CareerDataset) -> Iterator[str]:
     if facts.trained:
         done = "scored, as asked" if data.include_trained else "left out"
         yield f"{facts.trained} rows to test on were trained on by one of the models: {done}."

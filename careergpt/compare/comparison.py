@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 from careergpt.compare.statistics import Better, Interval, Verdict
-from careergpt.data.store import write_json
+from careergpt.data.whole_files import write_json
 
 BASELINE, FINETUNED = "baseline", "finetuned"
 """The names of the two models, in the table of scores and in every file."""

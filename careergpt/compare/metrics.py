@@ -30,7 +30,7 @@ from careergpt.compare.statistics import (
     wins,
 )
 from careergpt.data.names import title_key
-from careergpt.generation.repetition import distinct, repetition
+from careergpt.generation.decoding import distinct, repetition
 
 # Metrics of scores: of a model's rows (`rows_of`) the numerators and the denominators.
 
@@ -266,7 +266,8 @@ def findings(measured: Sequence[Paired], *, seed: int = 0) -> tuple[Finding, ...
         if len(set(lengths)) > 1 or not lengths[0] or not (one.weights > 0).all():
             raise ValueError(
                 f"{one.metric.name} {one.task}: baseline, finetuned, weights and titles have "
-                f"{lengths} values; give one of each a record, at least one record, and positive weights"
+                f"{lengths} values; give one of each a record, at least one record, and positive "
+                "weights"
             )
     p = [sign_flip(m.finetuned - m.baseline, m.weights, m.titles, seed=seed) for m in measured]
     return tuple(

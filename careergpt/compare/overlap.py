@@ -9,7 +9,7 @@ from itertools import islice
 
 from careergpt.compare.trigram import IntArray
 from careergpt.compare.unseen import TITLE, title_task
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.names import key_words
 from careergpt.data.prompts import Question
 from careergpt.data.records import DESCRIPTION
@@ -88,7 +88,7 @@ class SkillFinder:
 
 
 def prompts_with_skills(
-    data: CareerDataModule, split: int, finder: SkillFinder
+    data: CareerDataset, split: int, finder: SkillFinder
 ) -> Iterator[tuple[Question, frozenset[str]]]:
     """The split's records that name known skills: the prompt that asks by the title, the skills.
 

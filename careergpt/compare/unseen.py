@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.dataset import CareerDataset
 from careergpt.data.names import title_key
-from careergpt.data.record_file import fields_of_row
+from careergpt.data.records import fields_of_row
 from careergpt.data.splits import TEST
 from careergpt.data.tasks import (
     Fields,
@@ -69,14 +69,13 @@ class Instance(NamedTuple):
         return self._replace(fields=fields, pair=pair, examples={})
 
 
-def unseen(data: CareerDataModule, task: str | None = None) -> list[Instance]:
+def unseen(data: CareerDataset, task: str | None = None) -> list[Instance]:
     """The test split's records, each asked by every task of a weight that it has the fields for.
 
     Args:
         data: The tables, set up.
         task: Only this task; None: all.
     """
-    assert data.store is not None
     tasks = list(data.tasks.items())
     kept = np.array([one.weight > 0 and task in (None, name) for name, one in tasks])
     chosen = (data.split == TEST)[data.store.record] & kept[data.store.task]
