@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from careergpt.compare.comparison import DataFacts, Finding
 from careergpt.compare.metrics import ANSWERS, BITS, LOSS, TITLE_GAIN, TITLE_GAIN_BITS
+from careergpt.compare.scores import TitleEvidence
 from careergpt.compare.statistics import LEVEL, Interval, Verdict
 from careergpt.modeling.loss import perplexity
 
@@ -125,6 +126,28 @@ def findings_text(findings: Sequence[Finding]) -> str:
             f"{f'{low:+.4f} to {high:+.4f}':>22}{found.p_holm:>10.4f}  {found.verdict}"
         )
     return "\n".join(lines)
+
+
+def evidence_text(evidence: TitleEvidence) -> str:
+    """For a terminal and a card: what a title is worth to one model."""
+    gain = evidence.gain
+    if gain.low > 0:
+        ruling = "the title helps"
+    elif gain.high < 0:
+        ruling = "the title misleads"
+    else:
+        ruling = "no difference found"
+    return "\n".join(
+        [
+            f"Perplexity of {evidence.records} unseen descriptions ({evidence.titles} titles), "
+            "a token:",
+            f"  under their true title     {evidence.perplexity_true:8.2f}",
+            f"  under another's title      {evidence.perplexity_swapped:8.2f}",
+            f"  trigram, same rows         {evidence.perplexity_trigram:8.2f}",
+            f"The true title saves {gain.estimate:.3f} nats a token "
+            f"(95 % interval {gain.low:.3f} to {gain.high:.3f}, by title): {ruling}.",
+        ]
+    )
 
 
 # Findings in sentences.
