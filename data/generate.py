@@ -121,7 +121,7 @@ def training_texts(folder: Path) -> Iterator[str]:
 
 def write_tokenizer(folder: Path) -> None:
     """Train a byte-level BPE tokenizer of GPT-2's kind on the sample in the folder."""
-    from careergpt.data.vocabulary import train_tokenizer
+    from careergpt.data.tokens import train_tokenizer
 
     train_tokenizer(training_texts(folder), VOCABULARY, folder / "tokenizer")
 
