@@ -61,25 +61,20 @@ class Model:
         model.score("Which position suits someone skilled in SQL?", "Data analyst").perplexity
     """
 
-    def __init__(self, folder: str, device: str, top: int, explain: int) -> None:
-        """Loads the weights; `load` is its public name."""
+    def __init__(self, folder: str, device: str, **options: Any) -> None:
+        """Loads the weights; `load` is its public name, and has the options."""
         from careergpt.modeling.folder import read_settings
         from careergpt.modeling.loaded import device_named, find_model
 
-        self._folder, self._settings = Path(folder), read_settings(folder)
-        self._top, self._explain = top, explain
+        self._folder, self._settings, self._options = folder, read_settings(folder), options
         self._loaded = find_model(folder).load(device_named(device))
 
     @cached_property
     def _recommender(self) -> Recommender:
         """Made once somebody is recommended something: not every folder names candidates."""
-        from careergpt.recommend.ranking import Rankings, tasks_of
         from careergpt.recommend.recommender import Recommender
 
-        tasks = tasks_of(self._settings)
-        rankings = Rankings.load(tasks, self._settings, self._folder, count_models=False)
-        options = {"top": self._top, "explain": self._explain}
-        return Recommender(rankings, self._loaded, decoding=self._decoding(), **options)
+        return Recommender.load(self._folder, model=self._loaded, **self._options)
 
     def _decoding(self, **changed: Any) -> Decoding:
         from careergpt.generation.sampling import Decoding
@@ -176,17 +171,26 @@ class Run:
             return [json.loads(line) for line in lines]
 
 
-def load(folder: str | Path, *, device: str = "auto", top: int = 10, explain: int = 3) -> Model:
+def load(
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    candidates: str | Path | Sequence[str] | None = None,
+    top: int = 10,
+    explain: int = 3,
+) -> Model:
     """The model of a folder that `fit` wrote; of any other, it writes and scores.
 
     Args:
         folder: The model folder.
         device: auto, cpu, cuda, …
+        candidates: Titles to rank in place of the folder's, or a file of them.
         top: Positions and skills that are listed.
         explain: Positions, the first ones, that are explained.
     """
     quiet_libraries()
-    return Model(str(folder), device, top, explain)
+    titles = str(candidates) if isinstance(candidates, Path) else candidates
+    return Model(str(folder), device, candidates=titles, top=top, explain=explain)
 
 
 def audit(config: str | Path | None = None, **options: Any) -> DataReport:

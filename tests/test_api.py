@@ -59,6 +59,18 @@ def test_a_person_is_recommended_positions_and_skills(model: careergpt.Model) ->
     assert model.recommend(history="Data clerk; Data analyst").positions
 
 
+def test_a_person_s_own_titles_are_ranked_from_a_list_as_from_a_file(
+    run: careergpt.Run, tmp_path: Path
+) -> None:
+    titles = ["Registered nurse", "Fire captain", "Welder"]
+    (tmp_path / "titles.txt").write_text("\n".join(titles), encoding="utf-8")
+    given = [titles, tmp_path / "titles.txt"]
+    models = [careergpt.load(run.model, device="cpu", candidates=some) for some in given]
+    found = [model.recommend(skills="triage").positions for model in models]
+    assert sorted(one.title for one in found[0]) == sorted(titles)
+    assert found[0] == found[1]
+
+
 def test_answers_are_in_the_prompts_order_and_as_long_as_said(model: careergpt.Model) -> None:
     prompts = [f"Which skills does a nurse {number} need?" for number in range(20)]
     answers = model.generate(prompts, greedy=True)

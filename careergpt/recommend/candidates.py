@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -140,14 +140,17 @@ class Candidates:
         return cls(names, counts)
 
 
-def read_candidates(path: str) -> Candidates:
-    """The candidates that a user's file lists: one a line, or a table's column of titles.
+def read_candidates(given: str | Sequence[str]) -> Candidates:
+    """The titles of a list, or of the file of this name: one a line, or a table's column of titles.
 
     O*NET's tables are text files with tabs.
 
     Raises:
-        InputError: The file is missing, has no such column, or holds no name.
+        InputError: The file is missing, has no such column, or nothing holds a name.
     """
+    if not isinstance(given, str):
+        return Candidates.from_lines(map(clean_title, given))
+    path = given
     try:
         if is_table(path):
             return Candidates.from_lines(map(clean_title, _column(open_tables(path)[0])))

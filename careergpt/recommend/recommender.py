@@ -119,16 +119,23 @@ class Recommender:
         cls,
         folder: str,
         *,
-        candidates: str | None = None,
+        candidates: Texts | None = None,
         device: str = "auto",
+        model: LoadedModel | None = None,
         top: int = 10,
         explain: int = 3,
         decoding: Decoding | None = None,
     ) -> Recommender:
-        """The recommender of a model folder; other options are the constructor's.
+        """The recommender of a model folder.
 
-        `candidates` is a file of titles to rank in place of the folder's (see `read_candidates`);
-        without `decoding`, qualifications are written as the folder says.
+        Args:
+            folder: The model folder.
+            candidates: Titles to rank in place of the folder's, or their file (`read_candidates`).
+            device: auto, cpu, cuda, …
+            model: The folder's model, where it is loaded already.
+            top: Positions and skills that are listed.
+            explain: Positions, the first ones, that are explained.
+            decoding: How qualifications are written; None: as the folder says.
 
         Raises:
             InputError: There is no such model, or it has nothing to rank.
@@ -144,7 +151,8 @@ class Recommender:
                 decoding = Decoding(**settings.get("decoding", {}))
             except TypeError as error:
                 raise InputError(f"{SETTINGS}: its decoding cannot be read ({error})") from None
-        model = source.load(device_named(device))
+        if model is None:
+            model = source.load(device_named(device))
         return cls(rankings, model, top=top, explain=explain, decoding=decoding)
 
     def recommend(
