@@ -117,7 +117,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes the rows as JSON Lines; `foreign_files.read_objects` reads them."""
+    """Writes the rows as JSON Lines; `text_files.read_objects` reads them."""
     with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from careergpt.data.cleaning import LINE_ENDS, clean_item, is_missing, split_list
-from careergpt.data.foreign_files import object_once, reading
+from careergpt.data.foreign_files import reading
 from careergpt.data.names import clean_title, title_key
-from careergpt.data.text_files import HALF_CHARACTER, read_lines
+from careergpt.data.text_files import HALF_CHARACTER, excerpt, json_object, read_lines
 from careergpt.errors import InputError
 
 STANDARD_INPUT = "-"
@@ -62,7 +61,7 @@ def person_of(values: Mapping[str, object], place: str) -> Person:
     for key in values:
         if key not in Person._fields:
             raise InputError(
-                f"{place}: {_excerpt(str(key))} is none of {', '.join(Person._fields)}. "
+                f"{place}: {excerpt(str(key))} is none of {', '.join(Person._fields)}. "
                 "Rename or remove it"
             )
     position = values.get("position")
@@ -114,12 +113,12 @@ def _cleaned(items: Iterable[str], clean: Callable[[str], str], key: str, place:
     for item in items:
         if len(item) > MAX_ITEM_CHARS:
             raise InputError(
-                f"{place}: {_excerpt(item)} in {key} has {len(item):,} characters, and "
+                f"{place}: {excerpt(item)} in {key} has {len(item):,} characters, and "
                 f"{MAX_ITEM_CHARS} are the most. Shorten or divide it"
             )
         if HALF_CHARACTER.search(item):
             raise InputError(
-                f"{place}: {_excerpt(item)} in {key} holds half a character, a lone surrogate. "
+                f"{place}: {excerpt(item)} in {key} holds half a character, a lone surrogate. "
                 "Write it anew as UTF-8"
             )
     return [item for item in map(clean, items) if not is_missing(item)]
@@ -140,7 +139,8 @@ def read_people(path: str) -> list[Person]:
     """
     name = "standard input" if path == STANDARD_INPUT else path
     lines = _standard_input(name) if path == STANDARD_INPUT else read_lines(path)
-    return [_person_in(line, f"{name}:{number}") for number, line in lines]
+    places = ((line, f"{name}:{number}") for number, line in lines)
+    return [person_of(json_object(line, place), place) for line, place in places]
 
 
 def _standard_input(name: str) -> list[tuple[int, str]]:
@@ -160,21 +160,3 @@ def _standard_input(name: str) -> list[tuple[int, str]]:
     if not numbered:
         raise InputError(f"{name} is empty: write one JSON object a line")
     return numbered
-
-
-def _person_in(line: str, place: str) -> Person:
-    try:
-        values = json.loads(line, object_pairs_hook=object_once)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{place}: not JSON ({error}): {_excerpt(line)}. Write one object a line"
-        ) from error
-    if not isinstance(values, dict):
-        raise InputError(
-            f'{place}: not an object: {_excerpt(line)}. Write {{"position": "Nurse", ...}}'
-        )
-    return person_of(values, place)
-
-
-def _excerpt(text: str) -> str:
-    return repr(text) if len(text) <= 40 else f"{text[:40]!r}…"

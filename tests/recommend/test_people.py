@@ -201,7 +201,7 @@ def send(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
 
 BAD_LINES = [
     (b"no json", "not JSON"),
-    (b"[1]", "not an object: '[1]'"),
+    (b"[1]", "not a JSON object: '[1]'"),
     (b'{"skills": ' + b"[" * 100_000, "not JSON"),
     (b'{"skills": ' + b"9" * 5000 + b"}", "not JSON"),
     (rb'{"position": "\ud800"}', "half a character"),
