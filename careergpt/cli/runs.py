@@ -46,8 +46,13 @@ def run_folder(named: str | None, config_name: str, n_nodes: int) -> Path:
     """The run's folder: as named, else runs/<config>-<time>, the same for every rank of a run.
 
     Raises:
-        InputError: It is not named, and ranks that something else starts could not agree on a name.
+        InputError: It is not named, and ranks that something else starts could not agree on a name;
+            or its name is empty, which would be the current folder.
     """
+    if named == "":
+        raise InputError(
+            "--trainer.default_root_dir is empty: name the run's folder, or leave it out"
+        )
     if named is not None:
         return Path(named)
     # Lightning starts further ranks as copies of this command, which inherit the environment.

@@ -53,6 +53,8 @@ def test_processes_that_cannot_agree_on_a_folder_are_told_to_name_one(
     with pytest.raises(InputError, match="name a folder that all of them reach"):
         run_folder(None, "demo", n_nodes)
     assert run_folder("shared/run", "demo", n_nodes) == Path("shared/run")
+    with pytest.raises(InputError, match="default_root_dir is empty"):
+        run_folder("", "demo", n_nodes)
 
 
 def test_folders_that_a_lock_made_for_nothing_are_gone(tmp_path: Path) -> None:
