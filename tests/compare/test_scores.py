@@ -112,6 +112,18 @@ def test_the_table_holds_any_number_of_models_and_every_figure_is_a_group_of_it(
     assert last.metric.name == "loss"
 
 
+def test_a_completion_that_another_title_shortens_is_scored_anew_under_its_own() -> None:
+    """Else the title's worth would compare two texts."""
+    whole = instance("r1", "Nurse")
+    example = whole.examples["a"]
+    short = example._replace(token_ids=example.token_ids[:-1])
+    own, other = (one._replace(examples={"a": short}) for one in (whole, instance("r1", "Welder")))
+    cost: Scorer = lambda some, _: np.array([float(one.n_scored) for one in some])  # noqa: E731
+    table = score_table([whole], [(0, own, other)], {"a": cost})
+    assert rows_of(table, "a")["nats"].tolist() == [3]
+    assert rows_of(table, "a", other_titles=True)["nats_own_title"].tolist() == [2]
+
+
 def test_the_file_has_no_row_of_the_model_that_counts(tmp_path: Path) -> None:
     scorers = dict.fromkeys(["a", TRIGRAM], lambda examples, _: np.ones(len(examples)))
     one = instance("1", "Nurse")

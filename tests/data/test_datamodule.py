@@ -117,6 +117,15 @@ def test_each_loader_shows_every_example_of_its_split_once(data_module, settings
     assert max(sizes) == (3 if settings.get("batch_size") else 1)
 
 
+def test_the_rows_of_a_split_are_its_records_in_the_table_s_order(data_module) -> None:
+    dataset = ready(data_module()).dataset
+    ids = np.array(dataset.table["id"].to_pylist())
+    for split in (TRAIN, VAL, TEST):
+        found = [row["id"] for row in dataset.rows(split)]
+        assert found == ids[dataset.split == split].tolist()
+        assert 0 < len(found) < len(ids)
+
+
 def test_all_records_are_unseen_with_splits_all(data_module) -> None:
     data = ready(data_module(splits="all"), "test")
     assert sorted(examples(list(data.test_dataloader()))) == list(range(len(data.dataset.store)))
