@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test check docs bench chaos newest oldest ranges constraints clean
+.PHONY: demo test check docs bench gpu chaos newest oldest ranges constraints clean
 
 demo: RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 demo: .venv/installed
@@ -30,6 +30,11 @@ bench: .venv/installed-bench
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/data.py --json runs/bench/data.json
 	# One round: its ratios are of 8 and more.
 	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/candidates.py --quick --json runs/bench/candidates.json
+
+# Ten minutes, no network once it is installed. DEVICE=cpu QUICK=1 rehearses it.
+DEVICE ?= cuda
+gpu: .venv/installed-dev
+	HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/gpu.py --device $(DEVICE) $(if $(QUICK),--quick)
 
 chaos: .venv/installed
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/chaos.py --json runs/bench/chaos.json

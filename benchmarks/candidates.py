@@ -1,8 +1,8 @@
 """How fast are 1,000 positions ranked? Over a trie, beside batches that read the prompt each time.
 
-    python benchmarks/candidates.py [--quick] [--json FILE]
+    python benchmarks/candidates.py [--quick] [--device cuda] [--json FILE]
 
-GPT-2 124 M of random weights on the CPU, fp32, one prompt of some 30 tokens and one of some 100.
+GPT-2 124 M of random weights, fp32, one prompt of some 30 tokens and one of some 100.
 The titles are those of data/positions.yaml with their variants, with and without a rank before
 them ("Senior registered nurse"). Titles and prompts are tokenized by data/tokenizer, the model's
 vocabulary is GPT-2's: with GPT-2's own tokenizer titles would be shorter, and the prompt weigh more
@@ -89,13 +89,13 @@ def prompt_of(tokens: int, tokenizer: PreTrainedTokenizerFast) -> list[int]:
     return list(next(ids for ids in prompts if len(ids) >= tokens))
 
 
-def models(config: GPT2Config) -> tuple[PreTrainedModel, PreTrainedModel]:
+def models(config: GPT2Config, device: str = "cpu") -> tuple[PreTrainedModel, PreTrainedModel]:
     """Transformers' model as it comes, and ours with the same weights."""
     torch.manual_seed(0)
     theirs = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     ours = build_model(deepcopy(config), None)
     ours.load_state_dict(theirs.state_dict())
-    return theirs.eval(), ours.eval()
+    return theirs.eval().to(device), ours.eval().to(device)
 
 
 def over_a_trie(model: PreTrainedModel, prompt: Ids, titles: Sequence[Ids], end: int) -> np.ndarray:
@@ -116,16 +116,16 @@ def padded(model: PreTrainedModel, prompt: Ids, titles: Sequence[Ids], end: int)
     found = []
     for start in range(0, len(texts), BATCH):
         some = texts[start : start + BATCH]
-        ids = torch.nn.utils.rnn.pad_sequence(some, batch_first=True)
-        lengths = torch.tensor([len(text) for text in some])[:, None]
-        mask = torch.arange(ids.shape[1]) < lengths
+        ids = torch.nn.utils.rnn.pad_sequence(some, batch_first=True).to(model.device)
+        lengths = torch.tensor([len(text) for text in some], device=model.device)[:, None]
+        mask = torch.arange(ids.shape[1], device=model.device) < lengths
         labels = ids.masked_fill(~mask, -100)
         labels[:, : len(prompt)] = -100
         labels = F.pad(labels[:, 1:], (0, 1), value=-100)  # Each foretold by the one before it.
         logits = model(ids, attention_mask=mask.long(), use_cache=False).logits
         nats = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         found.append(-nats.view(labels.shape).sum(1).double())
-    return torch.cat(found).numpy()
+    return torch.cat(found).cpu().numpy()
 
 
 def take_turns(
@@ -172,12 +172,16 @@ def main() -> None:
     """Measures, checks that the scores are equal, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="1 round in place of 3")
+    parser.add_argument("--tiny", action="store_true", help="a model of 2 layers: tries the script")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", default=None)
     args = parser.parse_args()
     keep_freed_memory()
     tokenizer = load_tokenizer(str(DATA / "tokenizer"))
-    titles = encode_texts(tokenizer, [f" {title}" for title in draw_titles(TITLES)])
-    theirs, ours = models(GPT2Config())
+    drawn = draw_titles(50 if args.tiny else TITLES)
+    titles = encode_texts(tokenizer, [f" {title}" for title in drawn])
+    sizes = {"n_layer": 2, "n_head": 2, "n_embd": 32} if args.tiny else {}
+    theirs, ours = models(GPT2Config(**sizes), args.device)
     rounds, end, rows = 1 if args.quick else 3, tokenizer.eos_token_id, []
     for tokens in LENGTHS:
         prompt = prompt_of(tokens, tokenizer)
@@ -185,8 +189,9 @@ def main() -> None:
         rows += compare(theirs, ours, prompt, titles, rounds, end)
     trie, each = Trie(titles, [[end]]), sum(map(len, titles)) / len(titles)
     print(
-        f"\n{len(titles)} titles of {each:.1f} tokens, {len(trie.inner)} inner nodes; GPT-2 124 M, "
-        f"fp32, {torch.get_num_threads()} threads, rounds: {rounds}; {sentence()}\n"
+        f"\n{len(titles)} titles of {each:.1f} tokens, {len(trie.inner)} inner nodes; "
+        f"GPT-2 of {theirs.num_parameters() / 1e6:.0f} M, fp32, {args.device}, "
+        f"{torch.get_num_threads()} threads, rounds: {rounds}; {sentence()}\n"
     )
     print("| prompt | | seconds | fastest to slowest | ours is |\n|---:|---|---:|---:|---:|")
     for name, n, took, ratio in rows:

@@ -62,7 +62,9 @@ class Full(StoppingCriteria):
         return self._rooms <= input_ids.shape[1] - self._width
 
 
-def models(source: str | None, device: str) -> tuple[PreTrainedModel, PreTrainedModel]:
+def models(
+    source: str | None, device: str, tiny: bool = False
+) -> tuple[PreTrainedModel, PreTrainedModel]:
     """Transformers' model as it comes, and ours with the same weights."""
     torch.manual_seed(0)
     if source:
@@ -70,7 +72,8 @@ def models(source: str | None, device: str) -> tuple[PreTrainedModel, PreTrained
             source, dtype=torch.float32, trust_remote_code=False
         )
     else:
-        theirs = AutoModelForCausalLM.from_config(GPT2Config(), trust_remote_code=False)
+        sizes = {"n_layer": 2, "n_head": 2, "n_embd": 32} if tiny else {}
+        theirs = AutoModelForCausalLM.from_config(GPT2Config(**sizes), trust_remote_code=False)
     ours = build_model(deepcopy(theirs.config), None)
     ours.load_state_dict(theirs.state_dict())
     return theirs.eval().to(device), ours.eval().to(device)
@@ -149,11 +152,12 @@ def main() -> None:
     """Measures, checks that the greedy texts are equal, and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="3 rounds in place of 5")
+    parser.add_argument("--tiny", action="store_true", help="a model of 2 layers: tries the script")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", default=None, help="default: GPT-2 124 M, random weights")
     parser.add_argument("--json", default=None)
     args = parser.parse_args()
-    theirs, ours = models(args.model, args.device)
+    theirs, ours = models(args.model, args.device, args.tiny)
     prompts, whole = draw_prompts(theirs.config.vocab_size), [NEW] * PROMPTS
     settings = {
         "greedy": (GREEDY, whole),

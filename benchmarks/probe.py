@@ -9,6 +9,16 @@ from workload import Sizes, Workload
 CHUNK = 512
 """Rows of a product with the head: all of a batch's logits at once would test the memory."""
 
+DATA_SHEET = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+"""FLOP a second in bf16, dense, as NVIDIA's data sheets (SXM) say: what MFU is a share of."""
+
+
+def data_sheet_flops(gpu: str | None, precision: str) -> float | None:
+    """The rate that the GPU's data sheet promises in this precision; None where it is not known."""
+    if precision != "bf16":
+        return None
+    return next((rate for name, rate in DATA_SHEET.items() if name in (gpu or "")), None)
+
 
 def products(sizes: Sizes, tokens: int) -> list[tuple[int, int, int, int]]:
     """Rows, inner size, columns, how often: the products of a step's tokens with the weights."""

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from contenders import OURS, ours, peers
 from machine import describe, processor_flags, sentence
-from probe import probe_flops
+from probe import data_sheet_flops, probe_flops
 from probe import work as probe_work
 from results import Round, Row, draw, results, table, timed
 from turns import ContenderError, started
@@ -112,6 +112,9 @@ def measured(args: argparse.Namespace, precision: str) -> Measured:
         f"matrix products run at {rate / 1e9:,.0f} GFLOP/s\n\n{table(rows, failed)}",
         flush=True,
     )
+    if promised := data_sheet_flops(describe()["gpu"], precision):
+        share = rows[0].useful_tokens_per_s * flops / promised
+        print(f"{OURS}: {share:.1%} of the data sheet's rate (MFU, scored tokens only)")
     return Measured(rows, failed, rate, flops)
 
 

@@ -14,7 +14,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # The benchmarks are scripts: they find each other in their own folder.
 sys.path.insert(0, str(BENCHMARKS))
 
-from probe import probe_flops, products  # noqa: E402
+from probe import data_sheet_flops, probe_flops, products  # noqa: E402
 from results import Round, results, table, timed  # noqa: E402
 from turns import Report, Step  # noqa: E402
 from workload import (  # noqa: E402
@@ -174,3 +174,9 @@ def test_a_bad_option_is_one_line_and_code_2(options: list[str], complaint: str,
         parsed(options)
     assert ended.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_data_sheet_is_known_by_the_gpu_s_name_and_for_bf16_alone() -> None:
+    assert data_sheet_flops("NVIDIA H100 80GB HBM3", "bf16") == 989e12
+    assert data_sheet_flops("NVIDIA H100 80GB HBM3", "fp32") is None
+    assert data_sheet_flops("Some other", "bf16") is data_sheet_flops(None, "bf16") is None
