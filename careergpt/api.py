@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from careergpt.cli import quiet_libraries
 from careergpt.errors import InputError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from careergpt.data.report import DataReport
     from careergpt.generation.decoding import Generated
     from careergpt.generation.sampling import Decoding
+    from careergpt.recommend.candidates import Candidates
     from careergpt.recommend.recommendation import Recommendation
     from careergpt.recommend.recommender import Recommender
 
@@ -66,7 +67,7 @@ class Model:
         from careergpt.modeling.folder import read_settings
         from careergpt.modeling.loaded import device_named, find_model
 
-        self._folder, self._settings, self._options = folder, read_settings(folder), options
+        self.folder, self._settings, self._options = folder, read_settings(folder), options
         self._loaded = find_model(folder).load(device_named(device))
 
     @cached_property
@@ -74,7 +75,7 @@ class Model:
         """Made once somebody is recommended something: not every folder names candidates."""
         from careergpt.recommend.recommender import Recommender
 
-        return Recommender.load(self._folder, model=self._loaded, **self._options)
+        return Recommender.load(self.folder, model=self._loaded, **self._options)
 
     def _decoding(self, **changed: Any) -> Decoding:
         from careergpt.generation.sampling import Decoding
@@ -106,17 +107,55 @@ class Model:
         `decoding` changes what the folder says of it: max_new_tokens, greedy, temperature, top_k,
         top_p, repetition_penalty, seed.
         """
+        return self._generate(prompts, self._decoding(**decoding))
+
+    def write(self, prompt: str, on_text: Callable[[str], None], **decoding: Any) -> Generated:
+        """An answer that is handed to `on_text` piece by piece as it is written.
+
+        The pieces, joined, are the answer's text but for white space at its ends. `decoding` is
+        `generate`'s.
+        """
+        tokenizer = self._loaded.tokenizer
+        ids: list[int] = []
+        given = ""
+
+        def on_token(_: int, token: int) -> None:
+            nonlocal given
+            ids.append(token)
+            text = str(tokenizer.decode(ids, skip_special_tokens=True))
+            # A letter may be of several tokens: what ends in half of one is waited for.
+            if len(text) > len(given) and not text.endswith("\N{REPLACEMENT CHARACTER}"):
+                on_text(text[len(given) :])
+                given = text
+
+        (answer,) = self._generate([prompt], self._decoding(**decoding), on_token)
+        text = str(tokenizer.decode(ids, skip_special_tokens=True))
+        if rest := text[len(given) :]:
+            on_text(rest)
+        return answer
+
+    def candidates(self, kind: Literal["titles", "skills"]) -> Candidates:
+        """The titles or skills that may be recommended."""
+        return self._recommender.titles if kind == "titles" else self._recommender.skills
+
+    def _generate(
+        self,
+        prompts: Sequence[str],
+        decoding: Decoding,
+        on_token: Callable[[int, int], None] | None = None,
+    ) -> list[Generated]:
         from careergpt.data.prompts import Question, check_lengths, ready_prompts
         from careergpt.data.tasks import Piece
         from careergpt.generation.decoding import generate
 
         _, model, tokenizer, context = self._loaded
-        chosen = self._decoding(**decoding)
         questions = [Question(str(n), (Piece(text, None),)) for n, text in enumerate(prompts)]
         ready = ready_prompts(questions, tokenizer)
         check_lengths(ready, context)
         batches = [ready[at : at + _SIDE_BY_SIDE] for at in range(0, len(ready), _SIDE_BY_SIDE)]
-        answers = (generate(model, tokenizer, batch, chosen, context) for batch in batches)
+        answers = (
+            generate(model, tokenizer, batch, decoding, context, on_token) for batch in batches
+        )
         return [answer for some in answers for answer in some]
 
     def score(self, prompt: str, completion: str) -> Score:

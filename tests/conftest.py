@@ -1,7 +1,7 @@
 """What all tests share: shapes checked, no network, one thread, one tokenizer, small tables.
 
-And what the suite refuses: a test that is skipped though it needs no GPU, and a call of ours that
-a library says will be taken away.
+And what the suite refuses: a test that is skipped though it needs no GPU and no browser, and a
+call of ours that a library says will be taken away.
 """
 
 import csv
@@ -35,6 +35,8 @@ install_import_hook(
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    import careergpt
+
 # `make test` runs two workers on two cores: threads of one would wait for those of the other.
 torch.set_num_threads(1)
 
@@ -64,8 +66,9 @@ SKIPPED: list[str] = []
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Notes a test that was skipped for another reason than that there is no GPU."""
-    if report.skipped and "gpu" not in report.keywords and not hasattr(report, "wasxfail"):
+    """Notes a test that was skipped for another reason than that there is no GPU or browser."""
+    allowed = {"gpu", "browser"} & set(report.keywords)
+    if report.skipped and not allowed and not hasattr(report, "wasxfail"):
         SKIPPED.append(report.nodeid)
 
 
@@ -86,7 +89,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says which checks were skipped."""
     for place in SKIPPED:
         terminalreporter.write_line(
-            f"FAILED {place}: skipped, and only `gpu` tests may be", red=True
+            f"FAILED {place}: skipped, and only `gpu` and `browser` tests may be", red=True
         )
 
 
@@ -139,6 +142,33 @@ def tables(tmp_path: Path) -> Path:
 def shared_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same for all tests, which only read it."""
     return _write_tables(tmp_path_factory.mktemp("shared") / "tables")
+
+
+@pytest.fixture(scope="session")
+def small_data(shared_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Options of a data module for those tables."""
+    cache = tmp_path_factory.mktemp("cache")
+    return {"source": shared_tables, "cache": cache, "processes": 1, "min_count": 2}
+
+
+@pytest.fixture(scope="session")
+def taught(
+    small_data: dict[str, object], tmp_path_factory: pytest.TempPathFactory
+) -> "careergpt.Run":
+    """One tiny training; the tests read what it left."""
+    import careergpt
+
+    sizes = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 128}
+    quiet = dict.fromkeys(["logger", "enable_progress_bar", "enable_model_summary"], False)
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return careergpt.fit(
+        data={**small_data, "batch_tokens": 512},
+        model={"scratch": {**sizes, "tokenizer": TOKENIZER}, "decoding": {"max_new_tokens": 4}},
+        trainer={"accelerator": "cpu", **quiet, "max_epochs": 1, "default_root_dir": folder},
+        samples={"max_new_tokens": 2},
+        titles={"limit": 8},
+        rankings={"limit": 8},
+    )
 
 
 def _write_tables(folder: Path) -> Path:

@@ -7,47 +7,20 @@ import pytest
 
 import careergpt
 
-TOKENIZER = Path(__file__).parents[1] / "data" / "tokenizer"
-SIZES = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 128}
-QUIET = {
-    "accelerator": "cpu", "logger": False, "enable_progress_bar": False,
-    "enable_model_summary": False,
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
-def data(shared_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    cache = tmp_path_factory.mktemp("cache")
-    return {"source": shared_tables, "cache": cache, "processes": 1, "min_count": 2}
-
-
-@pytest.fixture(scope="module")
-def run(data: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> careergpt.Run:
-    """One tiny training; the tests read what it left."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    return careergpt.fit(
-        data={**data, "batch_tokens": 512},
-        model={"scratch": {**SIZES, "tokenizer": TOKENIZER}, "decoding": {"max_new_tokens": 4}},
-        trainer={**QUIET, "max_epochs": 1, "default_root_dir": folder},
-        samples={"max_new_tokens": 2},
-        titles={"limit": 8},
-        rankings={"limit": 8},
-    )
-
-
-@pytest.fixture(scope="module")
-def model(run: careergpt.Run) -> careergpt.Model:
-    return careergpt.load(run.model, device="cpu")
+def model(taught: careergpt.Run) -> careergpt.Model:
+    return careergpt.load(taught.model, device="cpu")
 
 
 def test_a_fit_returns_its_run_and_prints_nothing(
-    run: careergpt.Run, capsys: pytest.CaptureFixture[str]
+    taught: careergpt.Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert (run.model / "model.safetensors").exists()
-    assert any("val/loss" in row for row in run.metrics)
-    assert "The model is in" in run.text
-    again = careergpt.fit(run.folder / "config.yaml", ckpt_path="last")
-    assert again.folder == run.folder
+    assert (taught.model / "model.safetensors").exists()
+    assert any("val/loss" in row for row in taught.metrics)
+    assert "The model is in" in taught.text
+    again = careergpt.fit(taught.folder / "config.yaml", ckpt_path="last")
+    assert again.folder == taught.folder
     assert "this run is finished" in again.text
     assert capsys.readouterr().out == ""
 
@@ -60,12 +33,12 @@ def test_a_person_is_recommended_positions_and_skills(model: careergpt.Model) ->
 
 
 def test_a_person_s_own_titles_are_ranked_from_a_list_as_from_a_file(
-    run: careergpt.Run, tmp_path: Path
+    taught: careergpt.Run, tmp_path: Path
 ) -> None:
     titles = ["Registered nurse", "Fire captain", "Welder"]
     (tmp_path / "titles.txt").write_text("\n".join(titles), encoding="utf-8")
     given = [titles, tmp_path / "titles.txt"]
-    models = [careergpt.load(run.model, device="cpu", candidates=some) for some in given]
+    models = [careergpt.load(taught.model, device="cpu", candidates=some) for some in given]
     found = [model.recommend(skills="triage").positions for model in models]
     assert sorted(one.title for one in found[0]) == sorted(titles)
     assert found[0] == found[1]
@@ -90,20 +63,20 @@ def test_a_score_is_that_of_the_answer_s_own_log_probability(model: careergpt.Mo
         model.score("Which skills?", "")
 
 
-def test_an_audit_returns_its_report(data: dict[str, object]) -> None:
-    report = careergpt.audit(data=data)
+def test_an_audit_returns_its_report(small_data: dict[str, object]) -> None:
+    report = careergpt.audit(data=small_data)
     assert (report.read, report.kept) == (90, 90)
 
 
 def test_a_comparison_is_returned_and_its_report_written(
-    run: careergpt.Run, capsys: pytest.CaptureFixture[str]
+    taught: careergpt.Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = careergpt.compare(
-        run.folder / "baseline", run.model, run.folder / "config.yaml",
+        taught.folder / "baseline", taught.model, taught.folder / "config.yaml",
         device="cpu", answers=2, decoding={"max_new_tokens": 3},
     )  # fmt: skip
     assert found.findings
-    assert (run.folder / "comparison" / "report.html").exists()
+    assert (taught.folder / "comparison" / "report.html").exists()
     assert capsys.readouterr().out == ""
 
 

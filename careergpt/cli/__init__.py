@@ -22,6 +22,7 @@ VERBS = {
     "predict": "Answer prompts, or the prompts of a table's unseen records, into a file.",
     "compare": "Score two models on the same unseen records, and judge the difference: a report.",
     "recommend": "Recommend positions, skills and qualifications for a position or skills.",
+    "serve": "Serve a page and an HTTP API for recommendations.",
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
 }
 
@@ -75,7 +76,9 @@ def _run(verb: str, options: Sequence[str]) -> None:
     if verb in _OF_TRAINER:
         import_module("careergpt.cli.trainer").run(verb, options)
     else:
-        import_module(f"careergpt.cli.{verb}").run(options)
+        # By its name alone: the server is made of the public API, which is made of these verbs.
+        room = "serve.command" if verb == "serve" else f"cli.{verb}"
+        import_module(f"careergpt.{room}").run(options)
 
 
 def quiet_libraries() -> None:

@@ -88,6 +88,11 @@ EXAMPLES = {
         "--model.pretrained RUN/model --history 'Intern; Analyst' --skills 'sql, excel'",
         "--model.pretrained RUN/model --input people.jsonl --format json",
     ),
+    "serve": (
+        "--model.pretrained RUN/model",
+        "--model.pretrained RUN/model --baseline RUN/baseline --port 8000",
+        "--model.pretrained RUN/model --host 0.0.0.0 --waiting 100",
+    ),
 }
 """Three commands a verb, without their beginning."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -49,10 +49,12 @@ def generate(
     prompts: Sequence[Prompt],
     decoding: Decoding,
     context: int,
+    on_token: Callable[[int, int], None] | None = None,
 ) -> list[Generated]:
     """One answer to each prompt, in their order; dropout is off.
 
     Prompts are shorter than the context, the model's longest input, and no answer goes beyond it.
+    Each token is handed to `on_token` with its row's number as soon as it is chosen.
 
     Raises:
         InputError: The model's logits are no numbers.
@@ -62,7 +64,7 @@ def generate(
     unknown = set(range(model.config.vocab_size)) - set(tokenizer.get_vocab().values())
     with dropout_off(model), attention_to_cache(model):
         rooms = [min(decoding.max_new_tokens, context - len(p.token_ids)) for p in prompts]
-        written = write(model, prompts, decoding, rooms, end, sorted(unknown))
+        written = write(model, prompts, decoding, rooms, end, sorted(unknown), on_token)
     answers = []
     for prompt, (ids, nats) in zip(prompts, written, strict=True):
         text = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
@@ -80,6 +82,7 @@ def write(
     rooms: Sequence[int],
     end: int | None,
     unknown: Sequence[int] = (),
+    on_token: Callable[[int, int], None] | None = None,
 ) -> list[tuple[list[int], float]]:
     """What follows each prompt: a token a step, for those that have not ended.
 
@@ -93,6 +96,7 @@ def write(
         rooms: How many tokens each may write.
         end: The end of text; None: every row fills its room.
         unknown: Ids that are never written.
+        on_token: Is told each row and token.
 
     Raises:
         InputError: The model's logits are no numbers.
@@ -116,6 +120,8 @@ def write(
         ids[rows, width + step] = chosen
         for row, token in zip(alive, chosen.tolist(), strict=True):
             tokens[row].append(token)
+            if on_token:
+                on_token(row, token)
         kept = _kept([tokens[row][-1] != end and step + 1 < rooms[row] for row in alive])
         if not kept:
             break

@@ -1,0 +1,88 @@
+"""The verb serve on the command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from careergpt.cli.parsing import OneLineParser
+from careergpt.errors import InputError
+
+TOKEN = "CAREERGPT_TOKEN"
+"""The environment variable that holds the token."""
+
+DRAIN_SECONDS = 30
+"""After SIGTERM, what has been asked is still answered for so long."""
+
+
+def run(args: Sequence[str]) -> None:
+    """Parses and runs `serve`, until a signal ends it."""
+    config = _parser().parse_args(list(args))
+    try:
+        import uvicorn
+
+        from careergpt.serve.app import make_app
+        from careergpt.serve.service import Settings
+    except ImportError as error:
+        raise InputError(
+            f"serve needs {error.name}, which is not installed: pip install 'careergpt[app]'"
+        ) from None
+    token = os.environ.get(TOKEN) or None
+    local = is_loopback(config.host)
+    if not local and token is None:
+        raise InputError(
+            f"--host {config.host}: others could ask this server: set {TOKEN} to a secret that "
+            "they must send, or serve 127.0.0.1"
+        )
+    for name, least in (("port", 0), ("waiting", 1), ("seconds", 1)):
+        if config[name] < least:
+            raise InputError(f"--{name} must be {least} or more, found {config[name]}")
+    from careergpt.api import load
+
+    named = {"finetuned": config.model.pretrained, "baseline": config.baseline}
+    models = {name: load(folder, device=config.device) for name, folder in named.items() if folder}
+    models["finetuned"].candidates("titles")  # Whoever asks first waits for nothing.
+    hosts = ("127.0.0.1", "localhost", "::1", config.host) if local else None
+    settings = Settings(Path(config.votes), config.waiting, config.seconds, hosts, token)
+    uvicorn.run(
+        make_app(models, settings), host=config.host, port=config.port, log_level="warning",
+        server_header=False, timeout_graceful_shutdown=DRAIN_SECONDS,
+    )  # fmt: skip
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can reach the address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
+        verb="serve",
+        prog="main.py serve",
+        description="Serve a page and an HTTP API for recommendations.",
+    )
+    parser.add_argument(
+        "--model.pretrained", type=str, required=True, help="A fine-tuned model's folder."
+    )
+    texts = {
+        "baseline": "The model that it is compared with, a folder or a hub name.",
+        "host": f"Address to listen on; other than this machine's own, {TOKEN} must be set.",
+        "votes": "File of the votes of blind comparisons.",
+        "device": "auto, cpu, cuda, …",
+    }
+    defaults = {"baseline": None, "host": "127.0.0.1", "votes": "votes.jsonl", "device": "auto"}
+    for name, text in texts.items():
+        parser.add_argument(f"--{name}", type=str, default=defaults[name], help=text)
+    numbers = {
+        "port": (7860, "Port to listen on; 0: any free one."),
+        "waiting": (32, "Requests that may wait; one more is told to ask again later (429)."),
+        "seconds": (30, "The most that a request may take."),
+    }
+    for name, (default, text) in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, help=text)
+    return parser

@@ -1,0 +1,187 @@
+"""What the routes answer: JSON for programs, pages for people, from one model in memory."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+
+import careergpt
+from careergpt.api import Model
+from careergpt.errors import InputError
+from careergpt.generation.decoding import repetition
+from careergpt.recommend.recommendation import as_json
+from careergpt.serve import pages
+from careergpt.serve.messages import Blind, Generate, Person, Scored, Vote
+from careergpt.serve.votes import Votes, side_of
+from careergpt.serve.work import LateError, Worker
+
+ANSWERS_KEPT = 4_096
+"""Recommendations that are kept: the same question has the same answer."""
+
+Give = Callable[[tuple[str, Mapping[str, Any]]], None]
+
+
+class Settings(NamedTuple):
+    """What the server is told when it starts.
+
+    Attributes:
+        votes: The file of votes.
+        waiting: Requests that may wait or be worked on.
+        seconds: The most that one may take.
+        hosts: Names by which the server may be asked; None: any.
+        token: What every request must hold; None: nothing.
+    """
+
+    votes: Path
+    waiting: int = 32
+    seconds: float = 30.0
+    hosts: tuple[str, ...] | None = None
+    token: str | None = None
+
+
+class Service:
+    """Each public method answers a route: its parameters are the route's, checked by FastAPI."""
+
+    def __init__(self, models: Mapping[str, Model], settings: Settings) -> None:
+        """For "finetuned" and, where there is one, "baseline"."""
+        self._models, self._finetuned = models, models["finetuned"]
+        self._worker = Worker(settings.waiting, settings.seconds)
+        self._votes = Votes(settings.votes)
+        self._recommended = lru_cache(ANSWERS_KEPT)(self._recommend)
+
+    def close(self) -> None:
+        """Lets what is worked on end."""
+        self._worker.close()
+
+    async def health(self) -> dict[str, str]:
+        """Whether the server answers; it does once the models are loaded."""
+        return {"status": "ok", "version": careergpt.__version__}
+
+    async def metrics(self) -> Response:
+        """Counters in Prometheus' text format."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    async def suggest(
+        self, kind: Literal["titles", "skills"] = "titles", text: str = ""
+    ) -> list[str]:
+        """Known titles or skills that begin with the text, or a word of which does."""
+        return pages.suggestions(self._finetuned.candidates(kind), text[:200])
+
+    async def recommend(self, person: Person) -> dict[str, Any]:
+        """Next positions, skills to have and qualifications, as `recommend --format json`."""
+        question = json.dumps(person.model_dump(), sort_keys=True)
+        return await self._worker.run(lambda: self._recommended(question))
+
+    async def score(self, asked: Scored) -> dict[str, float]:
+        """What a completion costs a model, in nats; lower is better."""
+        model = self._named(asked.model)
+        score = await self._worker.run(lambda: model.score(asked.prompt, asked.completion))
+        return score._asdict()
+
+    async def generate(self, asked: Generate) -> StreamingResponse:
+        """An answer as server-sent events: `piece` for new text, then an `end` with figures."""
+        decoding = {"max_new_tokens": asked.max_new_tokens, "seed": asked.seed}
+        decoding |= {"greedy": True} if asked.greedy else {}
+        return await self._streamed(asked.model, asked.prompt, decoding)
+
+    async def blind(self, asked: Blind) -> StreamingResponse:
+        """The answer of side A or B, as /generate's; which model that is, the draw decides."""
+        model = side_of(asked.side, asked.draw, self._votes.secret)
+        return await self._streamed(model, asked.prompt, {"max_new_tokens": asked.max_new_tokens})
+
+    async def vote(self, given: Vote) -> dict[str, Any]:
+        """Keeps a vote, tells whose the answers were, and what all votes say."""
+        self._named("baseline")
+        return self._votes.add(given)
+
+    async def explore(
+        self, position: str = "", skills: str = "", history: str = ""
+    ) -> HTMLResponse:
+        """The page that recommends; its address holds the question."""
+        asked = {"position": position, "skills": skills, "history": history}
+        told = {name: text for name, text in asked.items() if text.strip()}
+        found, fault = None, None
+        try:
+            found = await self.recommend(Person.model_validate(told)) if told else None
+        except (InputError, ValidationError) as error:
+            fault = reason(error)
+        status = 400 if fault else 200
+        return pages.page("explore.html", status, asked=asked, found=found, fault=fault)
+
+    async def compare(self, prompt: str = "", blind: bool = False) -> HTMLResponse:
+        """One prompt answered by both models, side by side."""
+        return pages.page(
+            "compare.html",
+            prompt=prompt[:2000],
+            blind=blind,
+            draw=secrets.token_hex(8),
+            pair="baseline" in self._models,
+            tally=self._votes.tally(),
+        )
+
+    async def about(self) -> HTMLResponse:
+        """The model's card, and what was measured of it."""
+        return pages.page("about.html", card=pages.card(self._finetuned.folder))
+
+    def _recommend(self, question: str) -> dict[str, Any]:
+        return as_json(self._finetuned.recommend(**json.loads(question)))
+
+    def _named(self, name: str) -> Model:
+        if name not in self._models:
+            raise InputError("this server was started without --baseline: there is one model")
+        return self._models[name]
+
+    async def _streamed(
+        self, name: str, prompt: str, decoding: Mapping[str, Any]
+    ) -> StreamingResponse:
+        """The answer's events; what fails before the first of them is a plain refusal."""
+        model = self._named(name)
+
+        def work(give: Give) -> None:
+            answer = model.write(prompt, lambda text: give(("piece", {"text": text})), **decoding)
+            figures = {
+                "finish_reason": answer.finish_reason,
+                "tokens": answer.n_tokens,
+                "nats_per_token": -answer.log_probability / answer.n_tokens,
+                "repetition": repetition(answer.token_ids),
+            }
+            give(("end", figures))
+
+        events = self._worker.stream(work)
+        first = await anext(events)
+
+        async def lines() -> AsyncGenerator[str, None]:
+            yield _event(*first)
+            try:
+                async for event in events:
+                    yield _event(*event)
+            except (LateError, InputError) as error:
+                yield _event("error", {"error": reason(error)})
+            finally:
+                await events.aclose()
+
+        return StreamingResponse(lines(), media_type="text/event-stream")
+
+
+def _event(name: str, data: Mapping[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in a sentence for who asked."""
+    if isinstance(error, LateError):
+        return "this took too long: ask for less, or again later"
+    if isinstance(error, InputError):
+        return str(error)
+    # pydantic's, one for each form that a field may have: the last is the nearest to what was sent.
+    wrong = error.errors()[-1] if hasattr(error, "errors") else {}
+    places = [str(part) for part in wrong.get("loc", ()) if part != "body"]
+    return ": ".join([*places[:1], str(wrong.get("msg", "cannot be read"))])

@@ -1,0 +1,88 @@
+"use strict";
+
+// Suggestions: what stands after the last separator is asked for, and what is before it is kept.
+for (const input of document.querySelectorAll("input[data-kind]")) {
+  const separators = { skills: /[,;|]/, history: /;/, position: /$^/ }[input.name];
+  let asked = 0;
+  input.addEventListener("input", async () => {
+    const parts = input.value.split(separators);
+    const last = parts.pop().trim();
+    const number = ++asked;
+    if (last.length < 2) return;
+    const query = new URLSearchParams({ kind: input.dataset.kind, text: last });
+    const answer = await fetch(`/suggest?${query}`);
+    if (!answer.ok || number !== asked) return;
+    const before = input.value.slice(0, input.value.length - input.value.split(separators).pop().length);
+    const gap = before && !before.endsWith(" ") ? " " : "";
+    input.list.replaceChildren(...(await answer.json()).map((name) => new Option("", before + gap + name)));
+  });
+}
+
+// Answers: server-sent events of a POST, which EventSource cannot send.
+async function* events(path, body) {
+  const answer = await fetch(path, {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error((await answer.json()).error);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = "", part; !(part = await reader.read()).done; ) {
+    text += part.value;
+    const whole = text.split("\n\n");
+    text = whole.pop();
+    for (const event of whole) {
+      const [, name, data] = event.match(/^event: (.*)\ndata: (.*)$/);
+      yield [name, JSON.parse(data)];
+    }
+  }
+}
+
+async function fill(pane, prompt, panes) {
+  const answer = pane.querySelector(".answer");
+  const figures = pane.querySelector(".figures");
+  const side = pane.dataset.side;
+  const blind = "blind" in panes.dataset;
+  const request = blind
+    ? ["/blind", { prompt, side, draw: panes.dataset.draw }]
+    : ["/generate", { prompt, model: side }];
+  try {
+    for await (const [name, data] of events(...request)) {
+      if (name === "piece") answer.textContent = (answer.textContent + data.text).trimStart();
+      else if (name === "error") throw new Error(data.error);
+      // Figures would tell the models apart.
+      else if (!blind) figures.textContent =
+        `${data.tokens} tokens, perplexity of its own words ${Math.exp(data.nats_per_token).toFixed(1)}, ` +
+        `repeated 4-grams ${(100 * data.repetition).toFixed(0)} %, ` +
+        (data.finish_reason === "end" ? "ended by itself" : "cut at its length");
+    }
+    if (!answer.textContent.trim()) answer.textContent = "(an empty answer)";
+  } catch (error) {
+    figures.textContent = error.message;
+  }
+  answer.setAttribute("aria-busy", "false");
+}
+
+const panes = document.getElementById("panes");
+if (panes) {
+  const { prompt, draw } = panes.dataset;
+  const filled = [...panes.children].map((pane) => fill(pane, prompt, panes));
+  const vote = document.getElementById("vote");
+  if (vote) {
+    Promise.all(filled).then(() => { vote.hidden = false; });
+    vote.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const preferred = event.submitter.value;
+      const answer = await fetch("/vote", {
+        method: "POST", headers: { "content-type": "application/json" },
+        body: JSON.stringify({ prompt, draw, preferred }),
+      });
+      const found = await answer.json();
+      const told = document.getElementById("told");
+      told.textContent = answer.ok
+        ? `A was the ${found.A === "finetuned" ? "fine-tuned" : "baseline"} model, ` +
+          `B the ${found.B === "finetuned" ? "fine-tuned" : "baseline"} one. Your vote is kept.`
+        : found.error;
+      told.hidden = false;
+      vote.hidden = answer.ok;
+    });
+  }
+}

@@ -1,0 +1,148 @@
+"""The pages in a real browser: typed, clicked, followed and gone back, at two widths."""
+
+import os
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+import careergpt
+from careergpt.serve.app import make_app
+from careergpt.serve.service import Settings
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium"),
+]
+
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+PROMPT = "Tell me about the qualifications required for a Welder."
+
+
+@pytest.fixture(scope="module")
+def address(
+    models: dict[str, careergpt.Model], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A server in a thread of this process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    votes = tmp_path_factory.mktemp("votes") / "votes.jsonl"
+    app = make_app(models, Settings(votes, hosts=("127.0.0.1",)))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield made
+        made.close()
+
+
+@pytest.fixture(params=SIZES)
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    """A page of which no request leaves the machine, that overflows nowhere and logs no error."""
+    width, height = SIZES[request.param]
+    context = browser.new_context(viewport={"width": width, "height": height}, base_url=address)
+    made = context.new_page()
+    asked: list[str] = []
+    faults: list[str] = []
+    made.on("request", lambda one: asked.append(one.url))
+    made.on("console", lambda one: faults.append(one.text) if one.type == "error" else None)
+    made.on("pageerror", lambda one: faults.append(str(one)))
+    yield made
+    assert {urlsplit(url).netloc for url in asked if not url.startswith("data:")} == {
+        urlsplit(address).netloc
+    }
+    assert faults == []
+    assert made.evaluate("document.documentElement.scrollWidth") <= width
+    context.close()
+
+
+def test_a_position_is_typed_and_a_card_followed_and_gone_back_from(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Position", exact=True).fill("Registered nurse")
+    page.get_by_label("Skills").fill("triage, juggling")
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.get_by_role("heading", name=re.compile("^Next positions"))).to_be_visible()
+    expect(page.get_by_text("juggling").last).to_be_visible()
+    first = page.url
+    card = page.locator(".card a").first
+    title = card.inner_text()
+    card.click()
+    expect(page.get_by_label("Position", exact=True)).to_have_value(title)
+    expect(page.get_by_label("Earlier positions")).to_have_value("Registered nurse")
+    page.go_back()
+    assert page.url == first
+    shown = page.locator(".cards").inner_text()
+    page.goto(first)  # The address brings the same answer back.
+    assert page.locator(".cards").inner_text() == shown
+
+
+def test_the_keyboard_alone_suffices_and_titles_are_suggested(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("Position", exact=True)).to_be_focused()
+    with page.expect_response("**/suggest*"):
+        page.keyboard.type("regi")
+    option = page.locator("#position-known option").first
+    expect(option).to_have_attribute("value", "Registered nurse")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"position=regi"))
+
+
+def test_both_models_answer_side_by_side_and_a_blind_vote_is_kept(page: Page) -> None:
+    page.goto("/compare")
+    page.get_by_label("Prompt").fill(PROMPT)
+    page.get_by_role("button", name="Answer").click()
+    for name in ("Baseline", "Fine-tuned"):
+        pane = page.get_by_role("region", name=name)
+        expect(pane.locator(".figures")).to_contain_text("tokens", timeout=60_000)
+    page.get_by_label("Hide the models’ names, and vote").check()
+    page.get_by_role("button", name="Answer").click()
+    page.get_by_role("button", name="Neither").click(timeout=60_000)
+    expect(page.get_by_role("status")).to_contain_text("Your vote is kept")
+    assert "Fine-tuned" not in page.locator(".panes").inner_text()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/?position=Registered+nurse&skills=triage,juggling", "/compare?prompt=x", "/about"],
+)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screen_readers_find_no_serious_fault(page: Page, path: str, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(path)
+    found = Axe().run(page).response["violations"]
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_a_printed_page_has_the_answer_and_no_form(page: Page, tmp_path: Path) -> None:
+    page.goto("/?position=Registered+nurse")
+    page.emulate_media(media="print")
+    expect(page.locator("form")).not_to_be_visible()
+    expect(page.locator(".cards")).to_be_visible()
+    assert page.pdf(path=tmp_path / "page.pdf").startswith(b"%PDF")
