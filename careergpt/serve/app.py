@@ -19,8 +19,12 @@ import careergpt
 from careergpt.api import Model
 from careergpt.errors import InputError
 from careergpt.serve.guard import Guard
+from careergpt.serve.messages import Refusal
 from careergpt.serve.service import Service, Settings, reason
 from careergpt.serve.work import FullError, LateError
+
+REFUSALS = (400, 401, 403, 408, 413, 422, 429, 500, 503)
+"""Statuses of what is not answered."""
 
 STATIC = Path(__file__).parent / "static"
 
@@ -42,6 +46,7 @@ def make_app(models: Mapping[str, Model], settings: Settings) -> ASGIApp:
         version=careergpt.__version__,
         description="Career recommendations by a fine-tuned GPT-2.",
         lifespan=lifespan,
+        responses={status: {"model": Refusal} for status in REFUSALS},
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere.
         redoc_url=None,
     )

@@ -25,7 +25,13 @@ Side = Literal["finetuned", "baseline"]
 class Message(BaseModel):
     """A request's body: unknown fields are refused, as mistyped ones would pass unseen."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Refusal(BaseModel):
+    """What every answer of a status from 400 on holds."""
+
+    error: str = Field(description="What is wrong and what to do, in one sentence.")
 
 
 class Person(Message):

@@ -71,6 +71,7 @@ def test_pieces_of_an_answer_make_the_whole_and_its_figures_follow(
         ("/recommend", {"position": "x" * 201}, 422, "200"),
         ("/recommend", {"skills": ["x"] * 101}, 422, "100"),
         ("/recommend", {"position": 3}, 422, "position"),
+        ("/generate", {"prompt": "x", "greedy": 1}, 422, "greedy"),
         ("/generate", {"prompt": ""}, 422, "prompt"),
         ("/generate", {"prompt": "x", "max_new_tokens": -1}, 422, "max_new_tokens"),
         ("/generate", {"prompt": "x", "max_new_tokens": 10**9}, 422, "max_new_tokens"),
@@ -260,6 +261,8 @@ def test_the_schema_names_every_route_and_metrics_count_them(client: TestClient)
     client.get("/health")
     routes = set(client.get("/openapi.json").json()["paths"])
     assert {"/recommend", "/generate", "/score", "/health", "/metrics", "/"} <= routes
+    refusals = client.get("/openapi.json").json()["paths"]["/score"]["post"]["responses"]
+    assert {"400", "422", "429"} <= set(refusals)
     counted = client.get("/metrics").text
     assert 'careergpt_requests_total{path="/health",status="200"}' in counted
 
