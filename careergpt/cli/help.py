@@ -91,7 +91,7 @@ EXAMPLES = {
     "serve": (
         "--model.pretrained RUN/model",
         "--model.pretrained RUN/model --baseline RUN/baseline --port 8000",
-        "--model.pretrained RUN/model --host 0.0.0.0 --waiting 100",
+        "--model.pretrained RUN/model --host 0.0.0.0 --wait 5",
     ),
 }
 """Three commands a verb, without their beginning."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -85,8 +86,8 @@ def _explain_errors(app: FastAPI) -> None:
     handle(LateError, 503, {"retry-after": "5"})
 
     @app.exception_handler(FullError)
-    async def full(_: Request, __: FullError) -> JSONResponse:
-        wait = {"retry-after": "2"}
+    async def full(_: Request, error: FullError) -> JSONResponse:
+        wait = {"retry-after": str(math.ceil(error.after))}
         return JSONResponse({"error": "too many ask at once: ask again shortly"}, 429, wait)
 
     @app.exception_handler(HTTPException)

@@ -36,7 +36,7 @@ def run(args: Sequence[str]) -> None:
             f"--host {config.host}: others could ask this server: set {TOKEN} to a secret that "
             "they must send, or serve 127.0.0.1"
         )
-    for name, least in (("port", 0), ("waiting", 1), ("seconds", 1)):
+    for name, least in (("port", 0), ("wait", 0), ("seconds", 1)):
         if config[name] < least:
             raise InputError(f"--{name} must be {least} or more, found {config[name]}")
     from careergpt.api import load
@@ -45,7 +45,7 @@ def run(args: Sequence[str]) -> None:
     models = {name: load(folder, device=config.device) for name, folder in named.items() if folder}
     models["finetuned"].candidates("titles")  # Whoever asks first waits for nothing.
     hosts = ("127.0.0.1", "localhost", "::1", config.host) if local else None
-    settings = Settings(Path(config.votes), config.waiting, config.seconds, hosts, token)
+    settings = Settings(Path(config.votes), config.wait, config.seconds, hosts, token)
     uvicorn.run(
         make_app(models, settings), host=config.host, port=config.port, log_level="warning",
         server_header=False, timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -80,9 +80,9 @@ def _parser() -> OneLineParser:
         parser.add_argument(f"--{name}", type=str, default=defaults[name], help=text)
     numbers = {
         "port": (7860, "Port to listen on; 0: any free one."),
-        "waiting": (32, "Requests that may wait; one more is told to ask again later (429)."),
-        "seconds": (30, "The most that a request may take."),
+        "wait": (1.0, "Seconds to wait for others; longer: told to come back (429)."),
+        "seconds": (30.0, "The most that a request may take."),
     }
     for name, (default, text) in numbers.items():
-        parser.add_argument(f"--{name}", type=int, default=default, help=text)
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
     return parser

@@ -34,14 +34,14 @@ class Settings(NamedTuple):
 
     Attributes:
         votes: The file of votes.
-        waiting: Requests that may wait or be worked on.
+        wait: Seconds that a request may have to wait for others.
         seconds: The most that one may take.
         hosts: Names by which the server may be asked; None: any.
         token: What every request must hold; None: nothing.
     """
 
     votes: Path
-    waiting: int = 32
+    wait: float = 1.0
     seconds: float = 30.0
     hosts: tuple[str, ...] | None = None
     token: str | None = None
@@ -53,7 +53,7 @@ class Service:
     def __init__(self, models: Mapping[str, Model], settings: Settings) -> None:
         """For "finetuned" and, where there is one, "baseline"."""
         self._models, self._finetuned = models, models["finetuned"]
-        self._worker = Worker(settings.waiting, settings.seconds)
+        self._worker = Worker(settings.wait, settings.seconds)
         self._votes = Votes(settings.votes)
         self._recommended = lru_cache(ANSWERS_KEPT)(self._recommend)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -15,8 +16,16 @@ Result = TypeVar("Result")
 WAITING = Gauge("careergpt_waiting", "Requests that wait or are worked on.")
 
 
+_WEIGHT = 0.1
+"""Of the latest request in the mean of their seconds."""
+
+
 class FullError(Exception):
-    """The queue is full: ask again later."""
+    """Too many ask: those before would take longer than anybody is let wait; `after` in seconds."""
+
+    def __init__(self, after: float) -> None:
+        super().__init__(after)
+        self.after = after
 
 
 class LateError(Exception):
@@ -31,12 +40,14 @@ class Worker:
     """Runs one piece of work at a time, in the order of arrival.
 
     Args:
-        limit: Requests that may wait or be worked on; one more is refused.
+        wait: Seconds that a request may have to wait, as the latest ones lead to expect; who would
+            wait longer is refused at once. The first to wait is let in however long that takes.
         seconds: The most that a request may take, waiting included.
     """
 
-    def __init__(self, limit: int, seconds: float) -> None:
-        self._places, self._seconds = threading.BoundedSemaphore(limit), seconds
+    def __init__(self, wait: float, seconds: float) -> None:
+        self._wait, self._seconds = wait, seconds
+        self._lock, self._held, self._mean = threading.Lock(), 0, 0.1
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
 
     async def run(self, work: Callable[[], Result]) -> Result:
@@ -47,7 +58,7 @@ class Worker:
             LateError: It took too long; what still waits is dropped, what runs ends unread.
         """
         self._enter()
-        future = self._thread.submit(work)
+        future = self._thread.submit(self._timed, work)
         future.add_done_callback(lambda _: self._leave())
         try:
             async with asyncio.timeout(self._seconds):
@@ -80,7 +91,7 @@ class Worker:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(pieces.put_nowait, end)
 
-        future = self._thread.submit(work, give)
+        future = self._thread.submit(self._timed, lambda: work(give))
         future.add_done_callback(tell)
         try:
             async with asyncio.timeout(self._seconds):
@@ -97,11 +108,22 @@ class Worker:
         """Lets what runs end, and drops what waits."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
+    def _timed(self, work: Callable[[], Result]) -> Result:
+        started = time.monotonic()
+        try:
+            return work()
+        finally:
+            self._mean += _WEIGHT * (time.monotonic() - started - self._mean)
+
     def _enter(self) -> None:
-        if not self._places.acquire(blocking=False):
-            raise FullError
+        with self._lock:
+            expected = self._held * self._mean
+            if self._held > 1 and expected > self._wait:
+                raise FullError(expected)
+            self._held += 1
         WAITING.inc()
 
     def _leave(self) -> None:
-        self._places.release()
+        with self._lock:
+            self._held -= 1
         WAITING.dec()

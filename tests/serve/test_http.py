@@ -184,11 +184,12 @@ def test_a_token_opens_everything_and_health_needs_none(
 
 def test_a_full_queue_turns_away_and_what_lasts_too_long_is_told() -> None:
     async def tried() -> None:
-        worker, go = Worker(limit=2, seconds=30), threading.Event()
+        worker, go = Worker(wait=0, seconds=30), threading.Event()
         waiting = [asyncio.create_task(worker.run(go.wait)) for _ in range(2)]
         await asyncio.sleep(0)
-        with pytest.raises(FullError):
+        with pytest.raises(FullError) as full:
             await worker.run(int)
+        assert full.value.after > 0
         go.set()
         assert await asyncio.gather(*waiting) == [True, True]
         assert await worker.run(int) == 0
@@ -203,7 +204,7 @@ def test_a_full_queue_turns_away_and_what_lasts_too_long_is_told() -> None:
 
 def test_work_stops_once_nobody_reads_its_pieces() -> None:
     async def tried() -> None:
-        worker, given = Worker(limit=2, seconds=30), []
+        worker, given = Worker(wait=0, seconds=30), []
 
         def work(give: Any) -> None:
             for number in range(1_000_000):
@@ -280,7 +281,7 @@ def test_suggestions_begin_with_what_is_typed(client: TestClient) -> None:
         (["--host=0.0.0.0"], "CAREERGPT_TOKEN"),
         (["--host=192.0.2.1"], "CAREERGPT_TOKEN"),
         (["--port=-1"], "--port"),
-        (["--waiting=0"], "--waiting"),
+        (["--wait=-1"], "--wait"),
         (["--model.pretrained=nowhere"], "nowhere"),
     ],
 )

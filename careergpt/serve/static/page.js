@@ -20,9 +20,12 @@ for (const input of document.querySelectorAll("input[data-kind]")) {
 
 // Answers: server-sent events of a POST, which EventSource cannot send.
 async function* events(path, body) {
-  const answer = await fetch(path, {
-    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
-  });
+  const headers = { "content-type": "application/json" };
+  const ask = () => fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+  let answer;
+  while ((answer = await ask()).status === 429) {
+    await new Promise((done) => setTimeout(done, 1000 * answer.headers.get("retry-after")));
+  }
   if (!answer.ok) throw new Error((await answer.json()).error);
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let text = "", part; !(part = await reader.read()).done; ) {
