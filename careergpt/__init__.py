@@ -11,39 +11,29 @@ Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from careergpt.api import InputError, Model, Run, Score, audit, compare, fit, load
+else:
+    # A room bears the public function's name. Imported here, Python sets that name once and no
+    # more; taken away, it is found below. `from careergpt.compare import …` finds the room.
+    from careergpt import compare
+
+    del compare
 
 __version__ = "0.1.0"
 
 __all__ = ["InputError", "Model", "Run", "Score", "audit", "compare", "fit", "load"]
 
 
-class _Package(ModuleType):
-    """The package: its names are those of `careergpt.api`, imported once one is used."""
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from careergpt import api
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in __all__:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        from careergpt import api
-
-        return getattr(api, name)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *__all__})
-
-    @property
-    def compare(self) -> Any:
-        """The function, though there is a room of that name; `from careergpt.compare import …`."""
-        return self.__getattr__("compare")
-
-    @compare.setter
-    def compare(self, room: ModuleType) -> None:
-        """Python's import would set the room here; it finds it in `sys.modules` all the same."""
+    return getattr(api, name)
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -82,7 +82,8 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     loaded = done.stdout.split()
-    assert [name for name in loaded if name.startswith("careergpt.")] == []
+    # Of the room that bears a public function's name, which holds nothing itself, the name.
+    assert [name for name in loaded if name.startswith("careergpt.")] == ["careergpt.compare"]
     assert {"torch", "numpy", "transformers", "lightning"}.isdisjoint(loaded)
 
 
