@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
@@ -37,6 +38,8 @@ TOKEN_SCHEMA = pa.schema(
 """Of a token file: an example a row."""
 
 END_OF_TEXT = "<|endoftext|>"
+
+_PROBE = "Caf\u00e9 Cafe\u0301  SQL's 2,500 C++/\uff23#\t\n don't_stop e-mail"
 
 SMALLEST = 257
 """Entries of a vocabulary: all bytes, so that no text is unknown, and the end of text."""
@@ -97,9 +100,20 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def vocabulary_digest(tokenizer: PreTrainedTokenizerFast) -> str:
-    """Names which token has which id: a model means these tokens by its ids, and no others."""
-    return sha256(repr(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
+def token_digests(tokenizer: PreTrainedTokenizerFast) -> dict[str, str]:
+    """Names what a model means by its ids: which token has which, and how text becomes tokens.
+
+    Neither depends on a library's version or the form of a file: of what normalises and splits a
+    text, the ids of a text with something for each to do are told.
+    """
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    # Versions write a merge as a text or as a pair.
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model.get("merges", ())]
+    meant = {
+        "vocabulary": sorted(tokenizer.get_vocab().items()),
+        "tokenization": [merges, encode_texts(tokenizer, [_PROBE])],
+    }
+    return {name: sha256(repr(what).encode()).hexdigest() for name, what in meant.items()}
 
 
 def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:

@@ -21,7 +21,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
-from careergpt.data.tokens import vocabulary_digest
+from careergpt.data.tokens import token_digests
 from careergpt.data.whole_files import whole, whole_files, write_json
 from careergpt.errors import InputError
 from careergpt.modeling.attention import SEGMENTS
@@ -35,9 +35,6 @@ from careergpt.modeling.checks import (
 
 SETTINGS = "careergpt.json"
 CARD = "README.md"
-
-VOCABULARY = "vocabulary"
-"""Where careergpt.json names the tokens that the model's ids are of."""
 
 RANDOM = "random"
 """What careergpt.json says of the weights of a model that was never trained."""
@@ -101,8 +98,9 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
         if not isinstance(length := getattr(config, name, None) or 0, int) or length < 0:
             raise InputError(f"{source}: {name} is {str(length)[:20]!r}: it is a number of tokens")
     check_vocabulary(source, config, tokenizer)
-    digest = read_settings(source).get(VOCABULARY)
-    if digest is not None and digest != vocabulary_digest(tokenizer):
+    # Of what was saved by earlier versions, some or none is told.
+    digests, told = token_digests(tokenizer), read_settings(source)
+    if any(told.get(name, digest) != digest for name, digest in digests.items()):
         raise InputError(
             f"{source}: its model was taught with another tokenizer than the one beside it: copy "
             "tokenizer.json from where the model was saved"
@@ -200,7 +198,7 @@ def save_model(
     `settings` go into careergpt.json, `decoding` into transformers' GenerationConfig.
     """
     logging.disable_progress_bar()  # Its bars would break up the training's own.
-    settings = {**settings, VOCABULARY: vocabulary_digest(tokenizer)}
+    settings = {**settings, **token_digests(tokenizer)}
     end = tokenizer.eos_token_id
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end, **decoding)
     unbounded, tokenizer.model_max_length = tokenizer.model_max_length, context_of(model.config)

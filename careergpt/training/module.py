@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from careergpt.data.batches import TokenBatch
 from careergpt.data.prompts import Prompt
-from careergpt.data.tokens import load_tokenizer
+from careergpt.data.tokens import load_tokenizer, token_digests
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.sampling import Decoding
@@ -102,6 +100,7 @@ class CareerModule(LightningModule):
             check_folder(pretrained)
         self.tokenizer_source = scratch.tokenizer if pretrained is None else pretrained
         self.tokenizer = load_tokenizer(self.tokenizer_source)
+        self._tokens_are = token_digests(self.tokenizer)
         if pretrained is None:
             self._config = scratch_config(scratch, self.tokenizer)
         else:
@@ -121,10 +120,9 @@ class CareerModule(LightningModule):
         source = self.pretrained
         if source is not None and Path(source).is_dir():
             source = str(Path(source).resolve())
-        meanings = json.dumps(self.tokenizer.get_vocab(), sort_keys=True)
         return {
             "--model.pretrained": source,
-            "what its tokens' numbers mean": sha256(meanings.encode()).hexdigest()[:16],
+            **{f"its tokens' {name}": told[:16] for name, told in self._tokens_are.items()},
             "--model.scratch.vocabulary": self._vocabulary,
             **config,
         }

@@ -269,9 +269,8 @@ def _validates_next(trainer: Any, batch_idx: int) -> bool:
 
 
 def _differences(kept: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What changed, as `name was 1 and is 2`."""
-    names = dict.fromkeys((*kept, *now))
-    pairs = [(name, kept.get(name), now.get(name)) for name in names]
+    """What changed, as `name was 1 and is 2`; what another version did not tell is not compared."""
+    pairs = [(name, kept[name], now[name]) for name in kept if name in now]
     return ", ".join(
         f"{name} was {was} and is {is_now}" for name, was, is_now in pairs if was != is_now
     )

@@ -1,5 +1,6 @@
 """Laws of a tokenizer that is trained on the training split."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from careergpt.data.tokens import (
     SMALLEST,
     encode_texts,
     load_tokenizer,
+    token_digests,
     train_tokenizer,
 )
 from careergpt.errors import InputError
@@ -52,3 +54,16 @@ def test_fewer_tokens_than_bytes_are_refused_before_anything_is_written(tmp_path
     with pytest.raises(InputError, match=f"{SMALLEST} or more, found 256"):
         train_tokenizer(TEXTS, 256, tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_what_tokens_mean_is_named_alike_however_the_file_is_written(
+    trained, tmp_path: Path
+) -> None:
+    told = token_digests(trained)
+    trained.save_pretrained(tmp_path)
+    assert token_digests(load_tokenizer(str(tmp_path))) == told
+    # Earlier versions wrote merges as texts.
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    assert token_digests(load_tokenizer(str(tmp_path))) == told

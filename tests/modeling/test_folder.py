@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -207,14 +208,27 @@ def test_an_adapter_is_refused_with_the_cure(tmp_path: Path, tiny_gpt2: Path) ->
         check_folder(str(tmp_path))
 
 
+def swap_ids(tokenizer: dict[str, Any]) -> None:
+    ids = tokenizer["model"]["vocab"]
+    one, other = list(ids)[-2:]
+    ids[one], ids[other] = ids[other], ids[one]
+
+
+EDITS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "ids": swap_ids,
+    "merges": lambda told: told["model"]["merges"].insert(0, told["model"]["merges"].pop()),
+    "a normalizer": lambda told: told.update(normalizer={"type": "Lowercase"}),
+    "another split": lambda told: told["pre_tokenizer"].update(add_prefix_space=True),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
 def test_a_tokenizer_with_other_tokens_for_the_same_ids_is_refused(
-    saved: Path, tokenizer: PreTrainedTokenizerFast
+    edit: str, saved: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     pretrained_config(str(saved), tokenizer)
     edited = json.loads((saved / "tokenizer.json").read_text())
-    ids = edited["model"]["vocab"]
-    one, other = list(ids)[-2:]
-    ids[one], ids[other] = ids[other], ids[one]
+    EDITS[edit](edited)
     (saved / "tokenizer.json").write_text(json.dumps(edited))
     with pytest.raises(InputError, match="was taught with another tokenizer"):
         pretrained_config(str(saved), load_tokenizer(str(saved)))
