@@ -141,7 +141,9 @@ class CareerDataModule(LightningDataModule):
                 raise InputError(
                     f"data.shuffled names {field!r}, which is no list: there are {', '.join(lists)}"
                 )
-        self.source, self._typed_columns = source, tuple(columns or {})
+        self.source, self._mapped = source, tuple(columns or {})
+        self.typed_columns: tuple[str, ...] = ()
+        """Fields whose columns are named for these tables, whichever those of training were."""
         self._split_by: dict[str, Any] = {
             "splits": splits,
             "val_fraction": val_fraction,
@@ -306,15 +308,15 @@ class CareerDataModule(LightningDataModule):
             learns = (
                 self.trainer.state.fn == "fit" if self.trainer else not self._split_by["models"]
             )
+            # A model is tested on other tables than those that its columns were named for.
+            taught = learns and self._split_by["splits"] != "all"
             self._record_file = prepare_records(
                 self.source,
                 self.rules,
                 self._cache,
                 workers=workers,
-                # A model is tested on other tables than those that its columns were named for.
-                typed_columns=(
-                    self._typed_columns if learns and self._split_by["splits"] != "all" else None
-                ),
+                typed_columns=self._mapped if taught else self.typed_columns,
+                taught=taught,
             )
         if self._token_file is None and self.tokenizer_source is not None:
             self._token_file = prepare_tokens(

@@ -184,16 +184,20 @@ def read_json(path: Path) -> Any:
     return content
 
 
+class RepeatedError(ValueError):
+    """An object that says something twice."""
+
+
 def object_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """The object; Python would keep the last of two values, others the first.
 
     Raises:
-        ValueError: It has a name twice.
+        RepeatedError: It has a name twice.
     """
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"it says {name[:40]!r} twice")
+            raise RepeatedError(f"it says {name[:40]!r} twice")
         found[name] = value
     return found
 

@@ -16,7 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from careergpt.data.foreign_files import CHUNK_BYTES, Bound, open_seekable
+from careergpt.data.foreign_files import (
+    CHUNK_BYTES,
+    Bound,
+    RepeatedError,
+    object_once,
+    open_seekable,
+)
 from careergpt.data.text_files import (
     BAD,
     MAX_ROW_CHARS,
@@ -43,6 +49,8 @@ LONGEST_LITERAL = 100_000
 
 HEADERLESS_SAMPLE = 1000
 """Objects have no header: the paths in this many rows stand for one."""
+
+_JSON = json.JSONDecoder(object_pairs_hook=object_once)
 
 BETWEEN = re.compile(r"[\s,\[\]]*")
 
@@ -208,7 +216,9 @@ def _read_lines(path: str, encoding: str) -> Iterator[RawRow]:
     for number, line, fault in read_rows(path, encoding):
         place = f"{path}:{number}"
         try:
-            yield RawRow(place, {}, fault) if fault else _row(json.loads(line), place)
+            yield RawRow(place, {}, fault) if fault else _row(_JSON.decode(line), place)
+        except RepeatedError as error:
+            yield RawRow(place, {}, str(error))
         except (ValueError, RecursionError):
             yield RawRow(place, {}, "not JSON")
 
@@ -221,7 +231,6 @@ def _row(value: object, place: str) -> RawRow:
 
 def _read_document(path: str, encoding: str) -> Iterator[RawRow]:
     """Objects one after the other, an object in memory at a time."""
-    decode = json.JSONDecoder().raw_decode
     text, at, line = "", 0, 1
     with open_text(path, encoding) as file:
         while True:
@@ -230,8 +239,10 @@ def _read_document(path: str, encoding: str) -> Iterator[RawRow]:
             start = found.end()
             line += text.count("\n", at, start)
             try:
-                value, at = decode(text, start)
+                value, at = _JSON.raw_decode(text, start)
                 row = _row(value, f"{path}:{line}")
+            except RepeatedError as error:
+                raise InputError(f"{path}:{line}: {error}. Mend it") from None
             except (ValueError, RecursionError) as error:
                 # It may go on beyond what was read.
                 text, at = text[start:], 0

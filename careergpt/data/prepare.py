@@ -70,15 +70,19 @@ def prepare_records(
     cache: Path,
     *,
     workers: int,
-    typed_columns: Sequence[str] | None = (),
+    typed_columns: Sequence[str] = (),
+    taught: bool = True,
 ) -> RecordFile:
     """Reads, cleans and groups the tables; a second call with the same content reads the cache.
+
+    Of the fields in `typed_columns` some table must have a column; where a model is `taught`, also
+    of each that a task alone asks for.
 
     Raises:
         InputError: A table cannot be read, serves no task, or no row is left.
     """
     tables = open_tables(source)
-    check_columns(tables, rules, typed_columns)
+    check_columns(tables, rules, typed_columns, taught)
     key = digest(str(_FORMAT), *(table.content for table in tables), *_depends_on(rules))
     path = cache / f"records-{key}.arrow"
     _build(path, lambda: build_records(tables, rules, path, workers))

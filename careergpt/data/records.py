@@ -262,12 +262,12 @@ def _flatten(fields: Fields) -> Iterable[str]:
 
 
 def check_columns(
-    tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] | None = ()
+    tables: Sequence[Table], rules: RecordRules, typed: Iterable[str] = (), taught: bool = True
 ) -> None:
     """Raises InputError where no table serves a task, or a named column is in none or no text.
 
-    `typed` are the fields whose columns the user named; None where they were named for other
-    tables, and it is enough that these serve some task.
+    `typed` are the fields whose columns the user named for these tables. They need not serve every
+    task unless a model is `taught` on them.
     """
     for table, (field, columns) in product(tables, rules.columns.items()):
         _check_field(table, field, columns)
@@ -276,8 +276,15 @@ def check_columns(
     ]
     if all(lacking):
         raise _no_task(tables, rules)
-    if typed is not None:
-        _check_fields({column for table in tables for column in table.columns}, rules, typed)
+    everywhere = {column for table in tables for column in table.columns}
+    for field in typed:
+        if not rules.find(field, everywhere):
+            raise InputError(
+                f"--data.columns.{field}: no table has a column {' or '.join(rules.columns[field])}"
+                f" (found: {_some(sorted(everywhere))})"
+            )
+    if taught:
+        _check_fields(everywhere, rules)
 
 
 def _check_field(table: Table, field: str, columns: Sequence[str]) -> None:
@@ -296,15 +303,9 @@ def _check_field(table: Table, field: str, columns: Sequence[str]) -> None:
         )
 
 
-def _check_fields(everywhere: set[str], rules: RecordRules, typed: Iterable[str]) -> None:
-    """Raises InputError for a field that was mapped, or is only a task's own, and has no column."""
+def _check_fields(everywhere: set[str], rules: RecordRules) -> None:
+    """Raises InputError for a field that is only a task's own, and has no column."""
     found = _some(sorted(everywhere))
-    for field in typed:
-        if not rules.find(field, everywhere):
-            raise InputError(
-                f"--data.columns.{field}: no table has a column {' or '.join(rules.columns[field])}"
-                f" (found: {found})"
-            )
     for name, task in rules.tasks.items():
         for field in fields_of(task):
             if field not in STANDARD and not rules.find(field, everywhere):

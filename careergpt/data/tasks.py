@@ -21,6 +21,9 @@ Field = str | tuple[str, ...]
 Fields = Mapping[str, Field]
 
 # A part in brackets without a {field} is text.
+_LONGEST_TEMPLATE = 10_000
+"""Characters: what is optional is looked for in quadratic time."""
+
 _OPTIONAL = re.compile(r"\[\[((?:(?!\]\]).)*?(?<!\{)\{(?!\{).*?)\]\](?![\]}])", re.DOTALL)
 _SLOT = re.compile(r"(?P<field>\w+)(?:\[(?P<key>-?\d+|(?:-?\d+)?:(?:-?\d+)?)\])?")
 
@@ -86,6 +89,11 @@ def parse_template(template: str) -> tuple[Slot, ...]:
     Raises:
         InputError: The template is not in Python's format language, or a placeholder has no name.
     """
+    if len(template) > _LONGEST_TEMPLATE:
+        raise InputError(
+            f"template {template[:40]!r}… has {len(template):,} characters, and "
+            f"{_LONGEST_TEMPLATE:,} are read: shorten it"
+        )
     # Every second text is what an optional part holds.
     texts = enumerate(_OPTIONAL.split(template))
     try:

@@ -13,9 +13,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from careergpt.data.foreign_files import CHUNK_BYTES, object_once, open_bytes, reading
+from careergpt.data.foreign_files import (
+    CHUNK_BYTES,
+    check_file,
+    object_once,
+    open_bytes,
+    reading,
+)
 from careergpt.errors import InputError
 
 REMEDY = "Give a table with a header and at least one row"
@@ -205,6 +212,7 @@ def read_lines(path: str) -> list[tuple[int, str]]:
     Raises:
         InputError: The file is missing or unreadable, a line is endless, or none holds anything.
     """
+    check_file(Path(path))
     with reading(path):
         encoding = detect_encoding(path) if os.path.getsize(path) else "utf-8"
     numbered = []

@@ -148,6 +148,13 @@ def check_strategy(strategy: Any) -> None:
             f"trainer.strategy={named}: models are trained whole, on one device or by ddp, a "
             "process for each: --trainer.strategy ddp"
         )
+    backends = getattr(strategy, "process_group_backend", None) or ""
+    for backend in filter(None, backends.split(",")):  # As in "cpu:gloo,cuda:nccl".
+        if not torch.distributed.is_backend_available(backend.rpartition(":")[2]):
+            raise InputError(
+                f"trainer.strategy: its process_group_backend {backend!r} is not in this torch: "
+                "leave it out"
+            )
 
 
 class KeptAnswers(Callback):

@@ -1,5 +1,6 @@
 """Laws of prompts: each is found in its order, or its line is named."""
 
+import os
 from collections.abc import Iterable
 
 import pytest
@@ -112,3 +113,9 @@ def test_a_prompt_without_room_for_an_answer_is_named(tokenizer) -> None:
     check_lengths(prompts, length + 1)
     with pytest.raises(InputError, match=f"prompt 2 has {length} tokens, and the model reads"):
         check_lengths(prompts, length)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path) -> None:
+    os.mkfifo(tmp_path / "p.txt")
+    with pytest.raises(InputError, match=r"p\.txt is a device, a pipe or a folder"):
+        read_prompts(str(tmp_path / "p.txt"))

@@ -357,3 +357,11 @@ def test_what_csv_writes_is_read_back(
     path = tmp_path / "t.csv"
     path.write_bytes(buffer.getvalue().encode(encoding))
     assert cells(str(path)) == [dict(zip(("first", "second"), row, strict=True)) for row in rows]
+
+
+def test_an_object_that_says_something_twice_is_not_guessed_at(write: Write) -> None:
+    path = write("t.jsonl", '{"a": 1}\n{"a": 2, "a": 3}\n{"a": 4}\n')
+    assert faults(path) == {2: "it says 'a' twice"}
+    assert [row["a"] for row in cells(path)] == ["1", "4"]
+    with pytest.raises(InputError, match=r"t\.json:2: it says 'a' twice"):
+        only(write("t.json", '[{"a": 1},\n{"b": {"a": 2, "a": 3}}]'))

@@ -260,3 +260,8 @@ def test_an_optional_field_is_named_and_not_required() -> None:
 def test_an_answer_of_optional_parts_alone_is_refused() -> None:
     with pytest.raises(InputError, match="that every answer holds"):
         check_tasks({"mine": Task("{a}", "[[{b}]]")})
+
+
+def test_a_template_as_long_as_a_book_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match=r"has 1,000,000 characters, and 10,000 are read"):
+        parse_template("[[{" * 333_333 + "}")
