@@ -8,7 +8,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from careergpt.cli.parsing import OneLineParser, data_parser, typed_options, unless_typed
+from careergpt.cli.parsing import (
+    OneLineParser,
+    data_parser,
+    typed_columns,
+    typed_options,
+    unless_typed,
+)
 from careergpt.compare.answers import by_prompt, write_answers
 from careergpt.compare.compare import Options, compare
 from careergpt.compare.comparison import Comparison, write_comparison
@@ -44,6 +50,7 @@ def run(args: Sequence[str]) -> Comparison:
     config.data.models = [config.baseline, config.finetuned]
     made = parser.instantiate(config)
     options = Options(**{field.name: made[field.name] for field in fields(Options)})
+    made.data.typed_columns = typed_columns(args)
     made.data.prepare_data()
     made.data.setup("test")
     # Bytes of a path that are no text could be printed, but not written.

@@ -167,6 +167,14 @@ def typed_options(words: Sequence[str]) -> dict[str, Any]:
     return typed
 
 
+def typed_columns(words: Sequence[str]) -> tuple[str, ...]:
+    """The fields of which a column was typed, for the tables of this command."""
+    typed = typed_options(words).get("data", {})
+    columns = typed.get("columns", {}) if isinstance(typed, dict) else {}
+    named = _named_in(columns) if isinstance(columns, str) else columns
+    return tuple(named) if isinstance(named, dict) else ()
+
+
 def unless_typed(told: Any, configured: Any, typed: Any) -> Any:
     """What a folder tells, part by part, but for the parts that were typed: those are configured.
 

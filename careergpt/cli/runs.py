@@ -292,15 +292,10 @@ def explained(error: Exception) -> Exception | None:
         return first  # Lightning's teardown has broken on what that one left.
     told = str(error)
     if isinstance(error, _FAULTS):
-        return None
+        return _of_checkpoint(error)
     # A socket's error names no file: one to a process that is not there any more.
     if isinstance(error, ConnectionError | FileNotFoundError) and error.filename is None:
         return RunEndedError(f"a loader process is gone ({error}). {_GO_ON}", 1)
-    if "Error(s) in loading state_dict" in told:
-        return InputError(
-            "the checkpoint is of a model of other sizes: give the run's own configuration, "
-            "--config RUN/config.yaml"
-        )
     if _MEMORY.search(told):
         return InputError(
             f"out of memory ({told.splitlines()[0][:150]}): lower data.batch_tokens (or "
@@ -313,7 +308,26 @@ def explained(error: Exception) -> Exception | None:
     if torch.distributed.is_initialized() and _RANK.search(told):
         time.sleep(4 * EVERY)  # Who watches the ranks knows which it is, and ends all.
         return RunEndedError(f"another rank is gone ({told.splitlines()[0][:150]}). {_GO_ON}", 1)
-    return None if system_fault(error) else _of_configuration(error)
+    return None if system_fault(error) else _of_checkpoint(error) or _of_configuration(error)
+
+
+def _of_checkpoint(error: Exception) -> InputError | None:
+    """What went wrong while a checkpoint's content was looked at, or handed out by Lightning."""
+    codes = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+    places = {(Path(code.co_filename).stem, code.co_name) for code in codes}
+    if not any(
+        name == "check_unfinished" or (file == "checkpoint_connector" and "restore" in name)
+        for file, name in places
+    ):
+        return None
+    if "Error(s) in loading state_dict" in str(error):
+        return InputError(
+            "the checkpoint is of a model of other sizes: give the run's own configuration, "
+            "--config RUN/config.yaml"
+        )
+    return InputError(
+        f"--ckpt_path: the checkpoint holds what no run writes ({repr(error)[:150]}): give another"
+    )
 
 
 def _of_configuration(error: Exception) -> Exception | None:

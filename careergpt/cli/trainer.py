@@ -21,6 +21,7 @@ from careergpt.cli.parsing import (
     OneLineParser,
     data_module,
     set_data_defaults,
+    typed_columns,
     typed_options,
     unless_typed,
 )
@@ -131,16 +132,15 @@ class CareerCLI(LightningCLI):
             trainer_defaults=_DEFAULTS,
             seed_everything_default=0,
             parser_class=OneLineParser,
-            parser_kwargs={verb: {"verb": verb, "description": VERBS[verb]} for verb in _METHODS},
+            parser_kwargs={verb: {"verb": verb, "description": VERBS[verb]} for verb in words[:1]},
             args=self._words,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """The verbs, as LightningCLI wants them."""
-        return _METHODS
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The verb under way alone, as LightningCLI wants them: a parser takes time to build."""
+        return {verb: _METHODS[verb] for verb in self._words[:1]}
 
     def add_arguments_to_parser(self, parser: Any) -> None:
         """Links what must agree, so that it cannot disagree; adds what is ours."""
@@ -243,6 +243,7 @@ class CareerCLI(LightningCLI):
         """Adds the logs, the checkpoints and the run's end to what is configured."""
         config = self._get(self.config_init, "trainer")
         check_strategy(config.strategy)
+        self.datamodule.typed_columns = typed_columns(self._words)
         config.plugins = [*_listed(config.plugins), WholeCheckpoints()]
         configured = _listed(config.callbacks)
         config.callbacks = [RankWatch(), *configured]

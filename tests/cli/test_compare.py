@@ -412,6 +412,7 @@ def test_wandb_gets_the_figures_and_both_tables(
     [
         (["--data.test_fraction=0"], "test split"),
         ([f"--data.columns.{name}=none" for name in ("position_title", "titles")], "has no column"),
+        (["--data.columns.skills=skils"], "--data.columns.skills: no table has a column skils"),
         (["--finetuned=EMPTY"], "holds no model"),
         (["--baseline=./nowhere"], "no such model folder"),
         (["--limit=0"], "--limit must be 1 or more, found 0"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from careergpt.cli.parsing import typed_options, unless_typed
+from careergpt.cli.parsing import typed_columns, typed_options, unless_typed
 
 TOLD = {"a": {"weight": 1, "prompt": "A"}, "b": {"weight": 1, "prompt": "B"}}
 
@@ -40,3 +40,17 @@ def test_a_typed_part_that_the_folder_lacks_is_kept() -> None:
 
 def test_what_is_typed_whole_is_configured_whole() -> None:
     assert unless_typed(TOLD, {"n": 1}, "{…}") == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        (["--data.columns.skills=a", "--data.columns.titles", "b"], ("skills", "titles")),
+        (['--data.columns={"skills": "a"}'], ("skills",)),
+        (["--data.source=a.csv"], ()),
+    ],
+)
+def test_columns_that_are_typed_are_known_by_their_fields(
+    words: list[str], fields: tuple[str, ...]
+) -> None:
+    assert typed_columns(words) == fields
