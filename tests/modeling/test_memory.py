@@ -12,8 +12,8 @@ from careergpt.modeling import loaded
 # Counts the pages that are touched for the first time, in a process of its own.
 COUNT = """
 import resource, torch
-from careergpt.modeling.loaded import keep_freed_memory
 if {keep}:
+    from careergpt.modeling.loaded import keep_freed_memory
     assert keep_freed_memory()
 def faults(number):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

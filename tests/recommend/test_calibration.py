@@ -55,8 +55,8 @@ def test_answers_that_are_all_right_make_nobody_certain(n: int) -> None:
 
 @pytest.mark.parametrize("sharpened", [0.5, 1.0, 3.0])
 def test_a_distribution_sharpened_is_made_as_flat_again(sharpened: float) -> None:
-    logs, targets = drawn(1, 20_000)
-    assert fit_temperature(logs * sharpened, targets) == pytest.approx(sharpened, rel=0.03)
+    logs, targets = drawn(1, 5000)
+    assert fit_temperature(logs * sharpened, targets) == pytest.approx(sharpened, rel=0.05)
 
 
 @given(seeds, st.floats(0, 1), st.floats(0.05, 20))
