@@ -246,23 +246,30 @@ def audit(config: str | Path | None = None, **options: Any) -> DataReport:
 
 
 def compare(
-    baseline: str | Path, finetuned: str | Path, config: str | Path | None = None, **options: Any
+    baseline: str | Path,
+    finetuned: str | Path | Sequence[str | Path],
+    config: str | Path | None = None,
+    **options: Any,
 ) -> Comparison:
-    """Scores two models on the same unseen records, and judges the difference.
+    """Scores models on the same unseen records, and judges each one's difference from the baseline.
 
-    The report and every score are written to `out`, by default comparison/ beside the fine-tuned
-    model's folder.
+    The report and every score are written to `out`, by default comparison/ beside the first
+    fine-tuned model's folder.
 
     Example:
         found = careergpt.compare(run.folder / "baseline", run.model, run.folder / "config.yaml")
         print(found.plain_words)
+
+    Raises:
+        RunEndedError: A condition of `gate` does not hold; the report is written.
     """
     quiet_libraries()
     from careergpt.cli.compare import run
 
-    models = {"baseline": baseline, "finetuned": finetuned}
+    several = [finetuned] if isinstance(finetuned, str | Path) else finetuned
+    words = [*_words(config, {"baseline": baseline, **options}), "--finetuned", *map(str, several)]
     with redirect_stdout(io.StringIO()):
-        return run(_words(config, models | options))
+        return run(words)
 
 
 def fit(config: str | Path | None = None, **options: Any) -> Run:

@@ -39,14 +39,17 @@ class InputError(ValueError):
 
 
 class RunEndedError(Exception):
-    """A run that ended before its end and can go on: the CLI prints one line and exits."""
+    """What ends a command otherwise than it was to end: the CLI prints one line and exits.
+
+    A run that stopped and can go on; a comparison whose gate is shut.
+    """
 
     def __init__(self, message: str, code: int) -> None:
         """Remembers both.
 
         Args:
             message: What ended it, and the command that goes on.
-            code: The exit code: 128 + the signal's number, 1 where something else broke.
+            code: The exit code: 128 + the signal's number, 1 where it was something else.
         """
         super().__init__(message)
         self.code = code

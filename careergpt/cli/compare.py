@@ -1,4 +1,4 @@
-"""The verb compare on the command line: two folders in, a report out."""
+"""The verb compare on the command line: model folders in, a report out."""
 
 from __future__ import annotations
 
@@ -16,20 +16,27 @@ from careergpt.cli.parsing import (
     unless_typed,
 )
 from careergpt.compare.answers import by_prompt, write_answers
-from careergpt.compare.compare import Options, compare
-from careergpt.compare.comparison import Comparison, write_comparison
+from careergpt.compare.compare import Options, compare, compare_scores
+from careergpt.compare.comparison import BASELINE, Comparison, model_names, write_comparison
+from careergpt.compare.conditions import broken, check_conditions
+from careergpt.compare.foreign_scores import is_scores
+from careergpt.compare.metrics import ANSWERS, METRICS
 from careergpt.compare.report import add_to_card, card_text, report_html
 from careergpt.compare.scores import write_scores
-from careergpt.compare.wording import findings_text
+from careergpt.compare.wording import comparison_text
 from careergpt.data.whole_files import check_writable, whole_files
-from careergpt.errors import InputError
+from careergpt.errors import InputError, RunEndedError
 from careergpt.modeling.folder import read_settings, stages_of
 from careergpt.modeling.loaded import device_named, find_model
 from careergpt.training.logs import Wandb
 
 
 def run(args: Sequence[str]) -> Comparison:
-    """Parses and runs `compare`, and writes what it found."""
+    """Parses and runs `compare`, and writes what it found.
+
+    Raises:
+        RunEndedError: A condition of the gate does not hold; the report is written.
+    """
     parser = _parser()
     config = parser.parse_args(list(args))
     if config.data.tokenizer or config.data.context or config.data.models:
@@ -38,45 +45,99 @@ def run(args: Sequence[str]) -> Comparison:
             "them out"
         )
     # What needs no weights comes first: most mistakes show there.
-    sources = find_model(config.baseline), find_model(config.finetuned)
-    settings = read_settings(config.finetuned)
-    config = _taught(parser, config, settings, args)
-    beside = Path(config.finetuned).absolute().parent if Path(config.finetuned).is_dir() else Path()
+    # Bytes of a path that are no text could be printed, but not written.
+    command = shlex.join(["python", "main.py", "compare", *args])
+    command = command.encode("utf-8", "backslashreplace").decode()
+    first, *_ = finetuned = config.finetuned
+    named = [config.baseline, *finetuned]
+    if any(map(is_scores, named)):
+        return _compare_files(config, command)
+    sources = dict(zip([BASELINE, *model_names(finetuned)], map(find_model, named), strict=True))
+    settings = [read_settings(folder) for folder in finetuned]
+    config = _taught(parser, config, settings[0], args)
+    check_conditions(config.equivalence, config.gate, METRICS, () if config.answers else ANSWERS)
+    beside = Path(first).absolute().parent if Path(first).is_dir() else Path()
     out = Path(config.out) if config.out else beside / "comparison"
     check_writable(out, "--out")
     device = device_named(config.device)
-    config.data.tokenizer = config.finetuned
-    config.data.context = min(source.context for source in sources)
-    config.data.models = [config.baseline, config.finetuned]
+    config.data.tokenizer = first
+    config.data.context = min(source.context for source in sources.values())
+    config.data.models = named
     made = parser.instantiate(config)
     options = Options(**{field.name: made[field.name] for field in fields(Options)})
     made.data.typed_columns = typed_columns(args)
     made.data.prepare_data()
     made.data.setup("test")
-    # Bytes of a path that are no text could be printed, but not written.
-    command = shlex.join(["python", "main.py", "compare", *args])
-    command = command.encode("utf-8", "backslashreplace").decode()
-    baseline, finetuned = (source.load(device) for source in sources)
-    comparison = compare(
-        baseline, finetuned, made.data.dataset, options, command, stages_of(settings)
+    models = {name: source.load(device) for name, source in sources.items()}
+    stages = [stages_of(one) for one in settings]
+    comparison = compare(models, made.data.dataset, options, command, stages)
+    _tell(comparison, out)
+    if config.card:
+        for folder in finetuned:
+            _add_to_card(comparison, Path(folder))
+    return _ended(comparison, out, config)
+
+
+def _compare_files(config: Any, command: str) -> Comparison:
+    """The comparison of scores that are there already."""
+    named = [config.baseline, *config.finetuned]
+    if others := [name for name in named if not is_scores(name)]:
+        raise InputError(
+            f"{others[0]} is no file of scores, as the others are: compare like with like"
+        )
+    if config.card:
+        raise InputError("--card: files of scores have no card: leave it out")
+    out = Path(config.out or "comparison")
+    check_writable(out, "--out")
+    chosen = {name: config[name] for name in ("seed", "equivalence", "gate")}
+    finetuned = dict(zip(model_names(config.finetuned), config.finetuned, strict=True))
+    comparison = compare_scores(
+        config.baseline, finetuned, Options(**chosen), config.lower_is_better, command
     )
+    _tell(comparison, out)
+    return _ended(comparison, out, config)
+
+
+def _tell(comparison: Comparison, out: Path) -> None:
+    """Writes the files and prints the summary."""
     try:
         _keep(comparison, out)
     finally:  # Also where a full disk refuses the files.
         said = [comparison.plain_words, "", *comparison.verdict]
-        print("\n".join(["", *said, "", findings_text(comparison.findings), ""]))
-    print(f"The report is {out / 'report.html'}; scores.parquet has every score.")
-    if config.card:
-        _add_to_card(comparison, Path(config.finetuned))
+        # Of models, what was left out was told before.
+        notes = [] if len(comparison.scores) else [*comparison.notes, ""]
+        print("\n".join(["", *said, "", comparison_text(comparison), "", *notes]))
+    every = "; scores.parquet has every score" if len(comparison.scores) else ""
+    print(f"The report is {out / 'report.html'}{every}.")
+
+
+def _ended(comparison: Comparison, out: Path, config: Any) -> Comparison:
+    """The comparison, logged; unless its gate is shut."""
     if config.wandb:
         log_comparison(Wandb(str(out), name=out.absolute().parent.name), comparison)
+    if told := broken(config.gate, comparison.findings):
+        raise RunEndedError(told, 1)
     return comparison
 
 
 def _parser() -> OneLineParser:
-    parser = data_parser("compare", "Compare two models on the same unseen records.", skip=set())
-    parser.add_argument("--baseline", type=str, required=True, help="Folder or hub name.")
-    parser.add_argument("--finetuned", type=str, required=True, help="Folder or hub name.")
+    parser = data_parser("compare", "Compare models on the same unseen records.", skip=set())
+    parser.add_argument(
+        "--baseline", type=str, required=True, help="Folder, hub name, or a file of scores."
+    )
+    parser.add_argument(
+        "--finetuned",
+        type=str,
+        nargs="+",
+        required=True,
+        help="As the baseline, one or several; the first one's tasks and decoding count.",
+    )
+    parser.add_argument(
+        "--lower_is_better",
+        type=str,
+        default="",
+        help="Metrics in files of scores of which less is better, as brier_score,ter.",
+    )
     parser.add_class_arguments(Options)
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, …")
     parser.add_argument(
@@ -88,7 +149,7 @@ def _parser() -> OneLineParser:
         "--card",
         type=bool,
         default=False,
-        help="Tell of it in the fine-tuned folder's model card, in place of an earlier comparison.",
+        help="Tell of it in the fine-tuned folders' cards, in place of an earlier comparison.",
     )
     parser.add_argument("--wandb", type=bool, default=False, help="Log the tables to W&B, too.")
     return parser
@@ -111,8 +172,9 @@ def _taught(
 
 def _keep(comparison: Comparison, out: Path) -> None:
     with whole_files(out) as partial:
-        write_scores(partial / "scores.parquet", comparison.scores)
-        write_answers(partial / "answers.jsonl", comparison.answers)
+        if len(comparison.scores):
+            write_scores(partial / "scores.parquet", comparison.scores)
+            write_answers(partial / "answers.jsonl", comparison.answers)
         write_comparison(partial / "comparison.json", comparison)
         (partial / "report.html").write_text(report_html(comparison), encoding="utf-8")
 
@@ -131,20 +193,27 @@ def log_comparison(logger: Wandb, comparison: Comparison) -> None:
     numbers: dict[str, float] = {}
     for found in comparison.findings:
         name = "/".join(filter(None, ("compare", found.task, found.metric.name)))
-        numbers |= {f"{name}/baseline": found.baseline, f"{name}/finetuned": found.finetuned}
+        numbers |= {f"{name}/{BASELINE}": found.baseline, f"{name}/{found.model}": found.finetuned}
     logger.log_metrics(numbers)
     rows = [
-        [f.metric.label, f.task, f.n, f.baseline, f.finetuned, *f.difference, f.p_holm, f.verdict]
+        [
+            *(f.metric.label, f.task, f.n, f.baseline, f.finetuned, *f.difference, f.p_holm),
+            *(f.verdict, f.model),
+        ]
         for f in comparison.findings
     ]
     names = ["metric", "task", "n", "baseline", "finetuned", "difference", "low", "high", "p"]
-    logger.log_table("compare/findings", columns=[*names, "verdict"], data=rows)
+    logger.log_table("compare/findings", columns=[*names, "verdict", "model"], data=rows)
     logger.log_table(
         "compare/answers",
-        columns=["prompt", "baseline", "finetuned", "reference"],
+        columns=["prompt", *comparison.models, "reference"],
         data=[
-            [row["prompt"], row["text"], other["text"], row["reference"]]
-            for row, other in (by_model.values() for by_model in by_prompt(comparison.answers))
+            [
+                by_model[BASELINE]["prompt"],
+                *(by_model[model]["text"] for model in comparison.models),
+                by_model[BASELINE]["reference"],
+            ]
+            for by_model in by_prompt(comparison.answers)
         ],
     )
     logger.finalize("success")

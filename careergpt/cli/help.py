@@ -31,7 +31,7 @@ COMMON: dict[str, tuple[str, ...]] = {
     ),
     "compare": (
         "config", "baseline", "finetuned", "data.source", "data.columns", "data.splits", "limit",
-        "answers", "skills", "embedder", "seed", "device", "out", "wandb",
+        "answers", "skills", "embedder", "equivalence", "gate", "seed", "device", "out", "wandb",
     ),
 }  # fmt: skip
 """The options that most commands need, by verb; of other verbs all are shown."""
@@ -81,7 +81,7 @@ EXAMPLES = {
     "compare": (
         "--config RUN/config.yaml --baseline gpt2 --finetuned RUN/model",
         "--baseline RUN/baseline --finetuned RUN/model --data.source jobs.csv --limit 500",
-        "--baseline A/model --finetuned B/model --data.source new.csv --data.splits all --out AB",
+        "--baseline A/model --finetuned B/model C/model --data.source new.csv --data.splits all",
     ),
     "recommend": (
         "--model.pretrained RUN/model --position 'Registered nurse'",

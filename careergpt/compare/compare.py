@@ -8,21 +8,29 @@ from typing import Any
 
 import pyarrow as pa
 
-from careergpt.compare.answers import answer, draw_prompts, references, training_texts
-from careergpt.compare.comparison import BASELINE, FINETUNED, Comparison, DataFacts, ModelFacts
+from careergpt.compare.answers import COLUMNS, answer, draw_prompts, references, training_texts
+from careergpt.compare.comparison import BASELINE, Comparison, DataFacts, ModelFacts
+from careergpt.compare.conditions import check_conditions, margins_of
+from careergpt.compare.foreign_scores import models_of, pair
 from careergpt.compare.metrics import (
+    BITS,
     COPIED_RUN,
+    LOSS,
+    METRICS,
     MRR,
     SKILLS_F1,
+    TITLE_GAIN,
+    TITLE_GAIN_BITS,
     answers_of,
     diversity,
     findings,
-    paired_answers,
-    paired_scores,
+    measured_answers,
+    measured_scores,
+    ranks,
     with_floor,
 )
 from careergpt.compare.relevance import relevance_bounds
-from careergpt.compare.scores import TRIGRAM, model_scorer, score_table, trigram_scorer
+from careergpt.compare.scores import TABLE, TRIGRAM, model_scorer, score_table, trigram_scorer
 from careergpt.compare.unseen import (
     Instance,
     draw_records,
@@ -58,6 +66,10 @@ class Options:
         embedder: A sentence-transformers model that judges relevance; null: TF-IDF.
         batch_tokens: Tokens that are scored side by side; any number gives the same scores.
         seed: Draws records, prompts, others' titles and resamples.
+        equivalence: Within which difference a metric's models count as equivalent:
+            "loss=0.02,relevance_mrr=0.05".
+        gate: What every difference from the baseline must keep, by its whole interval:
+            "loss<=-0.05,relevance_mrr>=0". Where one does not, the exit code is 1.
     """
 
     limit: int | None = None
@@ -67,6 +79,8 @@ class Options:
     embedder: str | None = None
     batch_tokens: int = 8192
     seed: int = 0
+    equivalence: str = ""
+    gate: str = ""
 
     def __post_init__(self) -> None:
         """Raises InputError for a number out of its range."""
@@ -78,35 +92,33 @@ class Options:
 
 
 def compare(
-    baseline: LoadedModel,
-    finetuned: LoadedModel,
+    models: Mapping[str, LoadedModel],
     data: CareerDataset,
     options: Options,
     command: str,
-    stages: Sequence[Mapping[str, Any]],
+    stages: Sequence[Sequence[Mapping[str, Any]]],
 ) -> Comparison:
-    """Scores both models on the same unseen records, lets both write, and judges the difference.
+    """Scores all models on the same unseen records, lets all write, and judges the differences.
 
     Args:
-        baseline: The baseline.
-        finetuned: The fine-tuned model.
-        data: Prepared tables, with the fine-tuned model's tokenizer and the shorter of both
-            contexts.
+        models: Name -> model, the baseline first.
+        data: Prepared tables, with the first fine-tuned model's tokenizer and the shortest context.
         options: How much is compared.
         command: What was typed.
-        stages: What the fine-tuned model says it was trained on, the last stage last.
+        stages: What each fine-tuned model says it was trained on, the last stage last.
 
     Raises:
         InputError: Nothing unseen fits, or a model's logits are no numbers.
     """
-    models = {BASELINE: baseline, FINETUNED: finetuned}
+    names = [*models]
+    finetuned = models[names[1]]
     everything = unseen(data)
     drawn = draw_records(everything, options.limit, options.seed)
     same = same_tokens(list(models.values()), [one.pair for one in drawn[:_PROBES]])
     # Where the tokens are the same, one tokenizer reads for all.
     tokenizers = {n: finetuned.tokenizer if same else m.tokenizer for n, m in models.items()}
-    names = {one.pair.task for one in everything}
-    title, task = title_task({n: t for n, t in data.tasks.items() if n in names}) or ("", None)
+    asked = {one.pair.task for one in everything}
+    title, task = title_task({n: t for n, t in data.tasks.items() if n in asked}) or ("", None)
     # Before the work: a mistake in them would cost all of it.
     against = references(
         [one for one in everything if one.pair.task == title and options.answers],
@@ -114,8 +126,11 @@ def compare(
         None if same else finetuned.tokenizer,
         skills=options.skills,
         embedder=options.embedder,
-        same_table=data.splits != "all" and [*stages[-1:]] == [data.trained_on()],
+        same_table=data.splits != "all"
+        and all([*one[-1:]] == [data.trained_on()] for one in stages),
     )
+    unshared = (BITS, TITLE_GAIN_BITS) if same else (LOSS, TITLE_GAIN)
+    check_conditions(options.equivalence, options.gate, METRICS, unshared)
     readers = tokenizers | {TRIGRAM: finetuned.tokenizer}
     instances = encode_instances(drawn, readers, data.max_length)
     swaps = swap_titles(instances, title, task, tokenizers, data.max_length, options.seed)
@@ -128,9 +143,11 @@ def compare(
     titled = [one for one in instances if one.pair.task == title]
     prompts = draw_prompts(titled, options.answers, options.seed) if against else []
     answers = answer(models, prompts, options.decoding, against)
-    pair = (BASELINE, FINETUNED)
-    paired = paired_scores(scores, *pair, same_tokenizer=same) + paired_answers(answers, *pair)
-    found = with_floor(findings(paired, seed=options.seed), scores)
+    measured = measured_scores(scores, names, same_tokenizer=same)
+    measured += measured_answers(answers, names)
+    margins = margins_of(options.equivalence, METRICS)
+    found = with_floor(findings(measured, margins=margins, seed=options.seed), scores)
+    ranked = ranks(measured, seed=options.seed)
     facts = _data_facts(instances, len(drawn) - len(instances), data, stages)
     bounds = {}
     if against:
@@ -143,21 +160,78 @@ def compare(
         *limits_of_statistics(found),
     ]
     return Comparison(
-        baseline=_model_facts(baseline),
-        finetuned=_model_facts(finetuned),
+        models={name: _model_facts(model) for name, model in models.items()},
         data=facts,
         same_tokenizer=same,
         findings=found,
+        ranks=ranked,
         bounds=bounds,
-        diversity=diversity(answers, *pair),
+        diversity=diversity(answers, names),
         scores=scores,
         answers=answers,
         word_scores=word_scores(
             models, titled or instances, scores, title if titled else "", same_tokenizer=same
         ),
         plain_words=in_plain_words(found, facts, same),
-        verdict=verdict(found, facts, same),
+        verdict=verdict(found, facts, same, ranked),
         notes=tuple(notes),
+        settings=asdict(options),
+        command=command,
+    )
+
+
+def compare_scores(
+    baseline: str, finetuned: Mapping[str, str], options: Options, lower: str, command: str
+) -> Comparison:
+    """Judges the differences of scores that are already there; no model is loaded.
+
+    Args:
+        baseline: The baseline's file of scores.
+        finetuned: Name -> file.
+        options: Of them `seed`, `equivalence` and `gate` count.
+        lower: Metrics of other tools of which less is better, with commas between them.
+        command: What was typed.
+
+    Raises:
+        InputError: A file cannot be read, nothing is in common, or a condition is malformed.
+    """
+    samples = models_of(baseline, finetuned)
+    measured, paired, alone = pair(samples, lower.split(","))
+    known = list(dict.fromkeys(one.metric for one in measured))
+    check_conditions(options.equivalence, options.gate, known, ())
+    margins = margins_of(options.equivalence, known)
+    found = findings(measured, margins=margins, seed=options.seed)
+    ranked = ranks(measured, seed=options.seed)
+    same = BITS not in known
+    files = [finetuned.get(name) or finetuned[name.rpartition(":")[0]] for name in [*samples][1:]]
+    facts = DataFacts(
+        source=", ".join(dict.fromkeys(one.task for one in samples[BASELINE])),
+        kept_out=False,
+        rows=paired + alone,
+        records=paired,
+        examples=paired,
+        titles=0,
+        left_out=alone,
+        cut=0,
+    )
+    notes = [f"Samples without a partner in every file, left out: {alone}."] if alone else []
+    return Comparison(
+        models={
+            name: ModelFacts(file, 0, 0, 0)
+            for name, file in zip(samples, [baseline, *files], strict=True)
+        },
+        data=facts,
+        same_tokenizer=same,
+        findings=found,
+        ranks=ranked,
+        bounds={},
+        diversity={},
+        scores=TABLE.empty_table(),
+        answers=COLUMNS.empty_table(),
+        word_scores=(),
+        plain_words=in_plain_words(found, facts, same),
+        verdict=verdict(found, facts, same, ranked),
+        notes=(*notes, *limits_of_statistics(found)),
         settings=asdict(options),
         command=command,
     )
@@ -172,12 +246,13 @@ def _data_facts(
     instances: Sequence[Instance],
     left_out: int,
     data: CareerDataset,
-    stages: Sequence[Mapping[str, Any]],
+    stages: Sequence[Sequence[Mapping[str, Any]]],
 ) -> DataFacts:
     # Read otherwise, one posting is two texts: only of the same reading is all of it known.
-    known = data.knows_training and data.trained_on()["records"] in [
-        stage.get("records") for stage in stages
-    ]
+    records = data.trained_on()["records"]
+    known = data.knows_training and all(
+        records in [stage.get("records") for stage in one] for one in stages
+    )
     source = data.source or ()
     return DataFacts(
         source=source if isinstance(source, str) else ", ".join(source),
@@ -202,7 +277,7 @@ def _notes_on_data(facts: DataFacts, data: CareerDataset) -> Iterator[str]:
         yield f"{facts.trained} rows to test on were trained on by one of the models: {done}."
     if not facts.kept_out and not data.include_trained:
         yield (
-            "Whether training saw these records is not known: the fine-tuned model's folder does "
+            "Whether training saw these records is not known: a fine-tuned model's folder does "
             "not say that it was trained on this table, read in this way."
         )
     if facts.left_out:
@@ -210,7 +285,7 @@ def _notes_on_data(facts: DataFacts, data: CareerDataset) -> Iterator[str]:
     if facts.cut:
         yield (
             f"{facts.cut} of {facts.examples} completions are longer than {data.max_length} tokens "
-            "with their prompt: both models are scored on the same beginning of them."
+            "with their prompt: all models are scored on the same beginning of them."
         )
 
 
@@ -232,7 +307,7 @@ def _notes_on_answers(answers: pa.Table) -> Iterator[str]:
         yield "No answered record names a known skill (see --skills): skills are not measured."
     if not n_copied:
         yield (
-            "What answers copy from training is not measured: the fine-tuned model's folder does "
+            "What answers copy from training is not measured: a fine-tuned model's folder does "
             "not say that it was trained on this table, read and split in this way."
         )
     yield (

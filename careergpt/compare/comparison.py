@@ -1,20 +1,22 @@
-"""A comparison of two models: all that its report, its card and its files say, and the files."""
+"""A comparison of models with their baseline: all that report, card and files say; the files."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
+from careergpt.compare.scores import TRIGRAM
 from careergpt.compare.statistics import Better, Interval, Verdict
 from careergpt.data.whole_files import write_json
+from careergpt.errors import InputError
 
 BASELINE, FINETUNED = "baseline", "finetuned"
-"""The names of the two models, in the table of scores and in every file."""
+"""The names of two models, in the table of scores and in every file; of more, `model_names`."""
 
 
 class Metric(NamedTuple):
@@ -36,7 +38,7 @@ class Metric(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What one metric says about two models on the same records.
+    """What one metric says about a fine-tuned model and the baseline on the same records.
 
     Attributes:
         metric: The measure.
@@ -54,6 +56,11 @@ class Finding(NamedTuple):
         verdict: In words; "better" and "worse" are of the fine-tuned model.
         trigram: What counting three tokens in a row of the training split reaches: a floor; None
             where it was not counted.
+        model: The fine-tuned model's name.
+        detectable: The smallest difference that so many records find in 8 of 10 cases, at the level
+            that the correction left; None where a difference was found, or nothing differs.
+        margin: Within which difference the two count as equivalent, where that was given.
+        equivalent: Whether two one-sided tests show that they are.
     """
 
     metric: Metric
@@ -69,10 +76,14 @@ class Finding(NamedTuple):
     p_holm: float
     verdict: Verdict
     trigram: float | None = None
+    model: str = FINETUNED
+    detectable: float | None = None
+    margin: float | None = None
+    equivalent: bool | None = None
 
 
 class ModelFacts(NamedTuple):
-    """One of the two models: where it lies, its parameters, its tokenizer's size, its context."""
+    """One of the models: where it lies, its parameters, its tokenizer's size, its context."""
 
     source: str
     parameters: int
@@ -130,15 +141,17 @@ class WordScores(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same unseen records.
+    """Models and their baseline on the same unseen records.
 
     Attributes:
-        same_tokenizer: Whether nats a token mean the same under both; else bits a byte count.
+        models: Name -> facts, the baseline first.
+        same_tokenizer: Whether nats a token mean the same under all; else bits a byte count.
         findings: The metrics with their statistics: scores first, then answers.
+        ranks: Metric name -> model -> its rank among three or more, with the bounds of it.
         bounds: Metric name -> what real texts reach, where that is known: "ceiling" by the
             record's own description, "floor" by another title's.
-        diversity: Metric name -> (baseline, finetuned) for measures of all texts together, which
-            have no interval.
+        diversity: Metric name -> model -> value, for measures of all texts together, which have no
+            interval.
         scores: The table of scores (compare/scores.py).
         answers: The table of answers (compare/answers.py).
         word_scores: Examples word by word: best, median, worst.
@@ -149,13 +162,13 @@ class Comparison:
         command: What was typed.
     """
 
-    baseline: ModelFacts
-    finetuned: ModelFacts
+    models: Mapping[str, ModelFacts]
     data: DataFacts
     same_tokenizer: bool
     findings: tuple[Finding, ...]
+    ranks: Mapping[str, Mapping[str, Interval]]
     bounds: Mapping[str, Mapping[str, float]]
-    diversity: Mapping[str, tuple[float, float]]
+    diversity: Mapping[str, Mapping[str, float]]
     scores: pa.Table
     answers: pa.Table
     word_scores: tuple[WordScores, ...]
@@ -166,21 +179,45 @@ class Comparison:
     command: str
 
 
+def model_names(finetuned: Sequence[str]) -> list[str]:
+    """A name for each fine-tuned model: the shortest end of its path that tells all apart.
+
+    Example: of runs/a/model and runs/b/model, a/model and b/model.
+
+    Raises:
+        InputError: One is named twice.
+    """
+    if len(finetuned) == 1:
+        return [FINETUNED]
+    parts = [(Path(f).resolve() if Path(f).exists() else Path(f)).parts for f in finetuned]
+    if len({*parts}) < len(parts):
+        raise InputError(f"--finetuned {' '.join(finetuned)}: two of them are one model")
+    names = []
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len({*names, BASELINE, TRIGRAM}) == len(names) + 2:
+            break
+    return names
+
+
 def write_comparison(path: Path, comparison: Comparison) -> None:
     """Writes comparison.json: all but the texts, which are in scores.parquet and answers.jsonl."""
     content = {
         "plain_words": comparison.plain_words,
         "verdict": comparison.verdict,
-        "baseline": comparison.baseline._asdict(),
-        "finetuned": comparison.finetuned._asdict(),
+        "models": {name: facts._asdict() for name, facts in comparison.models.items()},
         "data": comparison.data._asdict(),
         "same_tokenizer": comparison.same_tokenizer,
         "findings": [_finding(finding) for finding in comparison.findings],
-        "bounds": comparison.bounds,
-        "described": {
-            name: dict(zip((BASELINE, FINETUNED), both, strict=True))
-            for name, both in comparison.diversity.items()
+        "ranks": {
+            metric: {
+                model: dict(zip(("rank", "low", "high"), rank, strict=True))
+                for model, rank in of.items()
+            }
+            for metric, of in comparison.ranks.items()
         },
+        "bounds": comparison.bounds,
+        "described": comparison.diversity,
         "settings": comparison.settings,
         "notes": comparison.notes,
         "command": comparison.command,

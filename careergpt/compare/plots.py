@@ -109,13 +109,15 @@ def symmetric_mark(interval: Interval) -> dict[str, float] | None:
     return mark(interval, Scale(-reach, reach))
 
 
-def scatter(scores: pa.Table, same_tokenizer: bool) -> dict[str, Any] | None:
+def scatter(
+    scores: pa.Table, same_tokenizer: bool, model: str = FINETUNED
+) -> dict[str, Any] | None:
     """Perplexity (bits a byte if tokenizers differ) before and after; None of under two points.
 
     Of each example under its own title: the baseline to the right, fine-tuned upwards. Those drawn
     are a seeded sample of all that have a loss.
     """
-    rows, before, after = _losses(scores, same_tokenizer)
+    rows, before, after = _losses(scores, same_tokenizer, model)
     with np.errstate(divide="ignore", invalid="ignore"):
         # A text that costs nothing has no place on a logarithmic axis; a perplexity's is its loss.
         x, y = (before, after) if same_tokenizer else (np.log(before), np.log(after))
@@ -140,21 +142,23 @@ def scatter(scores: pa.Table, same_tokenizer: bool) -> dict[str, Any] | None:
     return {"dots": dots, "ticks": log_ticks(scale), "easier": easier, "total": len(known)}
 
 
-def by_task(comparison: Comparison) -> dict[str, Any] | None:
+def by_task(comparison: Comparison, model: str = FINETUNED) -> dict[str, Any] | None:
     """The loss's difference over all tasks and for each; None of a single row."""
     return _panel(
         (found.task or "all tasks", found.n, found.difference, found.verdict)
         for found in losses(comparison.findings, comparison.same_tokenizer)
-        if math.isfinite(found.difference.estimate)
+        if found.model == model and math.isfinite(found.difference.estimate)
     )
 
 
-def by_title(scores: pa.Table, same_tokenizer: bool) -> dict[str, Any] | None:
+def by_title(
+    scores: pa.Table, same_tokenizer: bool, model: str = FINETUNED
+) -> dict[str, Any] | None:
     """The titles with the most records, from most improved to least; None of a single title.
 
     Their differences have no interval: a title is what intervals are resampled by.
     """
-    rows, before, after = _losses(scores, same_tokenizer)
+    rows, before, after = _losses(scores, same_tokenizer, model)
     places: dict[str, list[int]] = {}
     for n in np.flatnonzero(np.isfinite(before) & np.isfinite(after)).tolist():
         if rows[BASELINE]["title"][n]:
@@ -179,10 +183,10 @@ def by_title(scores: pa.Table, same_tokenizer: bool) -> dict[str, Any] | None:
 
 
 def _losses(
-    scores: pa.Table, same_tokenizer: bool
+    scores: pa.Table, same_tokenizer: bool, model: str
 ) -> tuple[dict[str, dict[str, NDArray[Any]]], FloatArray, FloatArray]:
     """Both models' rows, and what each example costs the baseline and the fine-tuned model."""
-    rows = {model: rows_of(scores, model) for model in (BASELINE, FINETUNED)}
+    rows = {name: rows_of(scores, name) for name in (BASELINE, model)}
     before, after = (instance_losses(columns, same_tokenizer) for columns in rows.values())
     return rows, before, after
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from careergpt.compare import plots, wording
 from careergpt.compare.answers import by_prompt
-from careergpt.compare.comparison import Comparison, Finding
+from careergpt.compare.comparison import BASELINE, FINETUNED, Comparison, Finding
 from careergpt.compare.metrics import ANSWERS, DIVERSITY
 from careergpt.compare.wording import as_perplexity, number
 from careergpt.compare.words import END
@@ -52,17 +52,26 @@ def report_html(comparison: Comparison) -> str:
     return _rendered(
         "page.html.jinja",
         comparison,
-        headline=wording.headline(comparison.findings, comparison.same_tokenizer)
-        if comparison.findings
-        else None,
+        headlines=wording.headlines(comparison.findings, comparison.same_tokenizer),
         describing={metric.name: metric.says for metric in DIVERSITY},
-        scatter=plots.scatter(comparison.scores, comparison.same_tokenizer),
-        by_task=plots.by_task(comparison),
-        by_title=plots.by_title(comparison.scores, comparison.same_tokenizer),
+        plots=[*_plots(comparison)],
         legend=_legend(),
         answers=shown_answers(comparison.answers),
         options=list(_flat(comparison.settings)),
     )
+
+
+def _plots(comparison: Comparison) -> Iterator[dict[str, Any]]:
+    """Each fine-tuned model's plots, where it has any."""
+    seen = comparison.scores, comparison.same_tokenizer
+    for model in [*comparison.models][1:]:
+        drawn = {
+            "scatter": plots.scatter(*seen, model),
+            "by_task": plots.by_task(comparison, model),
+            "by_title": plots.by_title(*seen, model),
+        }
+        if any(drawn.values()):
+            yield drawn | {"model": model}
 
 
 def _rendered(template: str, comparison: Comparison, autoescape: bool = True, **more: Any) -> str:
@@ -75,8 +84,20 @@ def _rendered(template: str, comparison: Comparison, autoescape: bool = True, **
     return (
         _templates(autoescape)
         .get_template(template)
-        .render(it=comparison, groups=list(groups.values()), labels=labels, **more)
+        .render(
+            it=comparison,
+            groups=list(groups.values()),
+            labels=labels,
+            names=_names(comparison),
+            **more,
+        )
     )
+
+
+def _names(comparison: Comparison) -> dict[str, str]:
+    """Model -> its name as a head."""
+    heads = {BASELINE: "Baseline", FINETUNED: "Fine-tuned"}
+    return {name: heads.get(name, name) for name in comparison.models}
 
 
 @cache
@@ -97,6 +118,8 @@ def _templates(autoescape: bool) -> Environment:
         "perplexity": as_perplexity,
         "count": "{:,}".format,
         "cells": wording.cells,
+        "sizes": wording.sizes,
+        "rank": wording.rank,
         "shaded": shaded,
         "short": short,
         "plain": plain,
@@ -104,6 +127,8 @@ def _templates(autoescape: bool) -> Environment:
     }
     templates.globals |= {
         "bounds": wording.bounds,
+        # The colours of a model.
+        "kind": lambda model: BASELINE if model == BASELINE else FINETUNED,
         "end_sign": END,
         "symmetric_mark": plots.symmetric_mark,
     }

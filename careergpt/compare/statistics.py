@@ -21,6 +21,9 @@ Verdict = Literal["better", "worse", "different", "no difference found"]
 LEVEL = 0.05
 """The rate at which a comparison of equal models may find any difference."""
 
+POWER = 0.8
+"""The share of comparisons that find a difference as large as the smallest detectable one."""
+
 CELLS_AT_ONCE = 2**22
 """Resamples times clusters drawn at a time: 32 MiB of counts, whatever the table's size."""
 
@@ -46,8 +49,9 @@ def ratio_interval(
 
     Whole clusters are resampled (Davison & Hinkley, 1997, section 3.8), for records of one cluster
     (postings of one title) resemble each other and would feign a narrow interval if drawn singly.
-    The result does not depend on the records' order. Under some 20 clusters the interval is too
-    narrow; a single cluster shows nothing of how clusters vary, so its interval is (-inf, inf).
+    The percentiles are those that make the interval of a mean as wide as Student's (Hesterberg,
+    2015): the plain ones are too narrow where clusters are few. The result does not depend on the
+    records' order. One cluster shows nothing of how clusters vary: its interval is (-inf, inf).
 
     Args:
         numerator: one value a record, such as a difference of summed nats.
@@ -59,12 +63,16 @@ def ratio_interval(
     """
     if not 0 < level < 1 or resamples < 1:
         raise ValueError(f"level is {level}, not in (0, 1), or resamples {resamples} not positive")
+    from scipy.special import ndtr, stdtrit
+
     sums = cluster_sums(numerator, denominator, clusters)
     estimate = math.fsum(numerator) / math.fsum(denominator)
     if len(sums) == 1:
         return Interval(estimate, -math.inf, math.inf)
-    ratios = np.concatenate(list(_resampled(sums, resamples, np.random.default_rng(seed))))
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    ratios = np.concatenate(list(_resampled(sums, resamples, np.random.default_rng(seed))))[:, 0]
+    n = len(sums)
+    tail = ndtr(math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 - level) / 2))
+    low, high = np.quantile(ratios, [tail, 1 - tail])
     return Interval(estimate, float(low), float(high))
 
 
@@ -120,6 +128,94 @@ def sign_flip(
     return float(tested.pvalue)
 
 
+def standard_error(
+    numerator: FloatArray, denominator: FloatArray, clusters: Sequence[object]
+) -> tuple[float, float]:
+    """Of sum(numerator) / sum(denominator), with its degrees of freedom; infinite of one cluster.
+
+    The error is the jackknife's over clusters (Efron & Stein, 1981). Few large clusters tell less
+    than as many equal ones: the degrees of freedom are Satterthwaite's (1946).
+    """
+    sums = cluster_sums(numerator, denominator, clusters)
+    n, sizes = len(sums), sums[:, 1]
+    if n == 1:
+        return math.inf, 1.0
+    rest = sums.sum(axis=0) - sums
+    error = math.sqrt((n - 1) * np.var(rest[:, 0] / rest[:, 1]))
+    return error, float(np.sum(sizes**2) ** 2 / np.sum(sizes**4))
+
+
+def detectable_effect(error: float, n_clusters: int, *, level: float = LEVEL) -> float:
+    """The smallest true difference that is found in 8 of 10 cases (Bloom, 1995).
+
+    Infinite where there are so few clusters that even equal signs of all would not be enough.
+
+    Args:
+        error: the difference's standard error over clusters.
+        n_clusters: how many there are.
+        level: at which p, two-sided, a difference counts as found.
+    """
+    from scipy.stats import t
+
+    if 2 / 2**n_clusters > level:
+        return math.inf
+    return float(error * t.ppf([1 - level / 2, POWER], n_clusters - 1).sum())
+
+
+def is_equivalent(estimate: float, error: float, freedom: float, margin: float) -> bool:
+    """Whether two one-sided tests at 5 % show a difference within +-margin (Schuirmann, 1987).
+
+    `error` and `freedom` are those of `standard_error`.
+    """
+    from scipy.stats import t
+
+    return bool(abs(estimate) + t.ppf(1 - LEVEL, freedom) * error < margin)
+
+
+def rank_intervals(
+    numerators: FloatArray,
+    denominator: FloatArray,
+    clusters: Sequence[object],
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> list[Interval]:
+    """Each model's rank with its interval; the highest sum(numerator) / sum(denominator) is first.
+
+    A rank's bounds count the models that are surely above and surely below it: those whose
+    difference's interval keeps clear of zero, all of a model's differences taken together (largest
+    studentized deviation over the bootstrap of whole clusters; Mogstad et al., 2024). Percentiles
+    of the ranks' own bootstrap are too narrow where models are nearly alike. Equal models share the
+    better rank, and a single cluster orders nothing.
+
+    Args:
+        numerators: one value a record and model, (records, models).
+        denominator: one value a record, such as its tokens; positive in each cluster's sum.
+        clusters: one hashable name a record; equal names are drawn together.
+        level: the share of such intervals that should hold the true rank.
+        resamples: bootstrap draws.
+        seed: of the draws.
+    """
+    sums = cluster_sums(numerators, denominator, clusters)
+    drawn = np.concatenate(list(_resampled(sums, resamples, np.random.default_rng(seed))))
+    found = sums[:, :-1].sum(axis=0) / sums[:, -1].sum()
+    intervals = []
+    for model in range(len(found)):
+        apart = found - found[model]
+        deviations = drawn - drawn[:, [model]] - apart
+        errors = deviations.std(axis=0)
+        # Of equal models only rounding differs.
+        unlike = errors > 1e-9 * np.abs(found).max()
+        studentized = np.abs(deviations[:, unlike] / errors[unlike])
+        reach = np.quantile(studentized.max(axis=1, initial=0.0), level) * errors + 1e-12
+        if len(sums) == 1:
+            reach += math.inf
+        above, below = int((apart > reach).sum()), int((apart < -reach).sum())
+        intervals.append(Interval(1 + int((apart > 0).sum()), 1 + above, len(found) - below))
+    return intervals
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """Each p corrected for all of them, in the given order (Holm's step-down, 1979).
 
@@ -173,7 +269,9 @@ def judge(difference: Interval, p_holm: float, better: Better) -> Verdict:
 def cluster_sums(
     numerator: FloatArray, denominator: FloatArray, clusters: Sequence[object]
 ) -> FloatArray:
-    """Numerator and denominator of each cluster, (clusters, 2), in an order of their own.
+    """Numerators and denominator of each cluster, the last column, in an order of their own.
+
+    The numerator is one a record, (records,), or one a record and model, (records, models).
 
     Raises:
         ValueError: A record lacks a finite number or a cluster, or a cluster a denominator.
@@ -188,12 +286,10 @@ def cluster_sums(
     codes = {name: code for code, name in enumerate(dict.fromkeys(clusters))}
     code = np.array([codes[name] for name in clusters])
     # Adding by value, not by position, rounds alike in whatever order the records came.
-    by_value = np.lexsort((denominator, numerator))
-    columns = [
-        np.bincount(code[by_value], weights=np.asarray(column)[by_value])
-        for column in (numerator, denominator)
-    ]
-    for name, total in zip(codes, columns[1], strict=True):
+    given = [*np.atleast_2d(np.transpose(numerator)), np.asarray(denominator)]
+    by_value = np.lexsort((given[-1], *given[:-1]))
+    columns = [np.bincount(code[by_value], weights=column[by_value]) for column in given]
+    for name, total in zip(codes, columns[-1], strict=True):
         if total <= 0:
             raise ValueError(
                 f"cluster {name!r} has denominator {total}, and a resample of it alone no ratio. "
@@ -206,7 +302,7 @@ def cluster_sums(
 def _resampled(
     sums: FloatArray, resamples: int, generator: np.random.Generator
 ) -> Iterator[FloatArray]:
-    """The ratio of each bootstrap resample of the clusters, some resamples at a time."""
+    """The ratios of each bootstrap resample of the clusters, some resamples at a time."""
     n = len(sums)
     at_once = max(1, CELLS_AT_ONCE // n)
     for done in range(0, resamples, at_once):
@@ -214,7 +310,7 @@ def _resampled(
         # Not by scipy.stats.bootstrap: as good, but it draws otherwise, so that intervals told
         # before would not come out again.
         drawn = generator.multinomial(n, np.full(n, 1 / n), size=size) @ sums
-        yield drawn[:, 0] / drawn[:, 1]
+        yield drawn[:, :-1] / drawn[:, -1:]
 
 
 def _distance(sums: FloatArray, axis: int) -> FloatArray | np.float64:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from careergpt.compare.comparison import DataFacts, Finding
-from careergpt.compare.metrics import ANSWERS, BITS, LOSS, TITLE_GAIN, TITLE_GAIN_BITS
+from careergpt.compare.comparison import FINETUNED, Comparison, DataFacts, Finding
+from careergpt.compare.metrics import BITS, LOSS, TITLE_GAIN, TITLE_GAIN_BITS
 from careergpt.compare.scores import TitleEvidence
 from careergpt.compare.statistics import LEVEL, Interval, Verdict
 from careergpt.modeling.loss import perplexity
 
 UNKNOWN = "not known"
 _SPACE = "\u00a0"  # A number is not torn from its unit at the end of a line.
+
+_SCORES = (LOSS, BITS, TITLE_GAIN, TITLE_GAIN_BITS)
 
 _FEW = 20
 """Titles under which a bootstrap interval is too narrow."""
@@ -111,21 +113,51 @@ def cells(found: Finding) -> dict[str, str]:
     }
 
 
-def findings_text(findings: Sequence[Finding]) -> str:
-    """For a terminal: both models, the difference, and what may be said of it."""
+def sizes(found: Finding) -> list[str]:
+    """What size of difference a finding speaks of: the one it could find, the one that is none."""
+    said = []
+    if found.detectable is not None:
+        least = three_digits(found.detectable)
+        finds = f"would find ±{least} in 8 of 10 cases"
+        said.append(finds if math.isfinite(found.detectable) else "too few titles to find any")
+    if found.margin is not None:
+        shown = "equivalent" if found.equivalent else "not shown to be equivalent"
+        said.append(f"{shown} within ±{found.margin:g}")
+    return said
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """For a terminal: each model beside the baseline, what may be said of it, and the ranks."""
+    models = [*comparison.models]
+    wide = max(map(len, models)) + 2 if len(models) > 2 else 0
     lines = [
-        f"{'metric':34}{'task':10}{'n':>6}{'trigram':>9}{'baseline':>10}{'finetuned':>11}"
-        f"{'difference':>12}{'95 % interval':>22}{'p (Holm)':>10}  verdict"
+        f"{'metric':34}{'task':10}{'model'[:wide]:{wide}}{'n':>6}{'trigram':>9}{'baseline':>10}"
+        f"{'finetuned':>11}{'difference':>12}{'95 % interval':>22}{'p (Holm)':>10}  verdict"
     ]
-    for found in findings:
+    for found in comparison.findings:
         difference, low, high = found.difference
         floor = "" if found.trigram is None else f"{found.trigram:.4f}"
         lines.append(
-            f"{found.metric.label:34}{found.task or 'all':10}{found.n:>6,}{floor:>9}"
+            f"{found.metric.label:34}{found.task or 'all':10}{found.model[:wide]:{wide}}"
+            f"{found.n:>6,}{floor:>9}"
             f"{found.baseline:>10.4f}{found.finetuned:>11.4f}{difference:>+12.4f}"
-            f"{f'{low:+.4f} to {high:+.4f}':>22}{found.p_holm:>10.4f}  {found.verdict}"
+            f"{f'{low:+.4f} to {high:+.4f}':>22}{found.p_holm:>10.4f}  "
+            + "; ".join([found.verdict, *sizes(found)])
         )
+    if comparison.ranks:
+        labels = {found.metric.name: found.metric.label for found in comparison.findings}
+        heads = "".join(f"{model:>{max(wide, 14)}}" for model in models)
+        lines += ["", f"{'rank (95 % interval)':34}{heads}"]
+    for metric, placed in comparison.ranks.items():
+        told = "".join(f"{rank(placed[model]):>{max(wide, 14)}}" for model in models)
+        lines.append(f"{labels[metric]:34}{told}")
     return "\n".join(lines)
+
+
+def rank(placed: Interval) -> str:
+    """A rank, and its bounds where there is doubt: 2 (2 to 3)."""
+    at, low, high = placed
+    return f"{at}" if low == high else f"{at} ({low} to {high})"
 
 
 def evidence_text(evidence: TitleEvidence) -> str:
@@ -154,53 +186,94 @@ def evidence_text(evidence: TitleEvidence) -> str:
 
 SAME = "No difference found: both models give every record exactly the same score."
 
+SAME_OF = "No difference found: {} and the baseline give every record exactly the same score."
+
 HEADLINES: dict[Verdict, str] = {
-    "better": "Fine-tuned is better: its",
-    "worse": "Fine-tuned is worse: its",
-    "no difference found": "No difference found: the fine-tuned model's",
+    "better": "{} is better: its",
+    "worse": "{} is worse: its",
+    "no difference found": "No difference found: {}'s",
 }
 
 ANSWERS_ARE: dict[Verdict, str] = {
-    "better": "The fine-tuned model's answers are better in",
-    "worse": "The fine-tuned model's answers are worse in",
-    "different": "The fine-tuned model's answers differ, for neither better nor worse, in",
+    "better": "{}'s answers are better in",
+    "worse": "{}'s answers are worse in",
+    "different": "{}'s answers differ, for neither better nor worse, in",
     "no difference found": "No difference found in",
 }
 
 
-def verdict(findings: Sequence[Finding], data: DataFacts, same_tokenizer: bool) -> tuple[str, ...]:
+def who(found: Finding, *, first: bool = False) -> str:
+    """What sentences call a finding's model; where it is not the only one, by its name."""
+    if found.model != FINETUNED:
+        return found.model
+    return "The fine-tuned model" if first else "the fine-tuned model"
+
+
+def verdict(
+    findings: Sequence[Finding],
+    data: DataFacts,
+    same_tokenizer: bool,
+    ranks: Mapping[str, Mapping[str, Interval]] | None = None,
+) -> tuple[str, ...]:
     """Sentences, the most important first; every p in them is corrected for all metrics.
 
     Args:
         findings: All findings, among them the loss (bits a byte, where tokenizers differ) over
             all tasks.
         data: What they were found on.
-        same_tokenizer: Whether nats a token mean the same under both models.
+        same_tokenizer: Whether nats a token mean the same under all models.
+        ranks: Those of several models, by metric.
     """
-    title = TITLE_GAIN if same_tokenizer else TITLE_GAIN_BITS
-    first = headline(findings, same_tokenizer)
-    if all(map(_is_equal, findings)):
-        return (SAME,)
+    by_model: dict[str, list[Finding]] = {}
+    for found in findings:
+        by_model.setdefault(found.model, []).append(found)
+    said = [[*_of_model(some, data, same_tokenizer)] for some in by_model.values()]
+    placed = next(iter((ranks or {}).values()), None)
     return (
-        _predictability(first, data),
-        *([] if first.trigram is None else [_floor(first, first.trigram)]),
-        *(_title_worth(found) for found in findings if found.metric == title),
-        *_answers([found for found in findings if found.metric in ANSWERS]),
+        *([_ranking(findings[0].metric.label, placed)] if placed else []),
+        *(sentences[0] for sentences in said),
+        *(sentence for sentences in said for sentence in sentences[1:]),
     )
 
 
+def _of_model(findings: Sequence[Finding], data: DataFacts, same_tokenizer: bool) -> Iterator[str]:
+    """The sentences on one model."""
+    if all(map(_is_equal, findings)):
+        yield SAME if findings[0].model == FINETUNED else SAME_OF.format(findings[0].model)
+        return
+    for first in headlines(findings, same_tokenizer):
+        yield _predictability(first, data)
+        if first.trigram is not None:
+            yield _floor(first, first.trigram)
+    title = TITLE_GAIN if same_tokenizer else TITLE_GAIN_BITS
+    yield from (_title_worth(found) for found in findings if found.metric == title)
+    yield from _answers([found for found in findings if found.metric not in _SCORES])
+    yield from _equivalence(findings)
+
+
+def _ranking(label: str, placed: Mapping[str, Interval]) -> str:
+    """The models in the order of a metric."""
+    order = sorted(placed, key=lambda model: placed[model])
+    told = "; ".join(f"{model} {rank(placed[model])}" for model in order)
+    return f"Ranks by {label}, with 95 % intervals: {told}."
+
+
 def in_plain_words(findings: Sequence[Finding], data: DataFacts, same_tokenizer: bool) -> str:
-    """The finding that decides, without a unit; arguments as of `verdict`."""
-    found = headline(findings, same_tokenizer)
+    """The findings that decide, one a model, without a unit; arguments as of `verdict`."""
+    return " ".join(_plainly(one, data) for one in headlines(findings, same_tokenizer))
+
+
+def _plainly(found: Finding, data: DataFacts) -> str:
     texts = "unseen texts" if data.kept_out else "texts"
     if _is_equal(found):
-        return f"Both models guess the words of these {texts} equally well."
+        both = "Both models" if found.model == FINETUNED else f"{found.model} and the baseline"
+        return f"{both} guess the words of these {texts} equally well."
     won = round(found.wins * 100)
     # What is not all or none is not rounded to it.
     won = won if found.wins in (0, 1) else min(max(won, 1), 99)
     chance = ", which may be chance" if found.verdict == "no difference found" else ""
     said = (
-        f"Out of 100 {texts}, the fine-tuned model guesses the words of {won} "
+        f"Out of 100 {texts}, {who(found)} guesses the words of {won} "
         f"better than the baseline does{chance}."
     )
     if found.trigram is None:
@@ -210,10 +283,9 @@ def in_plain_words(findings: Sequence[Finding], data: DataFacts, same_tokenizer:
     return f"{said} But a mere count of which tokens follow each other guesses no worse."
 
 
-def headline(findings: Sequence[Finding], same_tokenizer: bool) -> Finding:
-    """The finding that decides: the loss over all tasks."""
-    [found] = [found for found in losses(findings, same_tokenizer) if not found.task]
-    return found
+def headlines(findings: Sequence[Finding], same_tokenizer: bool) -> list[Finding]:
+    """The finding that decides on each model: the loss over all tasks."""
+    return [found for found in losses(findings, same_tokenizer) if not found.task]
 
 
 def losses(findings: Sequence[Finding], same_tokenizer: bool) -> list[Finding]:
@@ -250,10 +322,13 @@ def _predictability(found: Finding, data: DataFacts) -> str:
     """Whether fine-tuning made unseen texts more predictable."""
     place = _counted(data.records, "unseen record" if data.kept_out else "record")
     place += f" ({_counted(data.titles, 'title')})" if data.titles else ""
+    known = found.verdict != "no difference found"
+    whom = "Fine-tuned" if known and found.model == FINETUNED else who(found)
+    opening = HEADLINES[found.verdict].format(whom)
     name, finetuned = _measured(found, found.finetuned)
     _, baseline = _measured(found, found.baseline)
     return (
-        f"{HEADLINES[found.verdict]} {name} on {place} is {finetuned} where the baseline's is "
+        f"{opening} {name} on {place} is {finetuned} where the baseline's is "
         f"{baseline}, {_change(found)}."
     )
 
@@ -264,7 +339,7 @@ def _floor(found: Finding, trigram: float) -> str:
     beats = "beats" if found.finetuned < trigram else "does not beat"
     return (
         f"A trigram model, which only counts three tokens in a row of the training split, has a "
-        f"{name} of {value}: the fine-tuned model {beats} this floor."
+        f"{name} of {value}: {who(found)} {beats} this floor."
     )
 
 
@@ -280,8 +355,8 @@ def _title_worth(found: Finding) -> str:
     if found.verdict == "no difference found":
         opening = "No difference found in what the title is worth,"
     else:
-        opening = "To the fine-tuned model the title is worth"
-    finetuned = worth(found.finetuned, "the fine-tuned model")
+        opening = f"To {who(found)} the title is worth"
+    finetuned = worth(found.finetuned, who(found))
     return (
         f"{opening} {_change(found)}: it {finetuned} and {worth(found.baseline, 'the baseline')}."
     )
@@ -290,17 +365,32 @@ def _title_worth(found: Finding) -> str:
 def _answers(found: Sequence[Finding]) -> Iterator[str]:
     """One sentence for the answers' metrics of each verdict that there is."""
     for verdict, opening in ANSWERS_ARE.items():
-        parts = [_answer(each) for each in found if each.verdict == verdict]
-        if parts:
-            yield f"{opening} {'; '.join(parts)}."
+        some = [each for each in found if each.verdict == verdict]
+        if some:
+            told = opening.format(who(some[0], first=True))
+            of = "" if "{}" in opening or some[0].model == FINETUNED else f" for {some[0].model}"
+            yield f"{told} {'; '.join(map(_answer, some))}{of}."
+
+
+def _equivalence(found: Sequence[Finding]) -> Iterator[str]:
+    """Which of the metrics that have a margin are shown to be as good as equal."""
+    for shown, words in ((True, "is"), (False, "is not shown to be")):
+        some = [f"{_label(one)}, ±{one.margin:g}" for one in found if one.equivalent is shown]
+        if some:
+            whom = who(found[0], first=True)
+            yield f"{whom} {words} equivalent to the baseline within: {'; '.join(some)}."
 
 
 def _answer(found: Finding) -> str:
     """A metric of the answers; the table beside the verdict has its interval."""
     if found.verdict == "no difference found":
-        return found.metric.label
+        return _label(found)
     both = f"{three_digits(found.finetuned)} against {three_digits(found.baseline)}"
-    return f"{found.metric.label} ({both}, {_chance(found.p_holm)})"
+    return f"{_label(found)} ({both}, {_chance(found.p_holm)})"
+
+
+def _label(found: Finding) -> str:
+    return f"{found.metric.label}, {found.task}" if found.task else found.metric.label
 
 
 def _change(found: Finding) -> str:

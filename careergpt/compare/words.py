@@ -1,4 +1,4 @@
-"""Completions word by word: what each word cost either model."""
+"""Completions word by word: what each word cost each model."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def word_scores(
     """The examples on which fine-tuning gained most, those in the middle, and where it lost most.
 
     Args:
-        models: The baseline, then the fine-tuned model.
+        models: The baseline, then the others; the mean over these counts.
         instances: Those to choose from: all of the table's, of the task.
         scores: The table, with theirs.
         task: The task of all of them; "": they are of any.
@@ -70,9 +70,10 @@ def word_scores(
         each: Examples of each kind.
     """
     rows = {name: rows_of(scores, name, task) for name in models}
-    before, after = rows.values()
+    before, *after = rows.values()
     gains, n_bytes = np.zeros(len(instances)), before["n_bytes"]
-    np.divide(after["nats"] - before["nats"], n_bytes, out=gains, where=n_bytes > 0)
+    change = np.mean([some["nats"] for some in after], axis=0) - before["nats"]
+    np.divide(change, n_bytes, out=gains, where=n_bytes > 0)
     order = np.argsort(gains, kind="stable").tolist()
     n = len(order)
     each = min(each, max(n // 3, 1))

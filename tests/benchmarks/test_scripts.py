@@ -159,3 +159,16 @@ def test_every_head_is_measured_and_as_exact_as_the_plain_one(
         assert f"| {row['name']} |" in shown
         assert row["nats_off"] < 1e-5
         assert row["gradient_off"] < 1e-4
+
+
+def test_what_compare_says_is_right_as_often_as_it_promises(script: Callable[..., str]) -> None:
+    words = ["--comparisons", 40, "--titles", 25, "--json", "found.json"]
+    shown = script("compare_statistics", *words)
+    error, coverage, power, wrong, apart, alike = json.loads(Path("found.json").read_text())[
+        "25"
+    ].values()
+    assert shown.count("%") >= 6
+    # Of 40: bounds that a promise kept passes all but once in a thousand times.
+    assert max(error, wrong) <= 8 / 40
+    assert min(coverage, apart, alike) >= 32 / 40
+    assert 23 / 40 <= power <= 39 / 40

@@ -426,6 +426,11 @@ def test_wandb_gets_the_figures_and_both_tables(
         (["--data.max_length=4"], "no room within data.max_length (4)"),
         (["--seed=-1"], "--seed must be 0 or more, found -1"),
         (["--finetuned=LIST"], "holds no JSON object"),
+        (["--finetuned", "RUN", "RUN"], "two of them are one model"),
+        (["--gate=lost<=0"], "no metric 'lost'"),
+        (["--gate=mrr>=0", "--answers=0"], "mrr is not measured here"),
+        (["--gate=bits_per_byte<=0"], "bits_per_byte is not measured here"),
+        (["--equivalence=loss"], "is no condition"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(
@@ -442,6 +447,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     shutil.copytree(run / "model", tmp_path / "list")
     (tmp_path / "list" / "careergpt.json").write_text("[]")
     named = {name.upper(): str(tmp_path / name) for name in ("empty", "file", "list")}
+    named["RUN"] = str(run / "model")
     for name, path in named.items():
         options = [option.replace(name, path) for option in options]
     models = [f"--baseline={run / 'baseline'}", f"--finetuned={run / 'model'}"]
@@ -453,6 +459,46 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert len(errors) == 1
     assert said in errors[0]
     assert not out.exists()
+
+
+def test_several_models_are_compared_with_one_baseline_and_ranked(
+    results: Path, run: Path, sample: list[str], few: list[str], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    shutil.copytree(results.parent / "start", tmp_path / "start")
+    models = [f"--baseline={results.parent / 'start'}", "--finetuned", str(results.parent / "end")]
+    words = [
+        "compare",
+        *models,
+        str(tmp_path / "start"),
+        *sample,
+        *few,
+        f"--out={tmp_path / 'out'}",
+    ]
+    with pytest.raises(SystemExit, match="1"):
+        main([*words, "--gate=loss<=0.0,loss<=-0.001", "--equivalence=loss=0.001"])
+    told = capsys.readouterr()
+    [line] = told.err.splitlines()[-1:]
+    assert line.startswith("the gate is shut: loss<=-0.001 does not hold for start")
+    assert "rank (95 % interval)" in told.out
+    found = compared(tmp_path / "out")
+    assert [*found["models"]] == ["baseline", "end", "start"]
+    one, other = (
+        {f["metric"]: f for f in found["findings"] if f["model"] == name and not f["task"]}
+        for name in ("end", "start")
+    )
+    before = finding(compared(results), "loss")
+    assert one["loss"]["verdict"] == "better"
+    assert [one["loss"][k] for k in ("difference", "low", "high", "p")] == pytest.approx(
+        [before[k] for k in ("difference", "low", "high", "p")], abs=1e-5
+    )
+    assert one["loss"]["equivalent"] is False
+    assert (other["loss"]["difference"], other["loss"]["equivalent"]) == (0, True)
+    assert found["ranks"]["loss"]["end"] == {"rank": 1, "low": 1, "high": 1}
+    assert found["ranks"]["loss"]["start"] == {"rank": 2, "low": 2, "high": 3}
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Ranks" in page
+    assert page.count('class="side finetuned"') == 2 * page.count('class="side baseline"')
 
 
 def test_a_full_disk_takes_the_files_and_not_the_verdict(

@@ -59,17 +59,23 @@ def made_up(records: int) -> Comparison:
         "data/postings.csv", True, 1000, len(rows), 2 * len(rows), titles, left_out=3, cut=12
     )
     return Comparison(
-        baseline=ModelFacts("openai-community/gpt2", 124_439_808, 50_257, 1024),
-        finetuned=ModelFacts("runs/2026-03-01_demo/model", 124_439_808, 50_257, 1024),
+        models={
+            BASELINE: ModelFacts("openai-community/gpt2", 124_439_808, 50_257, 1024),
+            FINETUNED: ModelFacts("runs/2026-03-01_demo/model", 124_439_808, 50_257, 1024),
+        },
         data=data,
         same_tokenizer=True,
         findings=found,
+        ranks={},
         bounds={
             "rouge_l": {"ceiling": 1.0, "floor": 0.131},
             "skills_f1": {"ceiling": 0.914, "floor": 0.087},
             "mrr": {"ceiling": 0.871, "floor": 0.043},
         },
-        diversity={"distinct_1": (0.214, 0.187), "distinct_2": (0.633, 0.571)},
+        diversity={
+            "distinct_1": {BASELINE: 0.214, FINETUNED: 0.187},
+            "distinct_2": {BASELINE: 0.633, FINETUNED: 0.571},
+        },
         scores=scores,
         word_scores=tuple(_word_scores(scores, chance)),
         answers=answers,

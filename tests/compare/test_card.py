@@ -16,6 +16,7 @@ from careergpt.compare.report import (
     code,
     plain,
 )
+from careergpt.compare.statistics import Interval
 from careergpt.compare.wording import as_perplexity
 
 HOSTILE = (
@@ -44,19 +45,21 @@ def test_the_summary_says_all_parts(comparison: Comparison) -> None:
 
 def test_foreign_text_breaks_no_cell_and_makes_no_tag(comparison: Comparison) -> None:
     findings = tuple(
-        f._replace(task=HOSTILE, metric=f.metric._replace(label=HOSTILE))
+        f._replace(task=HOSTILE, model=HOSTILE, metric=f.metric._replace(label=HOSTILE))
         for f in comparison.findings
     )
-    model = comparison.baseline._replace(source=HOSTILE)
+    model = comparison.models["baseline"]._replace(source=HOSTILE)
+    models = dict.fromkeys(("baseline", HOSTILE, f"{HOSTILE} again"), model)
+    ranks = {"loss": dict.fromkeys(models, Interval(1, 1, 3))}
     data = comparison.data._replace(source=HOSTILE)
     text = card_text(
         replace(
-            comparison, findings=findings, baseline=model, finetuned=model, data=data,
+            comparison, findings=findings, models=models, ranks=ranks, data=data,
             notes=(HOSTILE,), verdict=(HOSTILE, HOSTILE), command=HOSTILE,
-            diversity={HOSTILE: (0.1, 0.2)},
+            diversity={HOSTILE: dict.fromkeys(models, 0.1)},
         )
     )  # fmt: skip
-    assert {len(row) for row in table(text)} == {10}
+    assert {len(row) for row in table(text)} == {11}
     assert "<" not in text
     assert START_MARK not in text
     assert END_MARK not in text

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from careergpt.compare import metrics as module
 from careergpt.compare.comparison import Finding, Metric
-from careergpt.compare.metrics import ENDED, LENGTH, LOSS, REP_4, Paired, findings
+from careergpt.compare.metrics import ENDED, LENGTH, LOSS, REP_4, Measured, findings
 from careergpt.compare.statistics import (
     Better,
     Interval,
@@ -30,14 +30,15 @@ values = st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9), st.integers(
 
 def paired(
     generator: np.random.Generator, *, difference: float, metric: Metric = LOSS, clusters: int = 20
-) -> Paired:
+) -> Measured:
     """Four records of each title; the models differ by `difference` a token and by the title."""
     titles = np.repeat(np.arange(clusters), 4)
     tokens = generator.integers(5, 50, size=len(titles)).astype(float)
     baseline = tokens * generator.normal(3, 1, size=len(titles))
     apart = generator.normal(difference, 1, size=clusters)[titles]
     apart += generator.normal(0, 0.2, size=len(titles))
-    return Paired(metric, "", baseline, baseline + tokens * apart, tokens, [str(t) for t in titles])
+    values = {"baseline": baseline, "finetuned": baseline + tokens * apart}
+    return Measured(metric, "", values, tokens, [str(t) for t in titles])
 
 
 @pytest.fixture
@@ -95,7 +96,8 @@ def test_a_real_difference_is_found_and_has_its_direction(
 def test_a_models_value_is_a_ratio_of_sums(rows: list[tuple[int, int, int]]) -> None:
     baseline, finetuned, weights = (np.array(column, float) for column in zip(*rows, strict=True))
     titles = [str(place % 5) for place in range(len(rows))]
-    [found] = findings([Paired(LOSS, "describe", baseline, finetuned, weights, titles)])
+    values = {"baseline": baseline, "finetuned": finetuned}
+    [found] = findings([Measured(LOSS, "describe", values, weights, titles)])
     assert found[:4] == (LOSS, "describe", len(rows), min(5, len(rows)))
     assert found.baseline == pytest.approx(sum(b for b, _, _ in rows) / weights.sum())
     assert found.finetuned == pytest.approx(sum(f for _, f, _ in rows) / weights.sum())
@@ -106,7 +108,8 @@ def test_the_statistics_are_of_differences_by_record() -> None:
     # A record's nats a token fall by 1, 3, 0 and rise by 2.
     weights = np.array([1.0, 2.0, 4.0, 10.0])
     fell = weights * np.array([-1.0, -3.0, 0.0, 2.0])
-    one = Paired(LOSS, "", np.zeros(4), fell, weights, ["a", "b", "c", "d"])
+    values = {"baseline": np.zeros(4), "finetuned": fell}
+    one = Measured(LOSS, "", values, weights, ["a", "b", "c", "d"])
     [low, high, neither] = findings([one, one._replace(metric=ENDED), one._replace(metric=LENGTH)])
     assert low.effect == pytest.approx(-0.5 / math.sqrt(13 / 3))
     assert (low.wins, high.wins, neither.wins) == (0.625, 0.375, 0.625)
@@ -132,7 +135,10 @@ def test_the_seed_is_that_of_flips_and_resamples() -> None:
 @pytest.mark.usefixtures("few_draws")
 def test_equal_models_have_no_difference_at_all() -> None:
     one = paired(np.random.default_rng(0), difference=1.0)
-    [found] = findings([one._replace(finetuned=one.baseline)])
+    values = dict.fromkeys(one.values, one.values["baseline"])
+    [found] = findings([one._replace(values=values)], margins={"loss": 0.01})
+    assert found.detectable is None
+    assert found.equivalent is True
     assert found.difference == (0.0, 0.0, 0.0)
     assert math.isnan(found.effect)
     assert (found.wins, found.p, found.verdict) == (0.5, 1.0, "no difference found")
@@ -181,17 +187,17 @@ def test_the_correction_counts_in_the_verdict() -> None:
         {"titles": []},
         {"weights": np.ones(3)},
         {"weights": np.array([1.0, 0.0])},
-        {"baseline": np.ones(1)},
+        {"values": {"baseline": np.ones(1), "finetuned": np.ones(2)}},
         {
-            "finetuned": np.array([]),
-            "baseline": np.array([]),
+            "values": dict.fromkeys(("baseline", "finetuned"), np.array([])),
             "weights": np.array([]),
             "titles": [],
         },
     ],
 )
 def test_records_that_do_not_match_are_refused_by_the_metrics_name(change: dict) -> None:  # type: ignore[type-arg]
-    one = Paired(LOSS, "describe", np.ones(2), np.ones(2), np.ones(2), ["clerk", "nurse"])
+    values = dict.fromkeys(("baseline", "finetuned"), np.ones(2))
+    one = Measured(LOSS, "describe", values, np.ones(2), ["clerk", "nurse"])
     with pytest.raises(ValueError, match=r"loss describe: .*one of each a record"):
         findings([one._replace(**change)])
 
@@ -200,14 +206,13 @@ def test_no_metrics_have_no_findings() -> None:
     assert findings([]) == ()
 
 
-def clear(metric, titles: int) -> Paired:  # type: ignore[no-untyped-def]
+def clear(metric, titles: int) -> Measured:  # type: ignore[no-untyped-def]
     """Better on every record, each of a title of its own: the clearest difference there is."""
     ones = np.ones(titles)
-    return Paired(
+    return Measured(
         metric,
         "",
-        ones + np.arange(titles),
-        np.arange(titles) * 1.0,
+        {"baseline": ones + np.arange(titles), "finetuned": np.arange(titles) * 1.0},
         ones,
         list("abcdefghijklmnopqrstuvwx")[:titles],
     )

@@ -14,7 +14,7 @@ from careergpt.compare.plots import by_task, by_title
 from careergpt.compare.report import shaded
 from careergpt.compare.scores import rows_of
 from careergpt.compare.statistics import Interval
-from careergpt.compare.wording import headline
+from careergpt.compare.wording import headlines
 
 TableOf = Callable[[list[dict[str, Any]]], pa.Table]
 
@@ -89,7 +89,7 @@ def test_tasks_are_compared_in_the_unit_that_both_models_share(
     assert panel is not None
     expected = [f.difference for f in comparison.findings if f.metric.name == metric]
     assert [row["difference"] for row in panel["rows"]] == expected
-    found = headline(comparison.findings, same_tokenizer)
+    [found] = headlines(comparison.findings, same_tokenizer)
     assert (found.metric.name, found.task) == (metric, "")
 
 

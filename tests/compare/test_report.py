@@ -24,6 +24,7 @@ HOSTILE = (
 )
 LITERALS = {"better", "worse", "different", "no difference found", "best", "median", "worst"}
 LITERALS |= {"end", "length", "lower", "higher", "neither", "hash", "loss", "bits_per_byte"}
+LITERALS |= {"finetuned"}
 # The table's keys: the models' names, and the normalised titles, which no page shows.
 # Keys of mappings.
 OURS = {"baseline", "finetuned", "ceiling", "floor"}
@@ -141,7 +142,7 @@ def test_characters_that_act_are_only_shown(comparison: Comparison, text: str) -
 
 def test_every_text_is_somewhere_on_the_page(comparison: Comparison) -> None:
     found = " ".join(read(report_html(few(comparison))).text.split())
-    said = (comparison.baseline, comparison.finetuned, comparison.data.source, comparison.verdict)
+    said = (*comparison.models.values(), comparison.data.source, comparison.verdict)
     parts = (comparison.notes, comparison.command, [f.metric.says for f in comparison.findings])
     shown = comparison.answers.to_pylist()[:10]
     answers = [(row["prompt"], row["reference"], row["text"]) for row in shown]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from careergpt.compare.metrics import paired_scores
+from careergpt.compare.metrics import measured_scores
 from careergpt.compare.scores import (
     TRIGRAM,
     Scorer,
@@ -101,14 +101,14 @@ def test_the_table_holds_any_number_of_models_and_every_figure_is_a_group_of_it(
     assert rows_of(scores, "b", "path")["record"].tolist() == ["3"]
     assert rows_of(scores, "b")["cluster"].tolist() == ["nurse", "nurse", "3"]
     for better, gain in (("b", 2.0), ("a", 1.0)):
-        found = paired_scores(scores, "a", better, same_tokenizer=True)
+        found = measured_scores(scores, ["a", better], same_tokenizer=True)
         assert [(one.metric.name, one.task) for one in found] == [
             ("loss", ""), ("loss", "describe"), ("loss", "path"), ("title_gain", "describe")
         ]  # fmt: skip
-        assert found[-1].baseline.tolist() == [1.0]
-        assert found[-1].finetuned.tolist() == [gain]
-    [loss, *_, last] = paired_scores(scores, "a", "c", same_tokenizer=True)
-    assert loss.finetuned.tolist() == [1.0, 1.0, 1.0]
+        assert found[-1].values["a"].tolist() == [1.0]
+        assert found[-1].values[better].tolist() == [gain]
+    [loss, *_, last] = measured_scores(scores, ["a", "b", "c"], same_tokenizer=True)
+    assert loss.values["c"].tolist() == [1.0, 1.0, 1.0]
     assert last.metric.name == "loss"
 
 

@@ -19,7 +19,7 @@ from careergpt.compare.metrics import (
     TITLE_GAIN_BITS,
 )
 from careergpt.compare.statistics import Interval, Verdict, judge
-from careergpt.compare.wording import in_plain_words, verdict
+from careergpt.compare.wording import in_plain_words, sizes, verdict
 
 DATA = DataFacts("jobs.csv", True, 9000, 794, 1588, 682, 0, 0)
 SAME = "No difference found: both models give every record exactly the same score."
@@ -149,9 +149,22 @@ def test_the_headline_is_over_all_tasks() -> None:
     assert verdict([of_a_task, LOWER_LOSS], DATA, True) == verdict([LOWER_LOSS], DATA, True)
 
 
-def test_a_comparison_without_its_headline_is_refused() -> None:
-    with pytest.raises(ValueError, match="unpack"):
-        verdict([finding(BITS, 1.2, 1.0)], DATA, True)
+def test_several_models_are_ranked_and_each_is_called_by_its_name() -> None:
+    a, b = (LOWER_LOSS._replace(model=name) for name in ("a", "b"))
+    b = b._replace(verdict="no difference found", detectable=0.0123, margin=0.02, equivalent=True)
+    ranks = {
+        "loss": {"baseline": Interval(3, 2, 3), "a": Interval(1, 1, 1), "b": Interval(2, 2, 3)}
+    }
+    said = verdict([a, b, equal(REP_4)._replace(model="a")], DATA, True, ranks)
+    assert said[0].endswith(": a 1; b 2 (2 to 3); baseline 3 (2 to 3).")
+    assert said[1].startswith("a is better: its perplexity")
+    assert said[2].startswith("No difference found: b's perplexity")
+    assert said[-1] == "b is equivalent to the baseline within: Loss, nats a token, ±0.02."
+    assert not any("fine-tuned" in sentence for sentence in said)
+    assert sizes(b) == ["would find ±0.0123 in 8 of 10 cases", "equivalent within ±0.02"]
+    plain = in_plain_words([a, b], DATA, same_tokenizer=True)
+    assert "a guesses the words" in plain
+    assert "b guesses the words" in plain
 
 
 def test_equal_scores_are_said_to_be_equal_and_nothing_else() -> None:
