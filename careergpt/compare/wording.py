@@ -373,9 +373,10 @@ def _answers(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def _equivalence(found: Sequence[Finding]) -> Iterator[str]:
-    """Which of the metrics that have a margin are shown to be as good as equal."""
+    """Which of the metrics that have a margin are shown to be as good as equal, over all tasks."""
+    whole = {one.metric.name: one for one in reversed(found)}.values()  # They come first.
     for shown, words in ((True, "is"), (False, "is not shown to be")):
-        some = [f"{_label(one)}, ±{one.margin:g}" for one in found if one.equivalent is shown]
+        some = [f"{_label(one)}, ±{one.margin:g}" for one in whole if one.equivalent is shown]
         if some:
             whom = who(found[0], first=True)
             yield f"{whom} {words} equivalent to the baseline within: {'; '.join(some)}."
