@@ -272,3 +272,54 @@ def test_a_long_text_folds_and_loses_no_word(comparison: Comparison) -> None:
     assert html.count("more words</summary>") == 1
     assert "280 more words" in html
     assert [html.count(f">w{k}<") for k in (0, 129, 399)] == [2, 2, 1]
+
+
+def of_several(comparison: Comparison, names: list[str]) -> Comparison:
+    """The comparison with its fine-tuned model under each of these names."""
+
+    def renamed(table: pa.Table) -> pa.Table:
+        rows = [
+            row | {"model": name}
+            for row in table.to_pylist()
+            for name in (names if row["model"] == "finetuned" else ["baseline"])
+        ]
+        return pa.Table.from_pylist(rows, schema=table.schema)
+
+    def by_name(values: Any) -> dict[str, Any]:
+        return {"baseline": values["baseline"], **dict.fromkeys(names, values["finetuned"])}
+
+    placed = dict.fromkeys(["baseline", *names], Interval(1, 1, 3))
+    return replace(
+        few(comparison),
+        models=by_name(comparison.models),
+        findings=tuple(f._replace(model=name) for f in comparison.findings for name in names),
+        ranks={"loss": placed},
+        diversity={metric: by_name(values) for metric, values in comparison.diversity.items()},
+        scores=renamed(few(comparison).scores),
+        answers=renamed(comparison.answers),
+        word_scores=tuple(
+            one._replace(losses=by_name(one.losses), words=by_name(one.words))
+            for one in comparison.word_scores
+        ),
+    )
+
+
+def test_of_several_models_each_has_its_ranks_plots_words_and_answers(
+    comparison: Comparison,
+) -> None:
+    one = read(report_html(of_several(comparison, ["a/model"])))
+    two = read(report_html(of_several(comparison, ["a/model", "b/model"])))
+    assert len(two.ids()) == len(set(two.ids()))
+    for shape in ("scatter", "side finetuned"):
+        assert shapes(two, shape) == 2 * shapes(one, shape) > 0
+    assert shapes(two, "side baseline") == shapes(one, "side baseline")
+    assert "4 models" not in two.text
+    assert "3 models on the same records" in two.text
+    assert two.text.count("1 (1 to 3)") == 3
+    text = HOSTILE.encode("utf-8", "ignore").decode()
+    hostile = read(report_html(of_several(comparison, [f"a/model{text}", f"b/model{text}"])))
+    assert hostile.skeleton == two.skeleton
+
+
+def shapes(page: Page, kind: str) -> int:
+    return sum(attributes.get("class") == kind for _, attributes in page.tags)
