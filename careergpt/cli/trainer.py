@@ -208,8 +208,10 @@ class CareerCLI(LightningCLI):
         verb, config = self.config.subcommand, self.config[self.config.subcommand]
         if verb == "fit":
             _check_lengths(config.trainer)
-        elif not (config.model.pretrained or config.ckpt_path):
-            raise InputError("no model given: name one with --model.pretrained RUN/model")
+        elif not config.ckpt_path:
+            if not config.model.pretrained:
+                raise InputError("no model given: name one with --model.pretrained RUN/model")
+            config.model.lora = None  # A folder's adapters are merged; new ones change nothing.
         if config.model.pretrained is not None:
             self._take_settings(read_settings(config.model.pretrained))
         config = self.config[verb]

@@ -38,6 +38,15 @@ _SPARE_ROWS = 1024
 
 _TOLERANCE = 1e-3
 
+_ADAPTER = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+# Of an adapter's configuration: more than products of two matrices beside linear layers.
+_BEYOND_LORA = (
+    "alora_invocation_tokens", "arrow_config", "bias", "kasa_config", "layer_replication",
+    "modules_to_save", "target_parameters", "trainable_token_indices", "use_bdlora", "use_qalora",
+)  # fmt: skip
+
 
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file of the folder's."""
@@ -54,17 +63,51 @@ def check_folder(source: str) -> None:
         if source.count("/") > 1 or source.startswith((".", "/", "~")):
             raise InputError(f"no such model folder: {source}")
         return  # The name of a model on the hub.
-    if (folder / "adapter_config.json").exists():
-        raise InputError(
-            f"{source} holds an adapter, which is no whole model: merge it into its base by "
-            "peft's merge_and_unload() and save_pretrained(FOLDER), with the tokenizer"
-        )
+    if (base := base_of(source)) != source:
+        try:
+            check_folder(base)
+        except InputError as error:
+            raise InputError(
+                f"{source} holds an adapter of another model: {error}; name its base in {_ADAPTER}"
+            ) from None
+        return
     if not (folder / "config.json").exists():
         inside = ", ".join(sorted(path.name for path in folder.iterdir())[:6]) or "nothing"
         raise InputError(
             f"{source} holds no model: there is no config.json in it (found: {inside})"
         )
     check_layers(read_object(folder / "config.json"), source)
+
+
+def base_of(source: str) -> str:
+    """The model that a folder's adapter belongs to; the source itself where there is no adapter.
+
+    Raises:
+        InputError: The adapter is none that can be merged.
+    """
+    path = Path(source) / _ADAPTER
+    if not path.exists():
+        return source
+    told = read_object(path)
+    more = sorted(name for name in _BEYOND_LORA if told.get(name) not in (None, False, "none", []))
+    if told.get("peft_type") != "LORA" or more:
+        kind = more[0] if more else told.get("peft_type")
+        raise InputError(
+            f"{source}: its adapter is no plain LoRA ({str(kind)[:50]}): merge it by peft's "
+            "merge_and_unload() and save_pretrained(FOLDER), with the tokenizer"
+        )
+    base = told.get("base_model_name_or_path")
+    if not isinstance(base, str) or not base or (Path(base) / _ADAPTER).exists():
+        raise InputError(f"{path}: its base_model_name_or_path names no whole model: {base}")
+    if not (path.parent / ADAPTER_WEIGHTS).is_file():
+        raise InputError(f"{source} holds no weights: there is no {ADAPTER_WEIGHTS} in it")
+    return base
+
+
+def tokenizer_source(source: str) -> str:
+    """Where the model's tokenizer is: an adapter's may be its base's."""
+    own = (Path(source) / "tokenizer_config.json").exists()
+    return source if own else base_of(source)
 
 
 def check_layers(told: Mapping[Any, Any], source: str) -> None:

@@ -26,12 +26,14 @@ from careergpt.data.whole_files import whole, whole_files, write_json
 from careergpt.errors import InputError
 from careergpt.modeling.attention import SEGMENTS
 from careergpt.modeling.checks import (
+    base_of,
     check_loaded,
     check_model,
     check_size,
     check_vocabulary,
     read_object,
 )
+from careergpt.modeling.lora import BASE, merge_adapter
 
 SETTINGS = "careergpt.json"
 CARD = "README.md"
@@ -86,8 +88,9 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
         InputError: There is no causal language model, its weights are not of its sizes, or its
             vocabulary is not the tokenizer's.
     """
+    base = base_of(source)
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        config: PretrainedConfig = AutoConfig.from_pretrained(base, trust_remote_code=False)
     except Exception as error:  # OSError, ValueError, its own kind for a wrong value …
         raise _no_model(source, error) from None
     if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
@@ -105,7 +108,7 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
             f"{source}: its model was taught with another tokenizer than the one beside it: copy "
             "tokenizer.json from where the model was saved"
         )
-    check_size(config, source)
+    check_size(config, base)
     return config
 
 
@@ -139,7 +142,10 @@ def build_model(config: PretrainedConfig, pretrained: str | None) -> PreTrainedM
             config, attn_implementation="sdpa", trust_remote_code=False
         )
     else:
-        model = _load(pretrained, config)
+        base = base_of(pretrained)
+        model = _load(base, config)
+        if base != pretrained:
+            merge_adapter(model, pretrained, read_settings(pretrained).get(BASE))
     check_model(model, pretrained or "scratch")
     model.set_attn_implementation(SEGMENTS)
     # The folder's own (bans, beams, …) would fill in whatever our decoding leaves unsaid.

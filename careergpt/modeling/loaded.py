@@ -10,7 +10,7 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
-from careergpt.modeling.checks import check_folder
+from careergpt.modeling.checks import check_folder, tokenizer_source
 from careergpt.modeling.folder import build_model, context_of, pretrained_config
 
 # Names of malloc.h.
@@ -51,7 +51,7 @@ def find_model(name: str) -> Source:
         InputError: There is none.
     """
     check_folder(name)
-    tokenizer = load_tokenizer(name)
+    tokenizer = load_tokenizer(tokenizer_source(name))
     return Source(name, tokenizer, pretrained_config(name, tokenizer))
 
 

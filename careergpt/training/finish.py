@@ -30,6 +30,7 @@ from careergpt.modeling.folder import (
     write_card,
 )
 from careergpt.modeling.loaded import LoadedModel
+from careergpt.modeling.lora import complete_adapter, merge, save_adapters
 from careergpt.modeling.loss import perplexity
 from careergpt.recommend.evaluation import ranking_fields, ranking_tasks
 from careergpt.recommend.language_model import check_ranking_task
@@ -118,13 +119,18 @@ class FinishRun(Callback):
         if not trainer.is_global_zero:
             return
         # First of all, so that whatever happens while it is measured, the weights are there.
-        model = self._folder / "model"
+        model, adapter = self._folder / "model", self._folder / "adapter"
+        if pl_module.lora is not None:
+            save_adapters(pl_module.model, adapter)
+            merge(pl_module.model)
         self._save(pl_module, trainer, model)
         data: Any = trainer.datamodule.dataset  # type: ignore[attr-defined]
         write_trained_rows(model, data.trained_rows())
         rankings = self._add_rankings(trainer, pl_module, model)
         answers = self._samples.answer(trainer, pl_module, step)
         evidence = self._evidence(trainer, pl_module)
+        if pl_module.lora is not None:
+            complete_adapter(adapter, model, pl_module.base_digest)
         start = pl_module.pretrained or f"A {pl_module.model.config.model_type} of random weights"
         write_card(model, model_card(start, self._command, loss, evidence, data.tasks, answers))
         for first, last in zip(self._samples.first, answers, strict=False):

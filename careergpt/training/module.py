@@ -26,8 +26,8 @@ from careergpt.data.tokens import load_tokenizer, token_digests
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated, generate
 from careergpt.generation.sampling import Decoding
-from careergpt.modeling.attention import compile_blocks
-from careergpt.modeling.checks import check_folder
+from careergpt.modeling.attention import checkpoint_blocks, compile_blocks
+from careergpt.modeling.checks import check_folder, tokenizer_source
 from careergpt.modeling.folder import (
     Scratch,
     build_model,
@@ -37,6 +37,7 @@ from careergpt.modeling.folder import (
     set_dropout,
 )
 from careergpt.modeling.loaded import keep_freed_memory
+from careergpt.modeling.lora import LoRA, add_adapters, weights_digest
 from careergpt.modeling.loss import TokenLoss, completion_loss, hidden_states, token_scores
 from careergpt.training.metrics import CompletionMetrics, named_numbers
 from careergpt.training.progress import slow_precision
@@ -64,6 +65,8 @@ class CareerModule(LightningModule):
         final_lr: float = 0.1,
         dropout: float = 0.1,
         attention_dropout: float = 0.0,
+        lora: LoRA | None = None,
+        gradient_checkpointing: bool = False,
         compile: bool = False,
         decoding: Decoding = Decoding(),
     ) -> None:
@@ -79,6 +82,8 @@ class CareerModule(LightningModule):
             final_lr: The share of lr that the cosine ends at.
             dropout: On embeddings and residual branches, in training.
             attention_dropout: On attention weights; above 0 it forgoes the fast kernels.
+            lora: Train adapters of a pretrained model instead of its weights.
+            gradient_checkpointing: Compute each block anew in the backward pass, and keep less.
             compile: Compile the blocks with torch.compile; pays on a GPU, not on a CPU.
             decoding: How answers are written.
         """
@@ -92,13 +97,18 @@ class CareerModule(LightningModule):
         shares = {"dropout": dropout, "attention_dropout": attention_dropout}
         shares |= {f"betas[{place}]": beta for place, beta in enumerate(betas)}
         _check(shares, "0 or more and less than 1", lambda share: 0 <= share < 1)
-        self.pretrained, self.decoding = pretrained, decoding
+        if lora is not None and pretrained is None:
+            raise InputError("model.lora adapts a pretrained model: name it by --model.pretrained")
+        self.pretrained, self.lora, self.decoding = pretrained, lora, decoding
+        self.base_digest: str | None = None
+        self._gradient_checkpointing = gradient_checkpointing
         self._lr, self._weight_decay, self._betas = lr, weight_decay, betas
         self._warmup, self._final_lr = warmup, final_lr
         self._compiled, self._vocabulary = compile, scratch.vocabulary
         if pretrained is not None:
             check_folder(pretrained)
-        self.tokenizer_source = scratch.tokenizer if pretrained is None else pretrained
+        named = scratch.tokenizer if pretrained is None else tokenizer_source(pretrained)
+        self.tokenizer_source = named
         self.tokenizer = load_tokenizer(self.tokenizer_source)
         self._tokens_are = token_digests(self.tokenizer)
         if pretrained is None:
@@ -124,6 +134,8 @@ class CareerModule(LightningModule):
             "--model.pretrained": source,
             **{f"its tokens' {name}": told[:16] for name, told in self._tokens_are.items()},
             "--model.scratch.vocabulary": self._vocabulary,
+            "--model.lora": self.lora and self.lora.built_by(),
+            "what --model.pretrained holds": self.base_digest,
             **config,
         }
 
@@ -131,6 +143,12 @@ class CareerModule(LightningModule):
         """Loads or makes the weights, once."""
         if not hasattr(self, "model"):
             self.model = build_model(self._config, self.pretrained)
+            if self.lora is not None and self.pretrained is not None:
+                # A state holds the adapters alone: they are worth nothing beside other weights.
+                self.base_digest = weights_digest(self.model)
+                add_adapters(self.model, self.lora, self.pretrained)
+            if self._gradient_checkpointing:
+                checkpoint_blocks(self.model)
             if self._compiled:
                 compile_blocks(self.model)
 

@@ -25,6 +25,7 @@ from careergpt.data.foreign_files import reading
 from careergpt.data.prompts import Prompt
 from careergpt.data.whole_files import adding, check_writable, write_json, write_lines, writing
 from careergpt.errors import InputError
+from careergpt.modeling.lora import weights_digest
 from careergpt.training.evaluation import EvaluateRankings, rankings_table, result_rows
 from careergpt.training.metrics import Quality, quality_table
 from careergpt.training.stops import Signals
@@ -254,7 +255,5 @@ def _work_digest(module: Any, where: str, batches: Sequence[Sequence[Prompt]]) -
     digest = hashlib.sha256(repr(settings).encode())
     for batch in batches:
         digest.update(repr(batch).encode())
-    for name, weight in module.model.named_parameters():
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    digest.update(weights_digest(module.model).encode())
     return digest.hexdigest()

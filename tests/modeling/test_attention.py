@@ -7,8 +7,15 @@ from transformers import PreTrainedModel
 
 from careergpt.data.batches import Scored, Segment, collate
 from careergpt.modeling import attention
-from careergpt.modeling.attention import SEGMENTS, Layout, library_attention, segment_attention
-from careergpt.modeling.loss import hidden_states
+from careergpt.modeling.attention import (
+    SEGMENTS,
+    Layout,
+    checkpoint_blocks,
+    library_attention,
+    segment_attention,
+)
+from careergpt.modeling.lora import LoRA, add_adapters
+from careergpt.modeling.loss import completion_loss, hidden_states
 
 
 @torch.no_grad()
@@ -83,6 +90,33 @@ def test_attention_is_softmax_of_scaled_products_within_each_segment() -> None:
                 weights = (0.7 * key[0, shared, past] @ query[0, head, place]).softmax(0)
                 expected = weights @ value[0, shared, past]
                 torch.testing.assert_close(found[0, place, head], expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("adapters", [False, True])
+def test_blocks_that_are_computed_anew_give_the_same_loss_and_gradients(
+    model: PreTrainedModel, examples: list[Scored], adapters: bool
+) -> None:
+    if adapters:
+        add_adapters(model, LoRA(r=4, dropout=0.2), "base")
+    for part in model.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.2
+    batch, found = collate([examples[:3], examples[3:]]), []
+    for anew in (False, True):
+        if anew:
+            checkpoint_blocks(model)
+        assert (
+            any(getattr(part, "gradient_checkpointing", False) for part in model.modules()) == anew
+        )
+        model.train().zero_grad()
+        torch.manual_seed(0)
+        head = model.get_output_embeddings().weight
+        nats = completion_loss(hidden_states(model, batch), batch, head).nats
+        nats.backward()
+        found.append([nats, *(p.grad for p in model.parameters() if p.grad is not None)])
+    assert len(found[0]) > 8
+    assert len(found[0]) == len(found[1])
+    assert all(map(torch.equal, *found))
 
 
 def test_a_window_shorter_than_a_segment_is_refused() -> None:

@@ -202,12 +202,6 @@ def test_weights_of_a_wrapped_model_are_refused_with_the_cure(
         build(folder, tokenizer)
 
 
-def test_an_adapter_is_refused_with_the_cure(tmp_path: Path, tiny_gpt2: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(InputError, match=r"holds an adapter.*merge_and_unload\(\)"):
-        check_folder(str(tmp_path))
-
-
 def swap_ids(tokenizer: dict[str, Any]) -> None:
     ids = tokenizer["model"]["vocab"]
     one, other = list(ids)[-2:]
