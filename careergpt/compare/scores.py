@@ -256,6 +256,8 @@ class TitleEvidence(NamedTuple):
         gain: Nats a token that the true title saves, with a 95 % interval over titles.
         perplexity_trigram: Of a trigram model that learned from the same rows; it cannot see the
             title beyond two tokens.
+        gain_before: The gain before training, from where that could be measured.
+        change: The gain less that, with its interval.
     """
 
     records: int
@@ -264,6 +266,8 @@ class TitleEvidence(NamedTuple):
     perplexity_swapped: float
     gain: Interval
     perplexity_trigram: float
+    gain_before: Interval | None = None
+    change: Interval | None = None
 
 
 def title_evidence(
@@ -273,6 +277,7 @@ def title_evidence(
     task: tuple[str, Task],
     max_length: int,
     training: Iterable[IntArray],
+    start: PreTrainedModel | None = None,
 ) -> TitleEvidence | None:
     """What the title is worth to one model, beside a trigram model; None where all have one title.
 
@@ -283,29 +288,38 @@ def title_evidence(
         task: The name of a task that asks by the title, and the task.
         max_length: The longest example in tokens.
         training: Token ids of the training examples that the trigram model counts.
+        start: What the model was before training, of the same tokenizer; None: not to be had.
     """
-    tokenizers = {"model": tokenizer, TRIGRAM: tokenizer}
+    models = {"model": model} if start is None else {"model": model, "start": start}
+    tokenizers = dict.fromkeys((*models, TRIGRAM), tokenizer)
     swaps = swap_titles(instances, *task, tokenizers, max_length, seed=0)
     if len({title_key(one.title) for _, one, _ in swaps}) < 2:
         return None
     scorers: dict[str, Scorer] = {
-        "model": lambda examples, _: completion_nats(model, examples),
-        TRIGRAM: trigram_scorer(training, model.config.vocab_size),
+        name: lambda examples, _, one=one: completion_nats(one, examples)  # type: ignore[misc]
+        for name, one in models.items()
     }
+    scorers[TRIGRAM] = trigram_scorer(training, model.config.vocab_size)
     # As they are under their own titles here: shortened where another's leaves less room.
     own = [one for _, one, _ in swaps]
     swaps = [(place, one, other) for place, (_, one, other) in enumerate(swaps)]
     table = score_table(own, swaps, scorers)
-    rows = rows_of(table, "model", other_titles=True)
+    columns = {name: rows_of(table, name, other_titles=True) for name in models}
+    rows = columns["model"]
+    gains = {name: one["nats"] - one["nats_own_title"] for name, one in columns.items()}
     counted = rows_of(table, TRIGRAM, other_titles=True)
     tokens = rows["tokens"].sum()
+
+    def interval(saved: NDArray[np.float64]) -> Interval:
+        return ratio_interval(saved, rows["tokens"], rows["cluster"].tolist())
+
     return TitleEvidence(
         len(rows["record"]),
         len(set(rows["cluster"])),
         perplexity(rows["nats_own_title"].sum() / tokens),
         perplexity(rows["nats"].sum() / tokens),
-        ratio_interval(
-            rows["nats"] - rows["nats_own_title"], rows["tokens"], rows["cluster"].tolist()
-        ),
+        interval(gains["model"]),
         perplexity(counted["nats_own_title"].sum() / tokens),
+        None if start is None else interval(gains["start"]),
+        None if start is None else interval(gains["model"] - gains["start"]),
     )

@@ -169,6 +169,12 @@ def evidence_text(evidence: TitleEvidence) -> str:
         ruling = "the title misleads"
     else:
         ruling = "no difference found"
+    before = ""
+    if evidence.gain_before is not None and (change := evidence.change) is not None:
+        before = (
+            f"\nBefore training it saved {evidence.gain_before.estimate:.3f}: training changed its "
+            f"worth by {change.estimate:+.3f} ({change.low:+.3f} to {change.high:+.3f})."
+        )
     return "\n".join(
         [
             f"Perplexity of {evidence.records} unseen descriptions ({evidence.titles} titles), "
@@ -177,7 +183,7 @@ def evidence_text(evidence: TitleEvidence) -> str:
             f"  under another's title      {evidence.perplexity_swapped:8.2f}",
             f"  trigram, same rows         {evidence.perplexity_trigram:8.2f}",
             f"The true title saves {gain.estimate:.3f} nats a token "
-            f"(95 % interval {gain.low:.3f} to {gain.high:.3f}, by title): {ruling}.",
+            f"(95 % interval {gain.low:.3f} to {gain.high:.3f}, by title): {ruling}." + before,
         ]
     )
 

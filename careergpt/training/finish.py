@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from lightning import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from transformers import PreTrainedModel
 
 from careergpt.compare.scores import TitleEvidence, title_evidence
+from careergpt.compare.statistics import Interval
 from careergpt.compare.unseen import title_task, unseen
 from careergpt.compare.wording import evidence_text
 from careergpt.data.splits import TEST, TRAIN, VAL, write_trained_rows
@@ -29,7 +31,7 @@ from careergpt.modeling.folder import (
     stages_of,
     write_card,
 )
-from careergpt.modeling.loaded import LoadedModel
+from careergpt.modeling.loaded import LoadedModel, find_model
 from careergpt.modeling.lora import complete_adapter, merge, save_adapters
 from careergpt.modeling.loss import perplexity
 from careergpt.recommend.evaluation import ranking_fields, ranking_tasks
@@ -225,16 +227,31 @@ class FinishRun(Callback):
                 task,
                 data.max_length,
                 rows,
+                _starting_model(module),
             )
         if evidence is None:
             return None
-        write_json(
-            self._folder / "titles.json", {**evidence._asdict(), "gain": evidence.gain._asdict()}
-        )
+        figures = {
+            name: one._asdict() if isinstance(one, Interval) else one
+            for name, one in evidence._asdict().items()
+        }
+        write_json(self._folder / "titles.json", figures)
         worth = {"worth": evidence.gain.estimate, "worth_low": evidence.gain.low}
         worth |= {"worth_high": evidence.gain.high}
+        if evidence.gain_before is not None:
+            worth["worth_before"] = evidence.gain_before.estimate
         _log(trainer, "titles", worth | {name: getattr(evidence, name) for name in _PERPLEXITIES})
         return evidence
+
+
+def _starting_model(module: Any) -> PreTrainedModel | None:
+    """What the run began with; None where that was random, or is not to be had any more."""
+    if module.pretrained is None:
+        return None
+    try:
+        return find_model(module.pretrained).load(module.device).model
+    except InputError:
+        return None
 
 
 def _log(trainer: Trainer, group: str, numbers: Mapping[str, float]) -> None:

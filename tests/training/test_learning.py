@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from careergpt.compare.scores import TitleEvidence, title_evidence
 from careergpt.compare.unseen import Instance, swap_titles
+from careergpt.compare.wording import evidence_text
 from careergpt.data.batches import Scored, TokenBatch, collate
 from careergpt.data.prompts import Question, ready_prompts
 from careergpt.data.tasks import Fields, Piece, Task, prompt_completion
@@ -115,9 +116,10 @@ def evidence_of(
     tokenizer: PreTrainedTokenizerFast,
     records: list[Fields],
     training: list[Scored],
+    start: PreTrainedModel | None = None,
 ) -> TitleEvidence:
     task, ids = ("describe", DESCRIBE), [example.token_ids for example in training]
-    found = title_evidence(model, tokenizer, instances_of(records), task, 128, ids)
+    found = title_evidence(model, tokenizer, instances_of(records), task, 128, ids, start)
     assert found is not None
     return found
 
@@ -133,13 +135,20 @@ def test_a_model_that_learned_titles_shows_it_and_an_untrained_one_does_not(
     assert before.gain.low <= 0 <= before.gain.high or abs(before.gain.estimate) < 1e-2
     assert not before.gain.low > 0.05
     model = learnt(tiny_gpt2, trainer, examples, steps=60).model
-    after = evidence_of(model, tokenizer, records, examples)
+    after = evidence_of(model, tokenizer, records, examples, untrained.model)
     assert after.gain.low > 0.3
     assert after.perplexity_true < after.perplexity_swapped < before.perplexity_true
     assert after.perplexity_trigram == before.perplexity_trigram < before.perplexity_true
     ratio = math.log(after.perplexity_swapped / after.perplexity_true)
     assert after.gain.estimate == pytest.approx(ratio)
     assert (after.records, after.titles) == (40, 8)
+    assert before.gain_before is None
+    assert "Before training" not in evidence_text(before)
+    assert after.gain_before == before.gain
+    assert after.change is not None
+    difference = after.gain.estimate - before.gain.estimate
+    assert after.change.estimate == pytest.approx(difference)
+    assert f"Before training it saved {before.gain.estimate:.3f}: " in evidence_text(after)
 
 
 def test_a_pair_differs_in_its_title_alone(tokenizer: PreTrainedTokenizerFast) -> None:
