@@ -13,6 +13,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from careergpt.data.whole_files import find_damage, sealed
 from careergpt.errors import InputError
 
+BEST = "best.ckpt"
+"""The best weights, and nothing to train on with: two thirds of a state are its optimizer's."""
+
 
 class WholeCheckpoints(TorchCheckpointIO):
     """Lightning's way to write and read checkpoints: atomic, with a digest, plain data alone."""
@@ -25,6 +28,9 @@ class WholeCheckpoints(TorchCheckpointIO):
         Raises:
             InputError: It cannot be written; what lay at the path is as it was.
         """
+        if Path(path).name == BEST:
+            checkpoint = {**checkpoint, "optimizer_states": [], "lr_schedulers": []}
+            checkpoint.pop("current_model_state", None)  # What WeightAveraging trains on with.
         with sealed(Path(path)) as partial, partial.open("wb") as file:
             written: Any = _Patient(file)
             torch.save(checkpoint, written)
@@ -95,7 +101,7 @@ class BestWeights(ModelCheckpoint):
     def __init__(self, folder: Path) -> None:
         super().__init__(
             dirpath=folder,
-            filename="best",
+            filename=Path(BEST).stem,
             monitor="val/loss",
             auto_insert_metric_name=False,
             enable_version_counter=False,

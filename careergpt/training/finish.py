@@ -38,6 +38,7 @@ from careergpt.recommend.evaluation import ranking_fields, ranking_tasks
 from careergpt.recommend.language_model import check_ranking_task
 from careergpt.recommend.ranking import Rankings
 from careergpt.training.checkpoints import BestWeights, read_checkpoint
+from careergpt.training.resume import NEWEST_FIRST
 from careergpt.training.samples import SampleAnswers
 
 PROMPTS = Path("data/prompts.txt")
@@ -133,6 +134,8 @@ class FinishRun(Callback):
         evidence = self._evidence(trainer, pl_module)
         if pl_module.lora is not None:
             complete_adapter(adapter, model, pl_module.base_digest)
+        # Were the last state damaged by now, the model would still be there.
+        (self._folder / "checkpoints" / NEWEST_FIRST[-1]).unlink(missing_ok=True)
         start = pl_module.pretrained or f"A {pl_module.model.config.model_type} of random weights"
         write_card(model, model_card(start, self._command, loss, evidence, data.tasks, answers))
         for first, last in zip(self._samples.first, answers, strict=False):

@@ -139,6 +139,11 @@ class KeepState(Callback):
         kept, data = checkpoint.get(OURS), trainer.datamodule  # type: ignore[attr-defined]
         if kept is None:
             raise InputError("--ckpt_path: this checkpoint does not say where its run stands")
+        if not checkpoint["optimizer_states"]:
+            raise InputError(
+                "--ckpt_path: the best weights alone are in this checkpoint: resume with "
+                "--ckpt_path last, or begin a new run with --model.pretrained RUN/model"
+            )
         if changed := _differences(kept["model"], pl_module.built_by()):
             raise InputError(
                 f"the checkpoint is of another model ({changed}): give the run's own "
@@ -165,6 +170,9 @@ class KeepState(Callback):
         self._log_sizes = kept["log_sizes"]
         limits = trainer.max_epochs, trainer.max_steps, self.early_ends
         trainer.should_stop = is_finished(checkpoint, *limits)
+        if trainer.should_stop and "current_model_state" in checkpoint:
+            # Nothing is trained any more: what ended is the average, if one was kept.
+            checkpoint["current_model_state"] = checkpoint["state_dict"]
 
     def _is_due(self, trainer: Trainer, batch_idx: int) -> bool:
         since = trainer.global_step - self._saved_step

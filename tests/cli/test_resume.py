@@ -141,12 +141,14 @@ class StopError(Exception):
         ["--data.pack=false", "--data.batch_size=4", "--trainer.val_check_interval=0.4"],
         ["--trainer.max_steps=32", "--trainer.max_epochs=5", "--checkpoints.every_n_steps=null"],
         ["--data.batch_tokens=512", f"--trainer.callbacks={SCHEDULE}"],
+        ["--model.gradient_checkpointing=true"],
     ],
     ids=[
         "accumulating, loader processes",
         "padded, validating within an epoch",
         "steps",
         "schedule",
+        "blocks computed anew",
     ],
 )
 def test_every_kind_of_run_goes_on_exactly(
@@ -438,6 +440,21 @@ def test_a_run_goes_on_where_its_folder_was_moved_to(
     assert Path(state["best_model_path"]).parent == moved / "checkpoints"
 
 
+def test_the_best_weights_are_a_third_of_a_state_and_no_run_goes_on_from_them(
+    words: list[str], whole: Path, half: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = {path.name: path.stat().st_size for path in (whole / "checkpoints").iterdir()}
+    assert set(sizes) == {"best.ckpt", "resume.ckpt"}
+    weights = (whole / "model" / "model.safetensors").stat().st_size
+    assert sizes["best.ckpt"] < 1.2 * weights + 50_000
+    best = half / "checkpoints" / "best.ckpt"
+    best.write_bytes((whole / "checkpoints" / "best.ckpt").read_bytes())
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, into(half), "--ckpt_path=best"])
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "the best weights alone are in this checkpoint: resume with --ckpt_path last" in error
+
+
 def test_a_full_disk_is_one_line_wherever_it_shows(
     words: list[str], whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -472,6 +489,20 @@ def test_what_stopped_a_run_early_may_be_lifted(
 def ends_of_epochs(folder: Path) -> list[dict[str, Any]]:
     """The validations, that of the starting model included."""
     return [row for row in logged(folder) if "val/loss" in row]
+
+
+def test_a_run_that_was_killed_as_it_finished_ends_with_its_average(
+    words: list[str], tmp_path: Path
+) -> None:
+    average = {"class_path": "lightning.pytorch.callbacks.EMAWeightAveraging"}
+    more = ["--trainer.limit_val_batches=0", f"--trainer.callbacks={json.dumps([average])}"]
+    folder = tmp_path / "run"
+    weights = folder / "model" / "model.safetensors"
+    main([*words, into(folder), *more])
+    whole = weights.read_bytes()
+    shutil.rmtree(folder / "model")
+    main([*words, into(folder), *more])
+    assert weights.read_bytes() == whole
 
 
 def test_the_last_weights_stand_in_for_damaged_best_ones(
