@@ -24,6 +24,7 @@ VERBS = {
     "recommend": "Recommend positions, skills and qualifications for a position or skills.",
     "serve": "Serve a page and an HTTP API for recommendations.",
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
+    "tables": "Make a table of every field's occupations from a download of O*NET or ESCO.",
 }
 
 _OF_TRAINER = ("fit", "validate", "test", "predict")

@@ -93,6 +93,11 @@ EXAMPLES = {
         "--model.pretrained RUN/model --baseline RUN/baseline --port 8000",
         "--model.pretrained RUN/model --host 0.0.0.0 --wait 5",
     ),
+    "tables": (
+        "onet db_24_2_text --out onet.jsonl",
+        "onet db_24_2_text.zip --out onet.jsonl",
+        "esco ESCO --out esco.jsonl",
+    ),
 }
 """Three commands a verb, without their beginning."""
 

@@ -35,7 +35,7 @@ DESCRIPTION = "job_description"
 CAREER = "titles"
 
 # Read whatever the tasks ask for: a row's duplicates and its split depend on these alone.
-STANDARD = ("company_name", "position_title", DESCRIPTION, "skills", CAREER)
+STANDARD = ("company_name", "position_title", DESCRIPTION, "skills", CAREER, "field")
 SPLIT = "split"
 SPLIT_COLUMNS = ("split", "Split", "subset", "partition", "set")
 

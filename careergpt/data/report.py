@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from careergpt.errors import printable
 
 _MOST_NAMED = 8
 """Of files that are passed over, so many are told."""
+
+NO_FIELD, MOST_FIELDS = "no field", 50
 
 # Heading, its width, and how the figure of a task's examples is written.
 _COLUMNS = (
@@ -41,6 +44,7 @@ class DataReport:
         passed_over: Files and sheets beside the tables that are not read.
         values: Distinct titles and skills, compared by case, white space and punctuation only;
             `known` are those that `min_count` training records name.
+        fields: Training records of each field, where the tables have one; the largest first.
         tasks: Of each task its examples in each split, and their tokens, prompt and completion.
             `in_training_too` counts those of val and test that training has word for word: equal
             careers of different people, and different postings with one title and list of skills.
@@ -58,6 +62,7 @@ class DataReport:
     companies: int
     min_count: int
     values: dict[str, dict[str, int]]
+    fields: dict[str, int]
     tasks: dict[str, dict[str, Any]]
     warnings: list[str]
 
@@ -102,6 +107,8 @@ class DataReport:
                 f"{name}: {count['distinct']:,} distinct, {count['in_training']:,} in training, "
                 f"{count['known']:,} there at least {self.min_count} times"
             )
+        total = sum(self.fields.values())
+        yield from (f"{n / total:6.1%} of training: {name}" for name, n in self.fields.items())
 
     def _tasks(self) -> Iterator[str]:
         if not self.tasks:
@@ -147,6 +154,7 @@ def data_report(
             for name in ("position_title", "skills", "titles")
             if name in table.column_names and table[name].null_count < len(table)
         },
+        fields=dict(_field_counts(table["field"].filter(pa.array(split == TRAIN)))),
         tasks={name: report for name, report in reports.items() if report},
         warnings=list(_warnings(counts, table["own_split"].to_numpy(), splits, leaking)),
     )
@@ -199,6 +207,12 @@ def _value_counts(column: pa.ChunkedArray, trained: np.ndarray, min_count: int) 
         "in_training": len(training),
         "known": sum(found.total() >= min_count for found in training.values()),
     }
+
+
+def _field_counts(column: pa.ChunkedArray) -> list[tuple[str, int]]:
+    counts = Counter(column.fill_null(NO_FIELD).to_pylist())
+    # Of many, or of none, there is no balance to show.
+    return counts.most_common(MOST_FIELDS) if counts.keys() - {NO_FIELD} else []
 
 
 def _task_report(store: TokenStore, chosen: np.ndarray, split: np.ndarray) -> dict[str, Any] | None:

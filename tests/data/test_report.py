@@ -37,6 +37,7 @@ def report_of(store=None, min_count: int = 2) -> DataReport:
             "position_title": ["Nurse", "nurse!", "Welder", None, "NURSE", "Cook"],
             "skills": [["SQL", "sql."], ["SQL"], ["C"], None, ["C++"], ["R"]],
             "titles": pa.nulls(6, pa.list_(pa.string())),
+            "field": ["Health", "Health", "Trades", None, "Law", "Food"],
             "own_split": pa.array([-1] * 6, pa.int8()),
         }
     )
@@ -49,6 +50,12 @@ def test_rows_read_are_those_kept_and_those_dropped() -> None:
     assert list(report.dropped) == ["exact duplicate", "no skills"]
     assert sum(report.splits.values()) == report.kept
     assert report.splits == {"train": 4, "val": 1, "test": 1}
+
+
+def test_the_balance_of_fields_is_that_of_training() -> None:
+    assert report_of().fields == {"Health": 2, "Trades": 1, "no field": 1}
+    assert " 50.0% of training: Health\n" in str(report_of())
+    assert "no field" not in str(replace(report_of(), fields={}))
 
 
 def test_the_report_names_a_row_for_each_reason_and_what_was_passed_over() -> None:

@@ -1,0 +1,170 @@
+"""Laws of taxonomies: their downloads become rows that the default tasks and splits can use."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from careergpt.cli import main
+from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.taxonomies import SKILLS_A_TITLE, read_esco, read_onet, rows_of, singular
+from careergpt.data.text_files import read_objects
+
+RN, NP, OTHER = "29-1141.00", "29-1171.00", "51-9199.00"
+SKILLS = [f"Charting tool {letter}" for letter in "ABCDEFGHIJKL"]
+TEXTS = {
+    "Occupation Data.txt": [
+        ("O*NET-SOC Code", "Title", "Description"),
+        (RN, "Registered Nurses", "Assess patient health problems and needs."),
+        (NP, "Nurse Practitioners", "Diagnose and treat illness. May order tests."),
+        (OTHER, "Production Workers, All Other", "All production workers not listed separately."),
+    ],
+    "Alternate Titles.txt": [
+        ("O*NET-SOC Code", "Alternate Title", "Short Title", "Source(s)"),
+        *((RN, title, "n/a", "08") for title in ("Staff Nurse", "Charge Nurse", "staff nurse.")),
+    ],
+    "Technology Skills.txt": [
+        ("O*NET-SOC Code", "Example", "Commodity Title"),
+        *((RN, skill, "Medical software") for skill in SKILLS),
+        (NP, "Adobe Systems Adobe Acrobat", "Document software"),
+    ],
+    "Career Changers Matrix.txt": [
+        ("O*NET-SOC Code", "Related O*NET-SOC Code", "Index"),
+        (RN, NP, "1"),
+        (RN, OTHER, "2"),
+    ],
+}
+TABLES = {
+    "occupations_en.csv": [
+        ("conceptUri", "iscoGroup", "preferredLabel", "altLabels", "description"),
+        ("o/1", "2221", "midwife", "birth assistant\nmidwife", "Midwives assist women in labour."),
+    ],
+    "skills_en.csv": [("conceptUri", "preferredLabel"), ("s/1", "give care"), ("s/2", "dance")],
+    "occupationSkillRelations_en.csv": [
+        ("occupationUri", "relationType", "skillType", "skillUri"),
+        ("o/1", "essential", "skill", "s/1"),
+        ("o/1", "optional", "skill", "s/2"),
+    ],
+}
+
+
+@pytest.fixture
+def onet(tmp_path: Path) -> Path:
+    return written(tmp_path / "onet", TEXTS, "\t")
+
+
+def written(folder: Path, tables: dict[str, list[tuple[str, ...]]], delimiter: str) -> Path:
+    folder.mkdir()
+    for name, rows in tables.items():
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    return folder
+
+
+def test_an_occupation_has_what_its_files_say_of_it(onet: Path) -> None:
+    nurse, practitioner = read_onet(str(onet))
+    assert nurse.name == "Registered Nurse"
+    assert nurse.titles == ("Registered Nurses", "Staff Nurse", "Charge Nurse", "staff nurse.")
+    assert nurse.field == "29 Healthcare Practitioners and Technical"
+    assert nurse.next == ("Nurse Practitioner",)
+    assert practitioner.skills == ("Adobe Acrobat",)
+
+
+def test_each_title_is_one_row_and_each_change_a_career(onet: Path) -> None:
+    rows = list(rows_of(read_onet(str(onet))[0]))
+    assert Counter(row.get("position_title") for row in rows) == Counter(
+        ["Registered Nurse", "Registered Nurses", "Staff Nurse", "Charge Nurse", None]
+    )
+    assert rows[-1]["titles"] == ["Registered Nurse", "Nurse Practitioner"]
+    first, *others = (set(row["skills"]) for row in rows[:-1])
+    assert first == set(SKILLS)
+    assert all(some < first and len(some) == SKILLS_A_TITLE for some in others)
+    assert others[0] != others[1]
+    assert {row["occupation"] for row in rows} == {"Registered Nurse"}
+
+
+def test_a_later_release_has_related_occupations_instead(onet: Path) -> None:
+    (onet / "Career Changers Matrix.txt").rename(onet / "Related Occupations.txt")
+    assert read_onet(str(onet))[0].next == ("Nurse Practitioner",)
+
+
+def test_esco_gives_essential_skills_under_every_label(tmp_path: Path) -> None:
+    (midwife,) = read_esco(str(written(tmp_path / "esco", TABLES, ",")))
+    assert midwife.skills == ("give care",)
+    titles = [row["position_title"] for row in rows_of(midwife)]
+    assert titles == ["midwife", "birth assistant"]
+    assert midwife.field.startswith("ISCO-2")
+
+
+def test_the_verb_writes_a_table_that_every_task_learns_from(
+    onet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "onet.jsonl"
+    main(["tables", "onet", str(onet), f"--out={out}"])
+    licence = out.with_suffix(".LICENCE").read_text(encoding="utf-8").strip()
+    assert "CC BY 4.0" in licence
+    assert licence in capsys.readouterr().out
+    data = CareerDataModule(source=str(out), cache=str(tmp_path / "cache"), processes=1).open()
+    rows = data.table.to_pylist()
+    assert len(rows) == len(list(read_objects(str(out))))
+    nurses = [row for row in rows if (row["job_description"] or "").startswith("Assess")]
+    # Nothing of an occupation is in training and in a test at once.
+    assert len({row["hash"] for row in nurses}) == 1 < len(nurses)
+    assert sum(data.report().fields.values()) == int((data.split == 0).sum())
+
+
+@pytest.mark.parametrize(
+    ("singular_form", "plural"),
+    [
+        ("Registered Nurse", "Registered Nurses"),
+        ("Nurse Midwife", "Nurse Midwives"),
+        ("Waiter and Waitress", "Waiters and Waitresses"),
+        (
+            "Secretary and Administrative Assistant, Except Legal",
+            "Secretaries and Administrative Assistants, Except Legal",
+        ),
+        (
+            "First-Line Supervisor of Correctional Officers",
+            "First-Line Supervisors of Correctional Officers",
+        ),
+        ("Sales and Related Worker", "Sales and Related Workers"),
+        ("Helper--Electrician", "Helpers--Electricians"),
+        ("Coach and Scout", "Coaches and Scouts"),
+        ("Business Teacher, Postsecondary", "Business Teachers, Postsecondary"),
+    ],
+)
+def test_titles_are_put_in_the_singular_once(singular_form: str, plural: str) -> None:
+    assert singular(plural) == singular_form
+    assert singular(singular_form) == singular_form
+
+
+MISTAKES = {
+    "no such table": ("Technology Skills.txt", None, "no table 'Technology Skills'"),
+    "a layout": ("Occupation Data.txt", "Code\tName\n1\tCook\n", "no column 'O*NET-SOC Code'"),
+    "a torn row": (
+        "Alternate Titles.txt", "O*NET-SOC Code\tAlternate Title\n1\tA\n2\tB\n3\n4\tC\n", ":4 has"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_is_no_download_is_refused_before_anything_is_written(
+    mistake: str, onet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, content, told = MISTAKES[mistake]
+    (onet / name).unlink()
+    if content:
+        (onet / name).write_text(content, encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["tables", "onet", str(onet), f"--out={tmp_path / 'onet.jsonl'}"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["onet"]
+
+
+def test_the_table_is_of_json_lines(onet: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["tables", "onet", str(onet), "--out=onet.csv"])
