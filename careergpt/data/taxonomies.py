@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from random import Random
 from typing import NamedTuple
 
-from careergpt.data.names import distinct_names
+from careergpt.data.names import distinct_names, title_key
 from careergpt.data.tables import find_tables, open_tables
 from careergpt.data.whole_files import check_writable, whole, write_lines
 from careergpt.errors import InputError
 
-SKILLS_A_TITLE = 8
-"""Of an occupation's skills each further title shows so many, drawn by the title: as people do."""
+DRAWS = 8
+"""Of an occupation its other titles, and lists of its skills: as many of each, of any occupation,
+for one with a hundred titles is no more of the world of work than one with three."""
+
+FEWEST, MOST = 3, 8
+"""Skills in a drawn list: what a person names."""
+
+VAGUE = 5
+"""Occupations that a title may stand for, from which on it names none: Operator, Inspector."""
 
 MAJOR_GROUPS = {
     number: f"{number} {name}"
@@ -142,16 +149,16 @@ TAXONOMIES = {
         "This file includes information from the O*NET Database by the U.S. Department of Labor, "
         "Employment and Training Administration (USDOL/ETA), https://www.onetcenter.org, used "
         "under the CC BY 4.0 license (https://creativecommons.org/licenses/by/4.0/). O*NET(R) is "
-        "a trademark of USDOL/ETA. careergpt has modified it: titles are in the singular, skills "
-        "are drawn from each occupation's technology skills. USDOL/ETA has not approved, endorsed "
-        "or tested these modifications.",
+        "a trademark of USDOL/ETA. careergpt has modified it: titles are in the singular, other "
+        "titles and technology skills are drawn. USDOL/ETA has not approved, endorsed or tested "
+        "these modifications.",
     ),
     "esco": Taxonomy(
         read_esco,
         "This file uses the ESCO classification of the European Commission, "
         "https://esco.ec.europa.eu, reused under Commission Decision 2011/833/EU, with this "
-        "acknowledgement. careergpt has modified it: skills are drawn from each occupation's "
-        "essential skills.",
+        "acknowledgement. careergpt has modified it: other titles and essential skills are "
+        "drawn.",
     ),
 }
 
@@ -164,7 +171,7 @@ def convert_taxonomy(kind: str, folder: str, out: str) -> str:
     check_writable(path, "--out", is_file=True)
     read, licence = TAXONOMIES[kind]
     occupations = read(folder)
-    rows = [row for occupation in occupations for row in rows_of(occupation)]
+    rows = [row for occupation in _without_vague(occupations) for row in rows_of(occupation)]
     beside = path.with_suffix(".LICENCE")
     with whole(beside) as partial:  # First: the table never lies there without it.
         partial.write_text(licence + "\n", encoding="utf-8")
@@ -175,23 +182,37 @@ def convert_taxonomy(kind: str, folder: str, out: str) -> str:
     )
 
 
+def _without_vague(occupations: Sequence[Occupation]) -> Iterator[Occupation]:
+    """The occupations without the titles that too many of them share."""
+    of = Counter(key for one in occupations for key in {*map(title_key, one.titles)})
+    for one in occupations:
+        titles = (title for title in one.titles if of[title_key(title)] < VAGUE)
+        yield one._replace(titles=tuple(titles))
+
+
 def rows_of(occupation: Occupation) -> Iterator[dict[str, str | list[str]]]:
     """The rows that one occupation gives, each with its name and its field.
 
-    The occupation as a posting with all its skills; as one under each other title, with some of
-    them; and each change to another occupation as a career of two titles. Postings of one
-    occupation share its description: they are near-duplicates, and so stand in one split.
+    Under its name and under drawn other titles, its description; these are near-duplicates, and
+    stand in one split. Under the same titles, drawn lists of its skills: there are more under the
+    name, which so becomes a candidate. And a career of two titles for each change to another.
     """
-    skills = list(distinct_names(occupation.skills))
+    rng = Random(occupation.name)  # Whatever else the taxonomy holds.
     shared: dict[str, str | list[str]] = {"occupation": occupation.name, "field": occupation.field}
-    for number, title in enumerate(distinct_names((occupation.name, *occupation.titles))):
-        some = skills
-        if number and len(skills) > SKILLS_A_TITLE:
-            some = Random(f"{occupation.name}\n{title}").sample(skills, SKILLS_A_TITLE)
-        posting = {"position_title": title, "job_description": occupation.description}
-        yield {**posting, **({"skills": some} if some else {}), **shared}
+    name, *others = distinct_names((occupation.name, *occupation.titles))
+    drawn = rng.sample(others, min(DRAWS, len(others)))
+    for title in (name, *drawn):
+        yield {"position_title": title, "job_description": occupation.description, **shared}
+    skills = distinct_names(occupation.skills)
+    bounds = min(FEWEST, len(skills)), min(MOST, len(skills))
+    lists = {
+        (title, tuple(sorted(rng.sample(skills, rng.randint(*bounds))))): None
+        for title in ([name] * DRAWS + drawn if skills else [])
+    }
+    for title, some in lists:
+        yield {"position_title": title, "skills": list(some), **shared}
     for other in occupation.next:
-        yield {"titles": [occupation.name, other], **shared}
+        yield {"titles": [name, other], **shared}
 
 
 # A plural that ends the name of those who do the work: what follows says where, or how.

@@ -1,14 +1,22 @@
 """Laws of taxonomies: their downloads become rows that the default tasks and splits can use."""
 
 import csv
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from careergpt.cli import main
 from careergpt.data.datamodule import CareerDataModule
-from careergpt.data.taxonomies import SKILLS_A_TITLE, read_esco, read_onet, rows_of, singular
+from careergpt.data.taxonomies import (
+    DRAWS,
+    FEWEST,
+    MOST,
+    VAGUE,
+    read_esco,
+    read_onet,
+    rows_of,
+    singular,
+)
 from careergpt.data.text_files import read_objects
 
 RN, NP, OTHER = "29-1141.00", "29-1171.00", "51-9199.00"
@@ -71,17 +79,45 @@ def test_an_occupation_has_what_its_files_say_of_it(onet: Path) -> None:
     assert practitioner.skills == ("Adobe Acrobat",)
 
 
-def test_each_title_is_one_row_and_each_change_a_career(onet: Path) -> None:
-    rows = list(rows_of(read_onet(str(onet))[0]))
-    assert Counter(row.get("position_title") for row in rows) == Counter(
-        ["Registered Nurse", "Registered Nurses", "Staff Nurse", "Charge Nurse", None]
-    )
+def test_an_occupation_is_described_by_its_titles_and_asked_by_draws_of_its_skills(
+    onet: Path,
+) -> None:
+    nurse = read_onet(str(onet))[0]
+    rows = list(rows_of(nurse))
+    described = [row["position_title"] for row in rows if "job_description" in row]
+    assert described[0] == "Registered Nurse"
+    assert set(described[1:]) == {"Registered Nurses", "Staff Nurse", "Charge Nurse"}
+    lists = [(row["position_title"], row["skills"]) for row in rows if "skills" in row]
+    assert {title for title, _ in lists} == set(described)
+    assert sum(title == "Registered Nurse" for title, _ in lists) == DRAWS
+    assert all(FEWEST <= len({*some}) == len(some) <= MOST for _, some in lists)
+    assert all({*some} <= {*SKILLS} for _, some in lists)
     assert rows[-1]["titles"] == ["Registered Nurse", "Nurse Practitioner"]
-    first, *others = (set(row["skills"]) for row in rows[:-1])
-    assert first == set(SKILLS)
-    assert all(some < first and len(some) == SKILLS_A_TITLE for some in others)
-    assert others[0] != others[1]
     assert {row["occupation"] for row in rows} == {"Registered Nurse"}
+    assert rows == list(rows_of(nurse))
+
+
+def test_an_occupation_of_many_titles_gives_as_many_rows_as_any(onet: Path) -> None:
+    nurse = read_onet(str(onet))[0]
+    counts = {
+        len(list(rows_of(nurse._replace(titles=tuple(map("Nurse {}".format, range(n)))))))
+        for n in (DRAWS, 100)
+    }
+    assert len(counts) == 1
+
+
+def test_a_title_of_many_occupations_names_none(onet: Path, tmp_path: Path) -> None:
+    for name, row in (
+        ("Occupation Data.txt", "{}\tCooks {}\tCook.\n"),
+        ("Alternate Titles.txt", "{}\tHelper\tn/a\t08\n"),
+    ):
+        with (onet / name).open("a", encoding="utf-8") as file:
+            file.writelines(row.format(n, n) for n in range(VAGUE))
+    main(["tables", "onet", str(onet), f"--out={tmp_path / 'onet.jsonl'}"])
+    rows = [row for _, row in read_objects(str(tmp_path / "onet.jsonl"))]
+    titles = {row.get("position_title") for row in rows}
+    assert {"Staff Nurse", "Cooks 0"} <= titles
+    assert "Helper" not in titles
 
 
 def test_a_later_release_has_related_occupations_instead(onet: Path) -> None:
@@ -92,8 +128,7 @@ def test_a_later_release_has_related_occupations_instead(onet: Path) -> None:
 def test_esco_gives_essential_skills_under_every_label(tmp_path: Path) -> None:
     (midwife,) = read_esco(str(written(tmp_path / "esco", TABLES, ",")))
     assert midwife.skills == ("give care",)
-    titles = [row["position_title"] for row in rows_of(midwife)]
-    assert titles == ["midwife", "birth assistant"]
+    assert {row["position_title"] for row in rows_of(midwife)} == {"midwife", "birth assistant"}
     assert midwife.field.startswith("ISCO-2")
 
 
