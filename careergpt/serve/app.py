@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from careergpt.api import Model
 from careergpt.errors import InputError
 from careergpt.serve.guard import Guard
 from careergpt.serve.messages import Refusal
-from careergpt.serve.service import Service, Settings, reason
+from careergpt.serve.service import Service, Settings, refusal
 from careergpt.serve.work import FullError, LateError
 
 REFUSALS = (400, 401, 403, 408, 413, 422, 429, 500, 503)
@@ -55,6 +54,7 @@ def make_app(models: Mapping[str, Model], settings: Settings) -> ASGIApp:
         ("GET", "/", service.explore, HTMLResponse),
         ("GET", "/compare", service.compare, HTMLResponse),
         ("GET", "/about", service.about, HTMLResponse),
+        ("GET", "/report", service.report, HTMLResponse),
         ("GET", "/health", service.health, JSONResponse),
         ("GET", "/metrics", service.metrics, Response),
         ("GET", "/suggest", service.suggest, JSONResponse),
@@ -68,27 +68,25 @@ def make_app(models: Mapping[str, Model], settings: Settings) -> ASGIApp:
         app.add_api_route(path, answer, methods=[method], response_class=kind)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _explain_errors(app)
-    _count_requests(app)
-    return Guard(app, settings.hosts, settings.token)
+    known = {path for _, path, _, _ in routes}
+
+    def told(path: str, status: int, seconds: float) -> None:
+        name = path if path in known else "other"
+        REQUESTS.labels(name, status).inc()
+        SECONDS.labels(name).observe(seconds)
+
+    return Guard(app, settings.hosts, settings.token, told)
 
 
 def _explain_errors(app: FastAPI) -> None:
     """Whatever goes wrong is one sentence in JSON; nothing of the program is shown."""
 
-    def handle(kind: type[Exception], status: int, headers: dict[str, str] | None = None) -> None:
-        async def told(_: Request, error: Exception) -> JSONResponse:
-            return JSONResponse({"error": reason(error)}, status, headers)
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        status, sentence, headers = refusal(error)
+        return JSONResponse({"error": sentence}, status, headers)
 
-        app.add_exception_handler(kind, told)
-
-    handle(InputError, 400)
-    handle(RequestValidationError, 422)
-    handle(LateError, 503, {"retry-after": "5"})
-
-    @app.exception_handler(FullError)
-    async def full(_: Request, error: FullError) -> JSONResponse:
-        wait = {"retry-after": str(math.ceil(error.after))}
-        return JSONResponse({"error": "too many ask at once: ask again shortly"}, 429, wait)
+    for kind in (InputError, RequestValidationError, FullError, LateError):
+        app.add_exception_handler(kind, refused)
 
     @app.exception_handler(HTTPException)
     async def http(_: Request, error: HTTPException) -> JSONResponse:
@@ -97,14 +95,3 @@ def _explain_errors(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def other(_: Request, __: Exception) -> JSONResponse:
         return JSONResponse({"error": "the server failed: its log says how"}, 500)
-
-
-def _count_requests(app: FastAPI) -> None:
-    @app.middleware("http")
-    async def counted(request: Request, call_next: Any) -> Response:
-        route = request.scope.get("path", "")
-        known = route if route in {getattr(one, "path", "") for one in app.routes} else "other"
-        with SECONDS.labels(known).time():
-            response: Response = await call_next(request)
-        REQUESTS.labels(known, response.status_code).inc()
-        return response

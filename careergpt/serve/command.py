@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,8 @@ TOKEN = "CAREERGPT_TOKEN"
 DRAIN_SECONDS = 30
 """After SIGTERM, what has been asked is still answered for so long."""
 
+DAY = 86_400
+
 
 def run(args: Sequence[str]) -> None:
     """Parses and runs `serve`, until a signal ends it."""
@@ -24,7 +27,9 @@ def run(args: Sequence[str]) -> None:
         import uvicorn
 
         from careergpt.serve.app import make_app
+        from careergpt.serve.guard import TimedConnection
         from careergpt.serve.service import Settings
+        from careergpt.serve.votes import Votes
     except ImportError as error:
         raise InputError(
             f"serve needs {error.name}, which is not installed: pip install 'careergpt[app]'"
@@ -36,20 +41,37 @@ def run(args: Sequence[str]) -> None:
             f"--host {config.host}: others could ask this server: set {TOKEN} to a secret that "
             "they must send, or serve 127.0.0.1"
         )
-    for name, least in (("port", 0), ("wait", 0), ("seconds", 1)):
-        if config[name] < least:
-            raise InputError(f"--{name} must be {least} or more, found {config[name]}")
+    for name, least, most in (("port", 0, 65_535), ("wait", 0, DAY), ("seconds", 1, DAY)):
+        if not least <= config[name] <= most:
+            raise InputError(f"--{name} must be {least} to {most:,}, found {config[name]}")
+    votes, listening = Votes(Path(config.votes)), _bound(config.host, config.port)
     from careergpt.api import load
 
     named = {"finetuned": config.model.pretrained, "baseline": config.baseline}
     models = {name: load(folder, device=config.device) for name, folder in named.items() if folder}
     models["finetuned"].candidates("titles")  # Whoever asks first waits for nothing.
     hosts = ("127.0.0.1", "localhost", "::1", config.host) if local else None
-    settings = Settings(Path(config.votes), config.wait, config.seconds, hosts, token)
-    uvicorn.run(
-        make_app(models, settings), host=config.host, port=config.port, log_level="warning",
-        server_header=False, timeout_graceful_shutdown=DRAIN_SECONDS,
-    )  # fmt: skip
+    app = make_app(models, Settings(votes, config.wait, config.seconds, hosts, token))
+    server = uvicorn.Server(uvicorn.Config(
+        app, http=TimedConnection, ws="none", log_level="warning", server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    ))  # fmt: skip
+    listening.listen()
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    print(f"Serving http://{host}:{listening.getsockname()[1]} until Ctrl-C")
+    server.run([listening])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket of the address, on which nobody listens yet: connections wait for no model."""
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise InputError(f"--host {host} --port {port}: {error.strerror}: choose others") from None
+    return bound
 
 
 def is_loopback(host: str) -> bool:

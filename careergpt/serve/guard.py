@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
-from collections.abc import Sequence
-from urllib.parse import urlsplit
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import SplitResult, urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_BODY = 64 * 1024
 """Bytes of a request's body; a person's skills and history need far fewer."""
 
-BODY_SECONDS = 10.0
-"""A client that has not sent its body by then is told to send it anew."""
+SEND_SECONDS = 10.0
+"""A client that has not sent its headers, then its body, by then need not go on."""
 
 HEADERS = {
     "content-security-policy": (
@@ -27,14 +29,14 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
-"""Of every answer: the page loads nothing from anywhere else, and runs no script but its own."""
+"""Of an answer without its own: pages load nothing from elsewhere and run our script alone."""
 
 OPEN = ("/health",)
 """Paths that need no token: who runs the server asks them."""
 
 
 class Guard:
-    """An ASGI middleware: Host, Origin, token and body are checked, headers are added.
+    """An ASGI middleware: Host, Origin, token and body are checked, headers are added, all counted.
 
     Args:
         app: What answers requests that pass.
@@ -42,10 +44,17 @@ class Guard:
             name of its own that it lets point to this address (DNS rebinding). None: any.
         token: What a request's `Authorization` must hold, as Bearer or as the password of Basic;
             None: nothing.
+        told: Called with path, status and seconds until an answer's first byte, refusals too.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str] | None, token: str | None) -> None:
-        self._app, self._hosts = app, hosts
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Sequence[str] | None,
+        token: str | None,
+        told: Callable[[str, int, float], None],
+    ) -> None:
+        self._app, self._hosts, self._told = app, hosts, told
         self._token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,11 +62,14 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        begun = time.monotonic()
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-                message["headers"] = [*message.get("headers", []), *added]
+                self._told(scope["path"], message["status"], time.monotonic() - begun)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         refused = self._refusal(scope) or await self._read_body(scope, receive)
@@ -79,11 +91,10 @@ class Guard:
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname if host.isprintable() else None
-        if self._hosts is not None and name not in self._hosts:
+        if self._hosts is not None and _named(f"//{host}").hostname not in self._hosts:
             return _refuse(400, f"this server is not {host[:100]!r}: ask it by its own name")
         origin = headers.get("origin")
-        if scope["method"] != "GET" and origin and urlsplit(origin).netloc != host:
+        if scope["method"] != "GET" and origin and _named(origin).netloc != host:
             return _refuse(403, "a page of another site asks: open this server's own page")
         if self._token is None or scope["path"] in OPEN:
             return None
@@ -96,7 +107,7 @@ class Guard:
         body = b""
         message: Message
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(SEND_SECONDS):
                 while True:
                     message = await receive()
                     body += bytes(message.get("body", b""))
@@ -107,7 +118,37 @@ class Guard:
                     if not message.get("more_body"):
                         return body
         except TimeoutError:
-            return _refuse(408, f"the body did not come within {BODY_SECONDS:.0f} s: send it anew")
+            return _refuse(408, f"the body did not come within {SEND_SECONDS:.0f} s: send it anew")
+
+
+class TimedConnection(H11Protocol):
+    """A connection that is closed where no request begins in time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Waits for the first request."""
+        super().connection_made(transport)
+        self._await_next(self.cycle)
+
+    def on_response_complete(self) -> None:
+        """Waits for another request."""
+        before = self.cycle
+        super().on_response_complete()
+        self._await_next(before)
+
+    def _await_next(self, before: object) -> None:
+        def end() -> None:
+            if self.cycle is before:  # Each request has its own.
+                self.transport.close()
+
+        self.loop.call_later(SEND_SECONDS, end)
+
+
+def _named(address: str) -> SplitResult:
+    """The parts of an address; of one that is none, empty ones."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _token_of(authorization: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from careergpt.data.names import title_key
+from careergpt.data.report import DataReport
 from careergpt.modeling.folder import CARD
 from careergpt.recommend.candidates import Candidates
 
@@ -30,9 +33,11 @@ def _environment() -> Environment:
     return made
 
 
-def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
+def page(
+    template: str, status: int = 200, headers: Mapping[str, str] = {}, **values: Any
+) -> HTMLResponse:
     """The template with these values."""
-    return HTMLResponse(_environment().get_template(template).render(values), status)
+    return HTMLResponse(_environment().get_template(template).render(values), status, headers)
 
 
 def percent(share: float) -> str:
@@ -55,13 +60,28 @@ def suggestions(known: Candidates, text: str) -> list[str]:
     return list(dict.fromkeys([*begin, *within]))[:SUGGESTED]
 
 
-def card(folder: str) -> Markup:
+def card(folder: Path) -> Markup:
     """The model's card as HTML; HTML within it is text."""
-    path = Path(folder) / CARD
+    path = folder / CARD
     if not path.is_file():
         return Markup("<p>This model folder has no card.</p>")
-    body = path.read_text(encoding="utf-8")
+    body = path.read_text(encoding="utf-8", errors="replace")
     if body.startswith("---\n"):  # What the hub reads of it.
         body = body.partition("\n---\n")[2]
     text = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image").render(body)
     return Markup(text)
+
+
+def data_report(folder: Path) -> str | None:
+    """The report on the data of the run that a model is of; None where the run is not there."""
+    try:
+        text = (folder.parent / "data_report.json").read_text(encoding="utf-8")
+        return str(DataReport(**json.loads(text)))
+    except (OSError, ValueError, TypeError, KeyError):  # None, or of another version.
+        return None
+
+
+def comparison(folder: Path) -> Path | None:
+    """The page that compare wrote beside a model; None where it did not."""
+    path = folder.parent / "comparison" / "report.html"
+    return path if path.is_file() else None

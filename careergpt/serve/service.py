@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from fastapi import HTTPException
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import ValidationError
@@ -21,9 +22,9 @@ from careergpt.recommend.recommendation import as_json
 from careergpt.serve import pages
 from careergpt.serve.messages import Blind, Generate, Person, Scored, Vote
 from careergpt.serve.votes import Votes, side_of
-from careergpt.serve.work import LateError, Worker
+from careergpt.serve.work import FullError, LateError, Worker
 
-ANSWERS_KEPT = 4_096
+ANSWERS_KEPT = 1_024
 """Recommendations that are kept: the same question has the same answer."""
 
 Give = Callable[[tuple[str, Mapping[str, Any]]], None]
@@ -33,14 +34,14 @@ class Settings(NamedTuple):
     """What the server is told when it starts.
 
     Attributes:
-        votes: The file of votes.
+        votes: What was preferred so far.
         wait: Seconds that a request may have to wait for others.
         seconds: The most that one may take.
         hosts: Names by which the server may be asked; None: any.
         token: What every request must hold; None: nothing.
     """
 
-    votes: Path
+    votes: Votes
     wait: float = 1.0
     seconds: float = 30.0
     hosts: tuple[str, ...] | None = None
@@ -54,8 +55,10 @@ class Service:
         """For "finetuned" and, where there is one, "baseline"."""
         self._models, self._finetuned = models, models["finetuned"]
         self._worker = Worker(settings.wait, settings.seconds)
-        self._votes = Votes(settings.votes)
-        self._recommended = lru_cache(ANSWERS_KEPT)(self._recommend)
+        self._votes = settings.votes
+        # Replicas know the same sides, and a server that was started anew those of before.
+        self._secret = (settings.token or "").encode()
+        self._answers: dict[str, str] = {}
 
     def close(self) -> None:
         """Lets what is worked on end."""
@@ -77,8 +80,14 @@ class Service:
 
     async def recommend(self, person: Person) -> dict[str, Any]:
         """Next positions, skills to have and qualifications, as `recommend --format json`."""
-        question = json.dumps(person.model_dump(), sort_keys=True)
-        return await self._worker.run(lambda: self._recommended(question))
+        question = person.model_dump_json()
+        if question not in self._answers:  # Who asks what was asked waits for nobody.
+            told = person.model_dump()
+            found = await self._worker.run(lambda: self._finetuned.recommend(**told))
+            self._answers[question] = json.dumps(as_json(found))
+            if len(self._answers) > ANSWERS_KEPT:
+                del self._answers[next(iter(self._answers))]
+        return dict(json.loads(self._answers[question]))
 
     async def score(self, asked: Scored) -> dict[str, float]:
         """What a completion costs a model, in nats; lower is better."""
@@ -94,13 +103,16 @@ class Service:
 
     async def blind(self, asked: Blind) -> StreamingResponse:
         """The answer of side A or B, as /generate's; which model that is, the draw decides."""
-        model = side_of(asked.side, asked.draw, self._votes.secret)
+        model = side_of(asked.side, asked.draw, self._secret)
         return await self._streamed(model, asked.prompt, {"max_new_tokens": asked.max_new_tokens})
 
     async def vote(self, given: Vote) -> dict[str, Any]:
         """Keeps a vote, tells whose the answers were, and what all votes say."""
         self._named("baseline")
-        return self._votes.add(given)
+        a, b = (side_of(side, given.draw, self._secret) for side in ("A", "B"))
+        preferred = {"A": a, "B": b, "tie": "tie"}[given.preferred]
+        self._votes.add(given.draw, given.prompt, preferred)
+        return {"A": a, "B": b, "preferred": preferred, "tally": self._votes.tally()}
 
     async def explore(
         self, position: str = "", skills: str = "", history: str = ""
@@ -108,13 +120,12 @@ class Service:
         """The page that recommends; its address holds the question."""
         asked = {"position": position, "skills": skills, "history": history}
         told = {name: text for name, text in asked.items() if text.strip()}
-        found, fault = None, None
+        found, status, fault, headers = None, 200, "", dict[str, str]()
         try:
             found = await self.recommend(Person.model_validate(told)) if told else None
-        except (InputError, ValidationError) as error:
-            fault = reason(error)
-        status = 400 if fault else 200
-        return pages.page("explore.html", status, asked=asked, found=found, fault=fault)
+        except (InputError, ValidationError, FullError, LateError) as error:
+            status, fault, headers = refusal(error)
+        return pages.page("explore.html", status, headers, asked=asked, found=found, fault=fault)
 
     async def compare(self, prompt: str = "", blind: bool = False) -> HTMLResponse:
         """One prompt answered by both models, side by side."""
@@ -128,11 +139,21 @@ class Service:
         )
 
     async def about(self) -> HTMLResponse:
-        """The model's card, and what was measured of it."""
-        return pages.page("about.html", card=pages.card(self._finetuned.folder))
+        """The model's card, and what its run has left: the report on its data, a comparison."""
+        folder = Path(self._finetuned.folder)
+        data, compared = pages.data_report(folder), pages.comparison(folder) is not None
+        return pages.page("about.html", card=pages.card(folder), data=data, compared=compared)
 
-    def _recommend(self, question: str) -> dict[str, Any]:
-        return as_json(self._finetuned.recommend(**json.loads(question)))
+    async def report(self) -> HTMLResponse:
+        """The report of the comparison beside the model."""
+        path = pages.comparison(Path(self._finetuned.folder))
+        if path is None:
+            raise HTTPException(404, "no comparison lies beside the model: run compare")
+        # It brings its own style along, and no script.
+        policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+        return HTMLResponse(
+            path.read_text(encoding="utf-8"), headers={"content-security-policy": policy}
+        )
 
     def _named(self, name: str) -> Model:
         if name not in self._models:
@@ -164,7 +185,7 @@ class Service:
                 async for event in events:
                     yield _event(*event)
             except (LateError, InputError) as error:
-                yield _event("error", {"error": reason(error)})
+                yield _event("error", {"error": refusal(error)[1]})
             finally:
                 await events.aclose()
 
@@ -175,13 +196,17 @@ def _event(name: str, data: Mapping[str, Any]) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
-def reason(error: Exception) -> str:
-    """What went wrong, in a sentence for who asked."""
+def refusal(error: Exception) -> tuple[int, str, dict[str, str]]:
+    """Status, a sentence for who asked, and headers: a page that was turned away asks again."""
+    if isinstance(error, FullError):
+        after = str(math.ceil(error.after))
+        sentence = f"many ask at once: ask again in {after} s"
+        return 429, sentence, {"retry-after": after, "refresh": after}
     if isinstance(error, LateError):
-        return "this took too long: ask for less, or again later"
+        return 503, "this took too long: ask for less, or again later", {"retry-after": "5"}
     if isinstance(error, InputError):
-        return str(error)
+        return 400, str(error), {}
     # pydantic's, one for each form that a field may have: the last is the nearest to what was sent.
     wrong = error.errors()[-1] if hasattr(error, "errors") else {}
-    places = [str(part) for part in wrong.get("loc", ()) if part != "body"]
-    return ": ".join([*places[:1], str(wrong.get("msg", "cannot be read"))])
+    places = [str(part) for part in wrong.get("loc", ()) if part not in ("body", "query")]
+    return 422, ": ".join([*places[:1], str(wrong.get("msg", "cannot be read"))]), {}

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hmac
 import json
-import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from careergpt.compare.statistics import ratio_interval, sign_flip
-from careergpt.serve.messages import Side, Vote
+from careergpt.data.text_files import excerpt, json_object
+from careergpt.errors import InputError
+from careergpt.serve.messages import Side
+
+WORTH = {"finetuned": 1.0, "tie": 0.0, "baseline": -1.0}
 
 
 def side_of(shown: Literal["A", "B"], draw: str, secret: bytes) -> Side:
@@ -21,41 +25,66 @@ def side_of(shown: Literal["A", "B"], draw: str, secret: bytes) -> Side:
 
 
 class Votes:
-    """The file of votes, one JSON object a line, appended to."""
+    """The file of votes, one JSON object a line, appended to; read once."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self.secret = secrets.token_bytes(16)
+        """Reads what is there.
 
-    def add(self, vote: Vote) -> dict[str, Any]:
-        """Keeps the vote; tells what A was, and the tally with it."""
-        a = side_of("A", vote.draw, self.secret)
-        other = "baseline" if a == "finetuned" else "finetuned"
-        preferred = {"A": a, "B": other, "tie": "tie"}[vote.preferred]
-        line = json.dumps({"draw": vote.draw, "prompt": vote.prompt, "preferred": preferred})
+        Raises:
+            InputError: It cannot be read or written, or a line of it is no vote.
+        """
+        self._path, known = path, path.exists()
+        try:
+            with path.open("a+", encoding="utf-8") as file:
+                file.seek(0)
+                lines = file.readlines()
+            if not known:
+                path.unlink()  # It could be made, and is by the first vote.
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(
+                f"--votes {path}: {error}: name a file of votes, or one that can be made"
+            ) from None
+        self._votes = dict(_votes(lines, path))
+        self._tally: dict[str, Any] | None = None
+
+    def add(self, draw: str, prompt: str, preferred: str) -> None:
+        """Keeps a vote; a draw counts once, by its last vote."""
+        line = json.dumps({"draw": draw, "prompt": prompt, "preferred": preferred})
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
-        return {"A": a, "B": other, "preferred": preferred, "tally": self.tally()}
+        self._votes[draw] = prompt, WORTH[preferred]
+        self._tally = None
 
     def tally(self) -> dict[str, Any]:
         """How often the fine-tuned model's answer was preferred, ties half, and how sure that is.
 
-        A draw counts once, by its last vote. Votes on one prompt are a cluster: they resemble each
-        other.
+        Votes on one prompt are a cluster: they resemble each other.
         """
-        votes = {vote["draw"]: vote for vote in self._read()}.values()
-        if not votes:
-            return {"votes": 0}
-        values = {"finetuned": 1.0, "tie": 0.0, "baseline": -1.0}
-        scores = np.array([values[vote["preferred"]] for vote in votes])
-        prompts, ones = [vote["prompt"] for vote in votes], np.ones(len(votes))
-        interval = ratio_interval(scores, ones, prompts)
-        share, low, high = (float(np.clip((bound + 1) / 2, 0, 1)) for bound in interval)
-        p = float(sign_flip(scores, ones, prompts))
-        return {"votes": len(votes), "share": share, "low": low, "high": high, "p": p}
+        if self._tally is None:
+            self._tally = _judged(list(self._votes.values()))
+        return self._tally
 
-    def _read(self) -> list[dict[str, str]]:
-        if not self._path.exists():
-            return []
-        with self._path.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines]
+
+def _votes(lines: Iterable[str], path: Path) -> Iterable[tuple[str, tuple[str, float]]]:
+    for number, line in enumerate(lines, 1):
+        vote = json_object(line, f"{path}:{number}")
+        try:
+            yield str(vote["draw"]), (str(vote["prompt"]), WORTH[vote["preferred"]])
+        except (KeyError, TypeError):
+            raise InputError(
+                f"{path}:{number}: no vote: {excerpt(line)}. Remove the line"
+            ) from None
+
+
+def _judged(votes: list[tuple[str, float]]) -> dict[str, Any]:
+    if not votes:
+        return {"votes": 0}
+    prompts, scores, ones = (
+        [v[0] for v in votes],
+        np.array([v[1] for v in votes]),
+        np.ones(len(votes)),
+    )
+    interval = ratio_interval(scores, ones, prompts)
+    share, low, high = (float(np.clip((bound + 1) / 2, 0, 1)) for bound in interval)
+    p = float(sign_flip(scores, ones, prompts))
+    return {"votes": len(votes), "share": share, "low": low, "high": high, "p": p}

@@ -3,21 +3,13 @@
 import os
 import re
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-import careergpt
-from careergpt.serve.app import make_app
-from careergpt.serve.service import Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -28,26 +20,6 @@ pytestmark = [
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 PROMPT = "Tell me about the qualifications required for a Welder."
-
-
-@pytest.fixture(scope="module")
-def address(
-    models: dict[str, careergpt.Model], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """A server in a thread of this process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    votes = tmp_path_factory.mktemp("votes") / "votes.jsonl"
-    app = make_app(models, Settings(votes, hosts=("127.0.0.1",)))
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
 
 
 @pytest.fixture(scope="module")

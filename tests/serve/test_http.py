@@ -3,21 +3,27 @@
 import asyncio
 import base64
 import json
+import signal
+import socket
+import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
 import careergpt
 from careergpt.cli import main
+from careergpt.errors import InputError
 from careergpt.recommend.recommendation import as_json
+from careergpt.serve import guard
 from careergpt.serve.app import make_app
 from careergpt.serve.guard import MAX_BODY
 from careergpt.serve.service import Settings
-from careergpt.serve.votes import side_of
+from careergpt.serve.votes import Votes, side_of
 from careergpt.serve.work import FullError, LateError, Worker
 
 DRAW = "0123456789abcdef"
@@ -141,6 +147,27 @@ def test_no_answer_lets_a_page_load_anything_from_elsewhere(client: TestClient) 
         assert headers["x-content-type-options"] == "nosniff"
 
 
+def test_about_shows_what_the_run_has_left_of_the_model(
+    client: TestClient,
+    models: dict[str, careergpt.Model],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "leaks across splits: 0" in client.get("/about").text
+    monkeypatch.setattr(models["finetuned"], "folder", str(tmp_path / "model"))
+    page = client.get("/about").text
+    assert "no card" in page
+    assert "leaks" not in page
+    assert "/report" not in page
+    assert client.get("/report").status_code == 404
+    (tmp_path / "comparison").mkdir()
+    (tmp_path / "comparison" / "report.html").write_text("<p>a finding</p>")
+    assert 'href="/report"' in client.get("/about").text
+    found = client.get("/report")
+    assert found.text == "<p>a finding</p>"
+    assert "script" not in found.headers["content-security-policy"]
+
+
 def test_files_beside_the_page_s_own_are_not_served(client: TestClient) -> None:
     for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"):
         assert client.get(path).status_code == 404
@@ -150,6 +177,8 @@ def test_files_beside_the_page_s_own_are_not_served(client: TestClient) -> None:
     ("headers", "status"),
     [
         ({"host": "evil.example"}, 400),
+        ({"host": "["}, 400),
+        ({"origin": "http://["}, 403),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
         ({"origin": LOCAL}, 200),
@@ -175,7 +204,7 @@ def test_a_page_of_another_site_can_ask_nothing(
 def test_a_token_opens_everything_and_health_needs_none(
     models: dict[str, careergpt.Model], votes: Path, authorization: str | None, status: int
 ) -> None:
-    with TestClient(make_app(models, Settings(votes, token="s3cret")), LOCAL) as client:
+    with TestClient(make_app(models, Settings(Votes(votes), token="s3cret")), LOCAL) as client:
         headers = {"authorization": authorization} if authorization else {}
         assert client.get("/", headers=headers).status_code == status
         assert client.get("/metrics", headers=headers).status_code == status
@@ -245,12 +274,13 @@ def test_a_blind_answer_is_the_drawn_model_s_and_a_vote_counts_once(
     assert changed["tally"]["share"] == 0.5
     assert len(votes.read_text().splitlines()) == 2
     assert "1 vote so far" in client.get("/compare").text
+    assert Votes(votes).tally() == changed["tally"]  # As a server that starts anew reads them.
 
 
 def test_without_a_baseline_there_is_nothing_to_compare(
     models: dict[str, careergpt.Model], votes: Path
 ) -> None:
-    app = make_app({"finetuned": models["finetuned"]}, Settings(votes))
+    app = make_app({"finetuned": models["finetuned"]}, Settings(Votes(votes)))
     with TestClient(app, LOCAL) as client:
         assert "--baseline" in client.get("/compare?prompt=x").text
         answer = client.post("/generate", json={"prompt": "x", "model": "baseline"})
@@ -281,7 +311,12 @@ def test_suggestions_begin_with_what_is_typed(client: TestClient) -> None:
         (["--host=0.0.0.0"], "CAREERGPT_TOKEN"),
         (["--host=192.0.2.1"], "CAREERGPT_TOKEN"),
         (["--port=-1"], "--port"),
+        (["--port=70000"], "--port"),
         (["--wait=-1"], "--wait"),
+        (["--wait=nan"], "wait"),
+        (["--seconds=inf"], "seconds"),
+        (["--votes=."], "--votes"),
+        (["--votes=nowhere/votes.jsonl"], "--votes"),
         (["--model.pretrained=nowhere"], "nowhere"),
     ],
 )
@@ -302,3 +337,87 @@ def test_a_missing_extra_is_named(
     with pytest.raises(SystemExit):
         main(["serve", f"--model.pretrained={taught.model}"])
     assert "careergpt[app]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"draw": "a"}'])
+def test_a_line_that_is_no_vote_is_named_before_anything_is_served(votes: Path, line: str) -> None:
+    votes.write_text('{"draw": "a", "prompt": "b", "preferred": "tie"}\n' + line + "\n")
+    with pytest.raises(InputError, match=r"votes.jsonl:2"):
+        Votes(votes)
+
+
+def test_a_port_in_use_is_one_line(
+    taught: careergpt.Run, address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = address.rpartition(":")[2]
+    words = [f"--port={port}", f"--votes={tmp_path / 'votes.jsonl'}"]
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", f"--model.pretrained={taught.model}", *words])
+    assert caught.value.code == 2
+    assert f"--port {port}: Address already in use" in (told := capsys.readouterr().err)
+    assert told.count("\n") == 1
+
+
+def test_a_page_that_is_turned_away_says_so_and_asks_again(
+    models: dict[str, careergpt.Model], votes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Worker) -> None:
+        raise FullError(2.5)
+
+    with TestClient(make_app(models, Settings(Votes(votes))), LOCAL) as client:
+        assert client.get("/?position=Welder").status_code == 200
+        monkeypatch.setattr(Worker, "_enter", full)
+        answer = client.get("/?position=Nurse")
+        assert (answer.status_code, answer.headers["refresh"]) == (429, "3")
+        assert "<h1>" in answer.text
+        assert "ask again in 3 s" in answer.text
+        # What was asked before needs no model.
+        assert client.get("/?position=Welder").status_code == 200
+        assert 'path="/",status="429"' in client.get("/metrics").text
+
+
+def connected(address: str, sent: bytes) -> socket.socket:
+    host, _, port = address.removeprefix("http://").partition(":")
+    made = socket.create_connection((host, int(port)), timeout=30)
+    made.sendall(sent)
+    return made
+
+
+def test_idle_and_slow_clients_hold_nobody_up_and_are_hung_up_on(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "SEND_SECONDS", 0.5)
+    slow = b"POST /score HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n{"
+    begun = [connected(address, sent) for sent in [b"", b"GET / HT", slow] * 60]
+    assert httpx.get(f"{address}/health").status_code == 200
+    for made, said in zip(begun, [b"", b"", b"408"] * 60, strict=True):
+        answer = made.recv(1024)
+        assert said in answer.partition(b"\r\n")[0]
+        assert bool(said) == bool(answer)
+        made.close()
+
+
+def test_a_header_like_a_book_is_refused(address: str) -> None:
+    with connected(address, b"GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx: " + b"x" * 200_000) as made:
+        assert made.recv(1024).startswith(b"HTTP/1.1 400")
+
+
+def test_what_was_asked_before_a_signal_is_answered(taught: careergpt.Run, tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    words = ["serve", f"--model.pretrained={taught.model}", "--port=0", "--device=cpu"]
+    words += [f"--votes={tmp_path / 'votes.jsonl'}"]
+    server = subprocess.Popen(
+        [sys.executable, str(root / "main.py"), *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert server.stdout is not None
+    address = server.stdout.readline().split()[1]
+    asked = {"prompt": "Which skills does a nurse need?", "max_new_tokens": 100}
+    with httpx.stream("POST", f"{address}/generate", json=asked, timeout=60) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == "event: piece"
+        server.send_signal(signal.SIGTERM)
+        assert "event: end" in lines
+    _, told = server.communicate(timeout=60)
+    assert server.returncode == 128 + signal.SIGTERM
+    assert told.strip() == "stopped by SIGTERM"
