@@ -65,11 +65,11 @@ def _parser() -> OneLineParser:
         "input": "People from a JSON Lines file, each with position, skills or history; - is "
         "standard input.",
         "candidates": "Titles to rank instead of the folder's: one a line, or a table's column of "
-        "titles.",
+        "titles; of a table that `tables` made, its occupations, to which titles are matched.",
     }
     for name, text in texts.items():
         parser.add_argument(f"--{name}", type=str, default=None, help=text)
-    parser.add_class_arguments(Recommender, skip={"rankings", "model"})
+    parser.add_class_arguments(Recommender, skip={"rankings", "model", "occupations"})
     parser.add_argument(
         "--format", type=Literal["text", "json"], default="text", help="Of answers."
     )

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import NDArray
 
-from careergpt.data.names import key_words, title_key
+from careergpt.data.names import title_key
 from careergpt.errors import InputError
+from careergpt.recommend.embeddings import Encoder, sentence_encoder
 
 Cosines = Float[np.ndarray, "..."]
-Vectors = Any  # Sparse or dense: a row a text, of length 1, or 0 for a text without words.
-Encoder = Callable[[Sequence[str]], Vectors]
 
 CELLS_AT_ONCE = 2**22
 """Queries times descriptions compared at a time: 32 MiB, however many descriptions there are."""
@@ -44,9 +42,8 @@ class DescriptionIndex:
     ) -> None:
         self.descriptions, self.titles, self.groups = descriptions, titles, groups
         self._title_keys = np.array([title_key(title) for title in titles], dtype=object)
-        self._encode, self._vectors = (
-            _tf_idf(descriptions) if embedder is None else _embeddings(descriptions, embedder)
-        )
+        encode = _tf_idf(descriptions) if embedder is None else sentence_encoder(embedder)
+        self._encode, self._vectors = encode, encode(descriptions)
 
     def titled(self, title: str) -> NDArray[np.bool_]:
         """Which descriptions have the title."""
@@ -141,47 +138,17 @@ def _real_ranks(index: DescriptionIndex, pairs: Sequence[tuple[int, int]]) -> li
     )
 
 
-def _tf_idf(descriptions: Sequence[str]) -> tuple[Encoder, Vectors]:
+def _tf_idf(descriptions: Sequence[str]) -> Encoder:
     """TF-IDF with 1 + ln(tf), without English stop words (Manning et al., 2008, section 6.4)."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(sublinear_tf=True, stop_words="english")
     try:
-        vectors = vectorizer.fit_transform(descriptions)
+        vectorizer.fit(descriptions)
     except ValueError as error:  # An empty vocabulary.
         raise InputError(
             f"the {len(descriptions)} unseen descriptions cannot be searched ({error}); "
             "compare on a table whose descriptions hold words, or with --answers 0"
         ) from None
-    return vectorizer.transform, vectors
-
-
-def _embeddings(descriptions: Sequence[str], embedder: str) -> tuple[Encoder, Vectors]:
-    """Sentence embeddings (Reimers & Gurevych, 2019)."""
-    from transformers.utils import logging
-
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise InputError(
-            f"relevance by {embedder!r} needs sentence-transformers: "
-            "pip install 'careergpt[embeddings]'"
-        ) from None
-    logging.disable_progress_bar()
-    try:
-        model = SentenceTransformer(embedder)
-        model.encode(["Some load", "and cannot pad."], show_progress_bar=False)
-    except Exception as error:  # OSError, ValueError, safetensors' own …
-        reason = (str(error).strip() or repr(error)).splitlines()[0][:150]
-        raise InputError(
-            f"no texts can be embedded by {embedder!r} ({reason}); name a folder that holds a "
-            "sentence-embedding model, or a hub name on a machine with a network"
-        ) from None
-
-    def encode(texts: Sequence[str]) -> Vectors:
-        vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        # Of no words, an embedding holds the special tokens only: as similar to one as to another.
-        vectors[[not key_words(text) for text in texts]] = 0
-        return vectors
-
-    return encode, encode(descriptions)
+    encode: Encoder = vectorizer.transform
+    return encode

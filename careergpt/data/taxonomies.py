@@ -202,7 +202,10 @@ def rows_of(occupation: Occupation) -> Iterator[dict[str, str | list[str]]]:
     name, *others = distinct_names((occupation.name, *occupation.titles))
     drawn = rng.sample(others, min(DRAWS, len(others)))
     for title in (name, *drawn):
-        yield {"position_title": title, "job_description": occupation.description, **shared}
+        # With the first row all titles, for whoever matches others' to them.
+        also = {"other_titles": others} if title == name else {}
+        posting = {"position_title": title, "job_description": occupation.description}
+        yield {**posting, **also, **shared}
     skills = distinct_names(occupation.skills)
     bounds = min(FEWEST, len(skills)), min(MOST, len(skills))
     lists = {

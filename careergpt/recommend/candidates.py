@@ -34,7 +34,15 @@ LONGEST = 100
 MOST = 100_000
 """Candidates that training names, the most frequent ones: more are more than one waits for."""
 
-COLUMNS = ("position_title", "title", "preferredlabel", "alternate title", "job_title", "name")
+COLUMNS = (
+    "occupation",
+    "position_title",
+    "title",
+    "preferredlabel",
+    "alternate title",
+    "job_title",
+    "name",
+)
 """Headers under which titles are found, ours, O*NET's and ESCO's; compared without case."""
 
 _SLIP, _SUGGESTED = 0.9, 0.8

@@ -219,11 +219,15 @@ class Neighbours(CountModel):
         """Cosine of each remembered list with the query; 0 where it shares no word."""
         if not self.tables["_words"].nnz:
             return np.zeros(self.tables["_words"].shape[0])
+        # Column by column: only lists that share a word are read.
+        return np.asarray((self._vectors[1] @ self._query(given).T).toarray()[:, 0])
+
+    def _query(self, given: Iterable[str]) -> sparse.csr_array:
+        """(1, words) the list as a vector of length 1."""
         tf_idf, vectors = self._vectors
         words = _words(given, self._columns)
         query = _table(((0, word) for word in words), (1, vectors.shape[1]))
-        # Column by column: only lists that share a word are read.
-        return np.asarray((vectors @ tf_idf.transform(query).T).toarray()[:, 0])
+        return sparse.csr_array(tf_idf.transform(query))
 
     @cached_property
     def _columns(self) -> dict[str, int]:

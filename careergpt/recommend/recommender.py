@@ -22,6 +22,7 @@ from careergpt.recommend.calibration import log_odds, skill_likelihoods
 from careergpt.recommend.candidates import Candidates, read_candidates, spelled, suggestions
 from careergpt.recommend.evaluation import without
 from careergpt.recommend.language_model import Reading
+from careergpt.recommend.occupations import Occupations, read_occupations
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.qualifications import qualifications_in
 from careergpt.recommend.ranking import Rankings, tasks_of
@@ -38,6 +39,9 @@ Texts = str | Sequence[str]
 
 NEEDS = 10
 """Skills that a position is said to need."""
+
+SURE = 0.5
+"""Confidence from which on a title is read as the occupation that it is matched to."""
 
 SHOWN = 5
 """Titles and skills that notes name, at most."""
@@ -75,6 +79,7 @@ class Recommender:
         top: int = 10,
         explain: int = 3,
         decoding: Decoding = Decoding(),
+        occupations: Occupations | None = None,
     ) -> None:
         """Reads nothing yet.
 
@@ -85,6 +90,7 @@ class Recommender:
             explain: Positions, the first ones, that are explained: one more scoring of all
                 candidates for each of the person's skills, and for each lacking one.
             decoding: How qualifications are written.
+            occupations: The taxonomy that the candidates are of: what other titles stand for.
 
         Raises:
             InputError: There are no candidates to rank.
@@ -102,6 +108,7 @@ class Recommender:
             )
         self._rankings, self._model, self._decoding = rankings, model, decoding
         self._top, self._explain = top, explain
+        self._occupations = occupations
         self._models = {name: ranking.by(model) for name, ranking in rankings.by_task.items()}
         ranked = rankings.by_task.get("path") or rankings.by_task.get("position")
         self.titles = ranked.candidates if ranked else Candidates()
@@ -146,6 +153,7 @@ class Recommender:
         rankings = Rankings.load(tasks, settings, Path(folder), count_models=False)
         if candidates is not None:
             rankings = rankings.with_titles(read_candidates(candidates))
+        occupations = None if candidates is None else read_occupations(candidates)
         if decoding is None:
             try:
                 decoding = Decoding(**settings.get("decoding", {}))
@@ -153,7 +161,8 @@ class Recommender:
                 raise InputError(f"{SETTINGS}: its decoding cannot be read ({error})") from None
         if model is None:
             model = source.load(device_named(device))
-        return cls(rankings, model, top=top, explain=explain, decoding=decoding)
+        ranked = {"top": top, "explain": explain}
+        return cls(rankings, model, **ranked, decoding=decoding, occupations=occupations)
 
     def recommend(
         self,
@@ -180,7 +189,7 @@ class Recommender:
         Raises:
             InputError: What is told leaves the model no room for a candidate.
         """
-        titles = {name: spelled(name, self.titles) for name in (*person.history, person.position)}
+        titles = {name: self._title(name) for name in (*person.history, person.position)}
         skills = {name: spelled(name, self.skills) for name in person.skills}
         known = Person(
             titles[person.position],
@@ -202,6 +211,14 @@ class Recommender:
         if known.position and len(self.skills):
             self._title_reading(known.position)
         return PersonQuery(known, slips, readings)
+
+    def _title(self, name: str) -> str:
+        """The candidate that the title is, by its spelling or as a title of its occupation."""
+        found = spelled(name, self.titles)
+        if self._occupations is None or not name or self.titles.place(found) is not None:
+            return found
+        (match,) = self._occupations.match([name])
+        return match.occupation if match.confidence >= SURE else name
 
     def answer(self, query: PersonQuery) -> Recommendation:
         """Positions, skills and qualifications for a person who was read."""

@@ -27,6 +27,7 @@ from careergpt.recommend.evaluation import (
     ranking_fields,
 )
 from careergpt.recommend.language_model import Logs
+from careergpt.recommend.peers import strong_peers
 from careergpt.recommend.ranking import Rankings
 from careergpt.training.logs import log_table
 from careergpt.training.metrics import Quality
@@ -106,12 +107,14 @@ class EvaluateRankings(Callback):
         if "baseline" in loaded:
             models["baseline"] = ranking.by(loaded["baseline"], AS_SCORED)
 
+        peers = strong_peers(ranking.count_models)
+
         def rank(queries: Sequence[Fields]) -> dict[str, Logs]:
             found = ranking.log_probabilities(models["model"], queries)
             if baseline := models.get("baseline"):
                 readings = [baseline.read(query) for query in queries]
                 found["baseline"] = baseline.log_probabilities(readings)
-            return found
+            return found | {by: peer.log_probabilities(queries) for by, peer in peers.items()}
 
         records = data.fields(TEST, ranking_fields(data.tasks))
         queries = self._rankings.queries(name, records, *models.values())

@@ -18,6 +18,7 @@ from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import recommender as module
 from careergpt.recommend.candidates import Candidates, spelled
 from careergpt.recommend.language_model import LanguageModel, Reading
+from careergpt.recommend.occupations import Occupations
 from careergpt.recommend.people import Person
 from careergpt.recommend.ranking import Rankings
 from careergpt.recommend.recommendation import Recommendation, SkillToHave, as_json, as_text
@@ -346,3 +347,12 @@ def test_the_end_of_text_in_a_name_ends_nothing(answer: Answer) -> None:
     found = answer(Person("Welder<|endoftext|>", (), ()))
     assert found.positions != answer(Person("Welder", (), ())).positions
     assert found.notes[0].startswith("Not known: 'Welder<|endoftext|>' is none of the cand")
+
+
+def test_a_title_of_the_taxonomy_is_answered_as_its_occupation(answer: Answer) -> None:
+    taxonomy = Occupations({"Welder": ["Metal joiner"], "Data analyst": []})
+    found = answer(Person("Metal Joiner", ("rigging",), ()), occupations=taxonomy)
+    assert found.positions == answer(Person("Welder", ("rigging",), ())).positions
+    assert any("'Metal Joiner' is taken for 'Welder'" in note for note in found.notes)
+    stranger = Person("Zzyzx", ("rigging",), ())
+    assert answer(stranger, occupations=taxonomy) == answer(stranger)

@@ -20,6 +20,7 @@ from careergpt.data.splits import TEST, TRAIN, VAL
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import find_model
 from careergpt.recommend.evaluation import Query, ranking_fields
+from careergpt.recommend.peers import strong_peers
 from careergpt.recommend.ranking import Rankings
 from careergpt.training.evaluation import EvaluateRankings
 from careergpt.training.module import CareerModule
@@ -37,7 +38,13 @@ PEERS = {
     "position": ["popularity", "neighbours"],
     "skills": ["popularity", "by_title"],
 }
-BY = {task: ["model", "blend", *peers, "baseline"] for task, peers in PEERS.items()}
+EMBEDDED = {
+    "path": ["smoothed", "cosine"],
+    "path/changed": ["smoothed", "cosine"],
+    "position": ["logistic"],
+    "skills": [],
+}
+BY = {task: ["model", "blend", *PEERS[task], "baseline", *more] for task, more in EMBEDDED.items()}
 FIGURES = ["mrr", "recall@1", "recall@5", "recall@10", "map", "loss", "perplexity",
            "calibration_error", "left_out", "outside", "candidates"]  # fmt: skip
 
@@ -218,7 +225,7 @@ def test_a_limit_of_0_chooses_nothing(
     assert min(settings["candidates"]["titles"]["counts"]) >= 5
     found = measured(folder, words, tmp_path / "t.json")
     assert [row["row"] for row in found if row["task"] == "path"] == [
-        "model", *PEERS["path"], "baseline",
+        "model", *PEERS["path"], "baseline", *EMBEDDED["path"],
     ]  # fmt: skip
 
 
@@ -292,6 +299,8 @@ def test_the_figures_can_be_computed_again(
     ranked = ranking.log_probabilities(models[0], [case.known for case in inside])
     scores = models[1].scores([models[1].read(case.known) for case in inside])
     ranked["baseline"] = log_softmax(scores, axis=1)
+    for by, peer in strong_peers(ranking.count_models).items():
+        ranked[by] = peer.log_probabilities([case.known for case in inside])
     for by in BY[task]:
         row = rows[task, by]
         assert (row["n"], row["left_out"]) == (len(inside), len(cases) - len(inside))

