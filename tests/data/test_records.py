@@ -202,9 +202,9 @@ def test_a_configuration_for_other_tables_reads_those_that_serve_some_task(rules
     made = rules(tasks, columns={"position_title": "Job Title", "question": "Q"})
     with pytest.raises(InputError, match=r"--data\.columns\.position_title: no table has"):
         check_columns([table("titles")], made, ["position_title"])
-    check_columns([table("titles")], made, None)
+    check_columns([table("titles")], made, taught=False)
     with pytest.raises(InputError, match="no column 'titles'"):
-        check_columns([table("career")], made, None)
+        check_columns([table("career")], made, taught=False)
 
 
 def test_a_table_without_an_optional_column_serves_the_task(rules, write_table, prepare) -> None:
@@ -216,7 +216,7 @@ def test_a_table_without_an_optional_column_serves_the_task(rules, write_table, 
     assert prepare(write_table(rows, "a.jsonl"), tasks=sft).counts["kept"] == 8
     del rows[0]["input"], rows[1]["input"]
     assert prepare(write_table(rows, "b.jsonl"), tasks=sft).counts["kept"] == 8
-    check_columns([table("instruction", "output")], rules(sft), None)
+    check_columns([table("instruction", "output")], rules(sft), taught=False)
     with pytest.raises(InputError, match=r"asks for \{input\}, and no table has such a column"):
         check_columns([table("instruction", "output")], rules(sft))
 
