@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Int64
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast, StopStringCriteria
 
 from careergpt.data.prompts import Prompt
 from careergpt.errors import InputError
@@ -26,7 +26,8 @@ class Generated(NamedTuple):
         id: The prompt's name: a record's id, or a line.
         prompt: The prompt as text.
         text: The answer, without the space before it and the end of text after it.
-        finish_reason: "end": the model ended it; "length": it was cut.
+        finish_reason: "end": the model ended it; "stop": one of decoding's texts did; "length": it
+            was cut.
         log_probability: Nats, of all the answer's tokens (with the end of text, if it came), under
             the model as it is: temperature 1, nothing left out.
         n_tokens: How many tokens that is.
@@ -37,7 +38,7 @@ class Generated(NamedTuple):
     id: str
     prompt: str
     text: str
-    finish_reason: Literal["end", "length"]
+    finish_reason: Literal["end", "stop", "length"]
     log_probability: float
     n_tokens: int
     token_ids: tuple[int, ...]
@@ -64,13 +65,19 @@ def generate(
     unknown = set(range(model.config.vocab_size)) - set(tokenizer.get_vocab().values())
     with dropout_off(model), attention_to_cache(model):
         rooms = [min(decoding.max_new_tokens, context - len(p.token_ids)) for p in prompts]
-        written = write(model, prompts, decoding, rooms, end, sorted(unknown), on_token)
+        stops = StopStringCriteria(tokenizer, list(decoding.stop)) if decoding.stop else None
+        written = write(model, prompts, decoding, rooms, end, sorted(unknown), on_token, stops)
     answers = []
     for prompt, (ids, nats) in zip(prompts, written, strict=True):
-        text = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
-        reason: Literal["end", "length"] = "end" if ids[-1] == end else "length"
+        text = str(tokenizer.decode(ids, skip_special_tokens=True))
+        at = min((place for stop in decoding.stop if (place := text.find(stop)) >= 0), default=None)
+        reason: Literal["end", "stop", "length"] = "length" if at is None else "stop"
+        if ids[-1] == end:
+            reason = "end"
         of_prompt = prompt.place, prompt.id, prompt.text
-        answers.append(Generated(*of_prompt, text, reason, -nats, len(ids), tuple(ids)))
+        answers.append(
+            Generated(*of_prompt, text[:at].strip(), reason, -nats, len(ids), tuple(ids))
+        )
     return sorted(answers, key=lambda answer: answer.place)
 
 
@@ -83,6 +90,7 @@ def write(
     end: int | None,
     unknown: Sequence[int] = (),
     on_token: Callable[[int, int], None] | None = None,
+    stops: StopStringCriteria | None = None,
 ) -> list[tuple[list[int], float]]:
     """What follows each prompt: a token a step, for those that have not ended.
 
@@ -97,6 +105,7 @@ def write(
         end: The end of text; None: every row fills its room.
         unknown: Ids that are never written.
         on_token: Is told each row and token.
+        stops: Which answers end by one of decoding's texts; None: none does.
 
     Raises:
         InputError: The model's logits are no numbers.
@@ -104,7 +113,10 @@ def write(
     width, most = max(len(prompt.token_ids) for prompt in prompts), max(rooms)
     lengths = torch.tensor([len(prompt.token_ids) for prompt in prompts], device=model.device)
     ids = _padded(prompts, width + most).to(model.device)
-    choice = Choice(decoding, [prompt.place for prompt in prompts], most, unknown)
+    places, counts = zip(
+        *((prompt.place, len(prompt.token_ids)) for prompt in prompts), strict=True
+    )
+    choice = Choice(decoding, places, most, unknown, counts, end)
     cache = KeyValueCache(lengths, width, width + most)
     head = model.get_output_embeddings().weight
     tokens: list[list[int]] = [[] for _ in prompts]
@@ -122,7 +134,15 @@ def write(
             tokens[row].append(token)
             if on_token:
                 on_token(row, token)
-        kept = _kept([tokens[row][-1] != end and step + 1 < rooms[row] for row in alive])
+        # The prompt's own tokens stop nothing.
+        new = ids[rows, width : width + step + 1]
+        stopped = [False] * len(alive) if stops is None else stops(new, None).tolist()
+        kept = _kept(
+            [
+                not stop and tokens[row][-1] != end and step + 1 < rooms[row]
+                for row, stop in zip(alive, stopped, strict=True)
+            ]
+        )
         if not kept:
             break
         if len(kept) < len(alive):

@@ -10,6 +10,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from transformers import (
     LogitsProcessorList,
+    MinNewTokensLengthLogitsProcessor,
+    NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
     SuppressTokensLogitsProcessor,
     TemperatureLogitsWarper,
@@ -31,6 +33,10 @@ class Decoding:
         top_p: Sample among the likeliest tokens that hold this much probability.
         repetition_penalty: Divides the positive logits of tokens already there, and multiplies
             the negative ones; 1: none.
+        no_repeat_ngram_size: No run of so many tokens is written that the prompt or the answer
+            has; 0: any.
+        min_new_tokens: Tokens of an answer, at least: before them it cannot end by itself.
+        stop: Texts that end an answer, which comes without them.
         seed: Other seeds, other samples; the same seed, the same.
     """
 
@@ -40,6 +46,9 @@ class Decoding:
     top_k: int = 0
     top_p: float = 0.95
     repetition_penalty: float = 1.1
+    no_repeat_ngram_size: int = 0
+    min_new_tokens: int = 0
+    stop: Sequence[str] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,6 +59,9 @@ class Decoding:
             "top_k": (self.top_k >= 0, "0 or more"),
             "top_p": (0 < self.top_p <= 1, "above 0 and at most 1"),
             "repetition_penalty": (self.repetition_penalty > 0, "above 0"),
+            "no_repeat_ngram_size": (self.no_repeat_ngram_size >= 0, "0 or more"),
+            "min_new_tokens": (self.min_new_tokens >= 0, "0 or more"),
+            "stop": (all(self.stop), "texts, none of them empty"),
         }
         for name, (right, wanted) in ranges.items():
             if not right:
@@ -66,11 +78,29 @@ class Choice:
     """
 
     def __init__(
-        self, decoding: Decoding, places: Sequence[int], steps: int, unknown: Sequence[int] = ()
+        self,
+        decoding: Decoding,
+        places: Sequence[int],
+        steps: int,
+        unknown: Sequence[int] = (),
+        lengths: Sequence[int] = (),
+        end: int | None = None,
     ) -> None:
-        """For rows with these places, of so many tokens at most; `unknown` are never chosen."""
+        """How rows are written on.
+
+        Args:
+            decoding: How to write.
+            places: Each row's place in the input.
+            steps: Tokens that a row may write, at most.
+            unknown: Ids that are never chosen.
+            lengths: The tokens of each row's prompt, which is padded to the longest.
+            end: The end of text; None: there is none.
+        """
         self._greedy, self._top_p = decoding.greedy, decoding.top_p
-        self._processors = processors(decoding, unknown)
+        self._lengths, self._width = lengths, max(lengths, default=0)
+        self._processors = processors(decoding, unknown, self._width, end)
+        size = decoding.no_repeat_ngram_size
+        self._unrepeated = NoRepeatNGramLogitsProcessor(size) if size else None
         generators = (_generator(decoding.seed, place) for place in places)
         self._uniform = torch.stack(
             [torch.rand(steps, 2, generator=one, dtype=torch.double) for one in generators]
@@ -84,6 +114,8 @@ class Choice:
         written: Int64[Tensor, "B T"],
     ) -> Int64[Tensor, " B"]:
         """A token for each of the rows, which have written so far; the logits stay as they are."""
+        if self._unrepeated is not None:
+            logits = self._without_repeats(logits, rows, written)
         scores: Tensor = self._processors(written, logits)  # type: ignore[arg-type]
         if self._greedy:
             return scores.argmax(-1)
@@ -91,14 +123,33 @@ class Choice:
         uniform = self._uniform[rows, step]
         return draw_likely(scores.softmax(-1), uniform, self._top_p)
 
+    def _without_repeats(
+        self, logits: Float[Tensor, "B V"], rows: Int64[Tensor, " B"], written: Int64[Tensor, "B T"]
+    ) -> Float[Tensor, "B V"]:
+        """Row by row: the padding between a prompt and its answer is in no run of tokens."""
+        assert self._unrepeated is not None
+        found = []
+        for row, ids, scores in zip(rows.tolist(), written, logits, strict=True):
+            own = torch.cat([ids[: self._lengths[row]], ids[self._width :]])
+            found.append(self._unrepeated(own[None], scores[None]))
+        return torch.cat(found)
 
-def processors(decoding: Decoding, unknown: Sequence[int] = ()) -> LogitsProcessorList:
-    """What happens to the logits at each step: transformers' own, in transformers' order."""
+
+def processors(
+    decoding: Decoding, unknown: Sequence[int] = (), width: int = 0, end: int | None = None
+) -> LogitsProcessorList:
+    """What happens to the logits at each step: transformers' own, in transformers' order.
+
+    Prompts are `width` tokens wide; `end` is the end of text.
+    """
     found = LogitsProcessorList()
     if unknown:
         found.append(SuppressTokensLogitsProcessor(unknown))
     if decoding.repetition_penalty != 1:
         found.append(RepetitionPenaltyLogitsProcessor(decoding.repetition_penalty))
+    if decoding.min_new_tokens and end is not None:
+        least = decoding.min_new_tokens
+        found.append(MinNewTokensLengthLogitsProcessor(width, least, end))
     if decoding.temperature != 1 and not decoding.greedy:
         found.append(TemperatureLogitsWarper(decoding.temperature))
     if decoding.top_k and not decoding.greedy:

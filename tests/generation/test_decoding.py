@@ -1,9 +1,11 @@
 """Laws of decoding: the library's own greedy answers, repeatable samples, true probabilities."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from transformers import (
 from careergpt.data.prompts import Prompt
 from careergpt.errors import InputError
 from careergpt.generation.cache import attention_to_cache
-from careergpt.generation.decoding import Generated, _kept, generate, write
+from careergpt.generation.decoding import Generated, _kept, generate, repetition, write
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.attention import SEGMENTS, compile_blocks
 from careergpt.modeling.folder import build_model, context_of, pretrained_config
@@ -34,6 +36,13 @@ GREEDY = Decoding(greedy=True, max_new_tokens=12)
 PENALIZED = Decoding(greedy=True, max_new_tokens=12, repetition_penalty=1.5)
 SAMPLED = Decoding(max_new_tokens=12, temperature=1.0, top_p=1.0)
 DEFAULTS = Decoding(max_new_tokens=12)
+UNREPEATED = Decoding(
+    greedy=True,
+    max_new_tokens=30,
+    no_repeat_ngram_size=2,
+    min_new_tokens=20,
+    repetition_penalty=1.0,
+)
 CONFIGS: dict[str, Callable[[], GPT2Config | LlamaConfig]] = {
     # A small vocabulary, of which the end of text is a fortieth: some answers end, some do not.
     "gpt2": lambda: GPT2Config(
@@ -118,13 +127,17 @@ def library_greedy(
         do_sample=False,
         max_new_tokens=decoding.max_new_tokens,
         repetition_penalty=decoding.repetition_penalty,
+        no_repeat_ngram_size=decoding.no_repeat_ngram_size,
+        min_new_tokens=decoding.min_new_tokens or None,
         eos_token_id=end,
         pad_token_id=END,
     )
     return tuple(written[0, len(ids) :].tolist())
 
 
-@pytest.mark.parametrize("decoding", [GREEDY, PENALIZED], ids=["plain", "penalized"])
+@pytest.mark.parametrize(
+    "decoding", [GREEDY, PENALIZED, UNREPEATED], ids=["plain", "penalized", "unrepeated"]
+)
 def test_greedy_answers_are_the_library_s_token_for_token(
     model: PreTrainedModel, prompts: list[Prompt], answer: Callable, decoding: Decoding
 ) -> None:
@@ -135,7 +148,9 @@ def test_greedy_answers_are_the_library_s_token_for_token(
 
 
 @pytest.mark.parametrize(
-    "decoding", [PENALIZED, SAMPLED, DEFAULTS], ids=["penalized", "sampled", "defaults"]
+    "decoding",
+    [PENALIZED, SAMPLED, DEFAULTS, replace(UNREPEATED, greedy=False)],
+    ids=["penalized", "sampled", "defaults", "unrepeated"],
 )
 def test_an_answer_is_the_same_in_any_batch(
     prompts: list[Prompt], answer: Callable, decoding: Decoding
@@ -249,6 +264,47 @@ def test_answers_end_with_the_end_of_text_or_at_the_limit(
         assert (found.token_ids[-1] == END) == (found.finish_reason == "end")
         assert END not in found.token_ids[:-1]
         assert found.finish_reason == "end" or found.n_tokens == 12
+
+
+def test_no_answer_ends_before_its_least_tokens_or_repeats_a_run(
+    prompts: list[Prompt], answer: Callable
+) -> None:
+    decoding = replace(UNREPEATED, greedy=False, temperature=3.0, max_new_tokens=25)
+    answers = answer(prompts, decoding)
+    assert all(20 <= found.n_tokens <= 25 for found in answers)
+    assert {found.finish_reason for found in answers} == {"end", "length"}
+    for prompt, found in zip(prompts, answers, strict=True):
+        ids = (*prompt.token_ids, *found.token_ids)
+        assert len(prompt.token_ids) > 2 or repetition(ids, 2) == 0
+        written = [pair for pair in zip(found.token_ids, found.token_ids[1:], strict=False)]
+        assert len(set(written)) == len(written)
+
+
+def test_a_stop_text_ends_answers_as_the_library_s_does(
+    model: PreTrainedModel,
+    prompts: list[Prompt],
+    answer: Callable,
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
+    whole = answer(prompts, GREEDY)
+    # Two characters that several answers have, across tokens too.
+    pairs = Counter(pair for one in whole for pair in map("".join, pairwise(one.text.strip())))
+    stop = next(pair for pair, n in pairs.most_common() if pair.isprintable() and n > 1)
+    found = answer(prompts, replace(GREEDY, stop=[stop, "never written"]))
+    for prompt, before, after in zip(prompts, whole, found, strict=True):
+        written = library_s(model).generate(
+            torch.tensor([prompt.token_ids]), do_sample=False, max_new_tokens=12, eos_token_id=END,
+            pad_token_id=END, stop_strings=[stop], tokenizer=tokenizer,
+            repetition_penalty=GREEDY.repetition_penalty,
+        )  # fmt: skip
+        ids = tuple(written[0, len(prompt.token_ids) :].tolist())
+        # The library also stops at a text that the prompt has begun.
+        straddles = stop not in tokenizer.decode(ids) and ids != before.token_ids
+        assert straddles or after.token_ids == ids
+        assert stop not in after.text
+        assert before.text.startswith(after.text)
+        assert (after.finish_reason == "stop") == (stop in tokenizer.decode(after.token_ids))
+    assert {one.finish_reason for one in found} >= {"stop"}
 
 
 def test_the_text_is_the_answer_s_tokens_without_the_end(
