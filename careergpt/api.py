@@ -105,7 +105,7 @@ class Model:
         """An answer to each prompt, in their order.
 
         `decoding` changes what the folder says of it: max_new_tokens, greedy, temperature, top_k,
-        top_p, repetition_penalty, seed.
+        top_p, repetition_penalty, no_repeat_ngram_size, min_new_tokens, stop, seed.
         """
         return self._generate(prompts, self._decoding(**decoding))
 
@@ -148,9 +148,9 @@ class Model:
         from careergpt.data.tasks import Piece
         from careergpt.generation.decoding import generate
 
-        _, model, tokenizer, context = self._loaded
+        _, model, tokenizer, context, form = self._loaded
         questions = [Question(str(n), (Piece(text, None),)) for n, text in enumerate(prompts)]
-        ready = ready_prompts(questions, tokenizer)
+        ready = ready_prompts(questions, tokenizer, form)
         check_lengths(ready, context)
         batches = [ready[at : at + _SIDE_BY_SIDE] for at in range(0, len(ready), _SIDE_BY_SIDE)]
         answers = (
@@ -168,9 +168,9 @@ class Model:
         from careergpt.modeling.attention import dropout_off
         from careergpt.modeling.loss import perplexity, token_scores
 
-        _, model, tokenizer, context = self._loaded
+        _, model, tokenizer, context, form = self._loaded
         fields = {"prompt": prompt, "completion": completion}
-        pair = prompt_completion("", Task("{prompt}", "{completion}"), fields)
+        pair = prompt_completion("", Task("{prompt}", "{completion}"), fields, form)
         if pair is None:
             raise InputError("the prompt or the completion is empty: give both")
         (example,) = encode([pair], tokenizer, context)

@@ -26,7 +26,7 @@ from careergpt.compare.scores import write_scores
 from careergpt.compare.wording import comparison_text
 from careergpt.data.whole_files import check_writable, whole_files
 from careergpt.errors import InputError, RunEndedError
-from careergpt.modeling.folder import read_settings, stages_of
+from careergpt.modeling.folder import TAUGHT_DATA, read_settings, stages_of
 from careergpt.modeling.loaded import device_named, find_model
 from careergpt.training.logs import Wandb
 
@@ -161,7 +161,7 @@ def _taught(
     """The configuration with what the fine-tuned folder says, but for what was typed."""
     typed, plain = typed_options(args), config.as_dict()
     split: dict[str, Any] = dict(*stages_of(settings)[-1:])
-    said = {name: value for name, value in settings.items() if name in ("tasks", "separators")}
+    said = {name: value for name, value in settings.items() if name in TAUGHT_DATA}
     said |= {name: value for name, value in split.items() if name.endswith("_fraction")}
     told = {"data": unless_typed(said, plain["data"], typed.get("data", {}))}
     if "decoding" in settings:

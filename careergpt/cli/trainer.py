@@ -41,7 +41,7 @@ from careergpt.data.splits import TRAIN
 from careergpt.data.tokens import train_tokenizer
 from careergpt.data.whole_files import check_writable
 from careergpt.errors import InputError, RunEndedError
-from careergpt.modeling.folder import read_settings
+from careergpt.modeling.folder import TAUGHT_DATA, read_settings
 from careergpt.training.callbacks import Ending, check_callbacks
 from careergpt.training.checkpoints import BestWeights, WholeCheckpoints
 from careergpt.training.finish import FinishRun
@@ -83,7 +83,7 @@ _LIMITS = {
     ),
 }  # fmt: skip
 
-_TAUGHT = {"tasks": "data", "separators": "data", "decoding": "model"}
+_TAUGHT = {**dict.fromkeys(TAUGHT_DATA, "data"), "decoding": "model"}
 """What a model folder says of how its model was taught, and the group of options that it is in."""
 
 

@@ -21,7 +21,7 @@ from careergpt.data.dataset import CareerDataset
 from careergpt.data.names import title_key
 from careergpt.data.prompts import DEFAULT_PROMPTS, Question, ready_prompts
 from careergpt.data.splits import TRAIN
-from careergpt.data.tasks import Piece, text_of
+from careergpt.data.tasks import Piece, PromptForm, text_of
 from careergpt.data.text_files import read_lines
 from careergpt.data.tokens import encode_texts
 from careergpt.data.whole_files import write_lines
@@ -125,6 +125,7 @@ def answer(
     instances: Sequence[Instance],
     decoding: Decoding,
     against: References | None,
+    form: PromptForm = "plain",
 ) -> pa.Table:
     """The table of answers: to the default prompts, of no record, then to those of the instances.
 
@@ -133,10 +134,11 @@ def answer(
         instances: Records whose prompts are answered.
         decoding: How to write.
         against: What the answers to the instances are measured against; None: nothing.
+        form: How all models read prompts.
     """
     questions = [Question("", (Piece(prompt, None),)) for prompt in DEFAULT_PROMPTS]
     questions += [Question(one.record, one.pair.prompt) for one in instances]
-    generated = _generate(models, questions, decoding)
+    generated = _generate(models, questions, decoding, form)
     asked = {place: one for place, one in enumerate(instances, len(DEFAULT_PROMPTS))}
     rows = [
         {
@@ -159,11 +161,14 @@ def answer(
 
 
 def _generate(
-    models: Mapping[str, LoadedModel], questions: Sequence[Question], decoding: Decoding
+    models: Mapping[str, LoadedModel],
+    questions: Sequence[Question],
+    decoding: Decoding,
+    form: PromptForm,
 ) -> list[tuple[str, Generated]]:
     """Every model's answer to each question that leaves room for one, question by question."""
     context = min(model.context for model in models.values())
-    prompts = {name: ready_prompts(questions, model.tokenizer) for name, model in models.items()}
+    prompts = {n: ready_prompts(questions, m.tokenizer, form) for n, m in models.items()}
     # The default prompts may be too long for a small model; those of instances were tried.
     fit = [
         place

@@ -142,9 +142,10 @@ def compare(
     scores = score_table(instances, swaps, scorers, floor)
     titled = [one for one in instances if one.pair.task == title]
     prompts = draw_prompts(titled, options.answers, options.seed) if against else []
-    answers = answer(models, prompts, options.decoding, against)
+    answers = answer(models, prompts, options.decoding, against, data.form)
+    silent = [*_mostly_empty(answers, names)]
     measured = measured_scores(scores, names, same_tokenizer=same)
-    measured += measured_answers(answers, names)
+    measured += [] if silent else measured_answers(answers, names)
     margins = margins_of(options.equivalence, METRICS)
     found = with_floor(findings(measured, margins=margins, seed=options.seed), scores)
     ranked = ranks(measured, seed=options.seed)
@@ -156,7 +157,7 @@ def compare(
     notes = [
         *_notes_on_data(facts, data),
         *_notes_on_titles(len(titled), len(swaps)),
-        *_notes_on_answers(answers),
+        *(silent or _notes_on_answers(answers)),
         *limits_of_statistics(found),
     ]
     return Comparison(
@@ -166,7 +167,7 @@ def compare(
         findings=found,
         ranks=ranked,
         bounds=bounds,
-        diversity=diversity(answers, names),
+        diversity={} if silent else diversity(answers, names),
         scores=scores,
         answers=answers,
         word_scores=word_scores(
@@ -294,6 +295,18 @@ def _notes_on_titles(n_titled: int, n_swapped: int) -> Iterator[str]:
         yield "No unseen record can be asked by its title: what it is worth is not measured."
     elif not n_swapped:
         yield "All records have one title: what it is worth is not measured."
+
+
+def _mostly_empty(answers: pa.Table, models: Sequence[str]) -> Iterator[str]:
+    """Which models' answers are too often empty to be compared; silence copies and repeats none."""
+    for model in models:
+        texts = answers_of(answers, model)["text"].to_pylist()
+        if 2 * texts.count("") > len(texts):
+            yield (
+                f"{texts.count('')} of {len(texts)} answers of the {model} model are empty, so "
+                "answers are not compared: fine-tune with --data.prompt_form newline or chat, in "
+                "which both are then asked."
+            )
 
 
 def _notes_on_answers(answers: pa.Table) -> Iterator[str]:

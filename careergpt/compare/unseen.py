@@ -64,7 +64,7 @@ class Instance(NamedTuple):
     def retitled(self, task: Task, title: str) -> Instance:
         """The record asked by this title, not yet tokens."""
         fields = {**self.fields, TITLE: title}
-        pair = prompt_completion(self.pair.task, task, fields)
+        pair = prompt_completion(self.pair.task, task, fields, self.pair.form)
         assert pair is not None
         return self._replace(fields=fields, pair=pair, examples={})
 
@@ -87,7 +87,7 @@ def unseen(data: CareerDataset, task: str | None = None) -> list[Instance]:
     instances = []
     for example in examples.tolist():
         record, title, group, fields = known[int(data.store.record[example])]
-        pair = prompt_completion(*tasks[int(data.store.task[example])], fields)
+        pair = prompt_completion(*tasks[int(data.store.task[example])], fields, data.form)
         assert pair is not None
         instances.append(Instance(record, title, group, fields, pair, {}))
     return instances

@@ -25,7 +25,7 @@ from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport
 from careergpt.data.rows import Budget
 from careergpt.data.splits import TEST, TRAIN, VAL, check_fractions
-from careergpt.data.tasks import Task, check_tasks
+from careergpt.data.tasks import PromptForm, Task, check_tasks
 from careergpt.data.tokens import load_tokenizer
 from careergpt.data.whole_files import check_writable
 from careergpt.errors import InputError
@@ -55,6 +55,7 @@ class CareerDataModule(LightningDataModule):
         columns: dict[str, list[str] | str] | None = None,
         separators: dict[str, str | None] = DEFAULT_SEPARATORS,
         tasks: dict[str, Task] | None = None,
+        prompt_form: PromptForm = "plain",
         mask_contacts: bool = True,
         splits: Literal["hash", "own", "all"] = "hash",
         include_trained: bool = False,
@@ -89,6 +90,9 @@ class CareerDataModule(LightningDataModule):
                 fields it has. Templates take columns by name, items of a list by place
                 ({messages[0]}); what stands in [[ ]] is left out where a record lacks its
                 field. Null: describe, position, skills and path.
+            prompt_form: How the model reads a prompt: plain, as it is; newline, with a line feed
+                after it; chat, as the user's turn in the tokenizer's chat template. A pretrained
+                model may end its answer at once to what does not look like its own texts.
             mask_contacts: Mask e-mail addresses and phone numbers.
             splits: hash: by a hash of each group of near-duplicates; own: as a table's name or
                 its column "split" says (train, val or validation, test), and of val and test the
@@ -116,6 +120,7 @@ class CareerDataModule(LightningDataModule):
             models: Folders of the models that say which rows they were trained on.
         """
         super().__init__()
+        self.form = prompt_form
         self.tasks = dict(DEFAULT_TASKS if tasks is None else tasks)
         check_tasks(self.tasks)
         check_fractions(val_fraction, test_fraction)
@@ -177,6 +182,7 @@ class CareerDataModule(LightningDataModule):
             tokens,
             source=self.source or (),
             max_length=self.max_length,
+            form=self.form,
             **self._split_by,
         )
 
@@ -186,7 +192,7 @@ class CareerDataModule(LightningDataModule):
             raise InputError("no tokenizer given: name one with --data.tokenizer")
         self.tokenizer = load_tokenizer(self.tokenizer_source)
         if self._prompts is not None and stage == "predict":
-            self.prompts = ready_prompts(read_prompts(self._prompts), self.tokenizer)
+            self.prompts = ready_prompts(read_prompts(self._prompts), self.tokenizer, self.form)
             check_lengths(self.prompts, self._context)
             return
         self._agree()
@@ -207,7 +213,7 @@ class CareerDataModule(LightningDataModule):
 
     def _prompts_of_records(self) -> list[Prompt]:
         questions = list(prompts_of_records(self.dataset.rows(TEST), self.tasks))
-        ready = ready_prompts(questions, self.tokenizer)
+        ready = ready_prompts(questions, self.tokenizer, self.form)
         fitting = [prompt for prompt in ready if len(prompt.token_ids) < self._context]
         if n_long := len(ready) - len(fitting):
             rank_zero_only(print)(f"{n_long} prompts leave no room for an answer: left out")
@@ -326,6 +332,7 @@ class CareerDataModule(LightningDataModule):
                 self._cache,
                 max_length=self.max_length,
                 shuffled=self._shuffled,
+                form=self.form,
                 workers=workers,
             )
         return self._record_file, self._token_file

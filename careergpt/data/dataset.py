@@ -25,7 +25,7 @@ from careergpt.data.splits import (
     read_trained_rows,
     split_records,
 )
-from careergpt.data.tasks import Fields, Task, prompt_completion, text_of
+from careergpt.data.tasks import Fields, PromptForm, Task, prompt_completion, text_of
 from careergpt.data.tokens import TokenStore
 from careergpt.data.whole_files import read_arrow
 from careergpt.errors import InputError
@@ -46,6 +46,7 @@ class CareerDataset:
         table: The records; `records.BESIDE_FIELDS` says what it holds beside their fields.
         split: (N,) the split of each record; LEFT_OUT where a model was trained on it.
         n_read: Rows that the tables have.
+        form: How its examples' prompts stand before the model.
         min_count: Training records that a title or skill must be in to be known.
         knows_training: Whether one of the models says what it was trained on.
         n_trained: (3,) records of each split, but training, that one of them was trained on.
@@ -65,9 +66,10 @@ class CareerDataset:
         max_length: int = GPT2_CONTEXT,
         models: Sequence[str] = (),
         include_trained: bool = False,
+        form: PromptForm = "plain",
     ) -> None:
         """Opens the files that were prepared; `CareerDataModule` explains the settings."""
-        self.rules, self.source, self.splits = rules, source, splits
+        self.rules, self.source, self.splits, self.form = rules, source, splits, form
         self.max_length = max_length
         self.table = read_arrow(records.path)
         self._records, self._models = records, models

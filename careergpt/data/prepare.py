@@ -35,7 +35,8 @@ from careergpt.data.records import (
 )
 from careergpt.data.splits import groups, hash_of, near_pairs, signature, split_named
 from careergpt.data.tables import find_tables, open_tables
-from careergpt.data.tokens import TOKEN_SCHEMA, encode_records, prompt_start
+from careergpt.data.tasks import PromptForm
+from careergpt.data.tokens import TOKEN_SCHEMA, encode_records, prompt_frame
 from careergpt.data.whole_files import (
     check_writable,
     find_damage,
@@ -119,12 +120,12 @@ def prepare_tokens(
     max_length: int,
     shuffled: Sequence[str],
     workers: int,
+    form: PromptForm = "plain",
 ) -> Path:
     """The token file of these records, built unless the cache has it."""
-    vocabulary = digest(
-        tokenizer.backend_tokenizer.to_str(), repr((tokenizer.eos_token, prompt_start(tokenizer)))
-    )
-    settings = repr((max_length, sorted(shuffled)))
+    frame = prompt_frame(tokenizer, form)
+    vocabulary = digest(tokenizer.backend_tokenizer.to_str(), repr((tokenizer.eos_token, frame)))
+    settings = repr((max_length, sorted(shuffled), form))
     key = digest(str(_FORMAT), records.path.stem, vocabulary, settings)
     path = cache / f"tokens-{key}.arrow"
     work = partial(
@@ -133,6 +134,7 @@ def prepare_tokens(
         tokenizer=tokenizer,
         max_length=max_length,
         shuffled=frozenset(shuffled),
+        form=form,
     )
     rows = enumerate(rows_of(read_arrow(records.path).select(rules.fields)))
     _build(path, lambda: write_arrow(path, TOKEN_SCHEMA, map_chunks(work, rows, workers=workers)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from careergpt.data.records import fields_of_row
-from careergpt.data.tasks import Piece, Task, render_prompt, text_of
+from careergpt.data.tasks import Piece, PromptForm, Task, render_prompt, text_of
 from careergpt.data.text_files import HALF_CHARACTER, read_lines, read_objects
 from careergpt.data.tokens import encode_prompts
 from careergpt.errors import InputError
@@ -82,10 +82,12 @@ def prompts_of_records(
 
 
 def ready_prompts(
-    questions: Sequence[Question], tokenizer: PreTrainedTokenizerFast
+    questions: Sequence[Question],
+    tokenizer: PreTrainedTokenizerFast,
+    form: PromptForm = "plain",
 ) -> list[Prompt]:
     """The questions as token ids, in order."""
-    encoded = encode_prompts(tokenizer, [question.pieces for question in questions])
+    encoded = encode_prompts(tokenizer, [question.pieces for question in questions], form)
     return [
         Prompt(place, question.id, text_of(question.pieces), tuple(ids))
         for place, (question, ids) in enumerate(zip(questions, encoded, strict=True))

@@ -13,9 +13,13 @@ import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from careergpt.errors import InputError, printable
+
+PromptForm = Literal["plain", "newline", "chat"]
+"""How a model reads a prompt: as it is, with a line feed after it, or as the user's turn in the
+chat template of its tokenizer."""
 
 Field = str | tuple[str, ...]
 Fields = Mapping[str, Field]
@@ -57,6 +61,7 @@ class PromptCompletion(NamedTuple):
     task: str
     prompt: tuple[Piece, ...]
     completion: tuple[Piece, ...]
+    form: PromptForm = "plain"
 
 
 class Slot(NamedTuple):
@@ -168,16 +173,27 @@ def _missing(fields: Fields, *templates: str) -> tuple[str, ...]:
     return tuple(slot.name for slot in _required(*templates) if not _value(slot, fields))
 
 
-def prompt_completion(name: str, task: Task, fields: Fields) -> PromptCompletion | None:
+def prompt_completion(
+    name: str, task: Task, fields: Fields, form: PromptForm = "plain"
+) -> PromptCompletion | None:
     """The task's question and answer; None where the record has not all the fields."""
     prompt = render_prompt(task, fields)
     if prompt is None or _missing(fields, task.completion):
         return None
     first, *others = _filled(task.completion, fields)
-    # The space belongs to the completion: GPT-2's tokens carry it.
-    if not (text_of(prompt)[-1:].isspace() or first.literal[:1].isspace()):
-        first = first._replace(literal=" " + first.literal)
-    return PromptCompletion(name, prompt, _render([first, *others], fields))
+    first = first._replace(
+        literal=space_between(text_of(prompt), first.literal, form) + first.literal
+    )
+    return PromptCompletion(name, prompt, _render([first, *others], fields), form)
+
+
+def space_between(prompt: str, completion: str, form: PromptForm) -> str:
+    """What the completion begins with, so that it is apart from its prompt: a space, or nothing.
+
+    The space belongs to the completion: GPT-2's tokens carry it.
+    """
+    apart = form != "plain" or prompt[-1:].isspace() or completion[:1].isspace()
+    return "" if apart else " "
 
 
 def render_prompt(task: Task, fields: Fields) -> tuple[Piece, ...] | None:

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from careergpt.data.foreign_files import check_files
 from careergpt.data.records import RecordRules, fields_of_row
-from careergpt.data.tasks import Piece, PromptCompletion, prompt_completion, text_of
+from careergpt.data.tasks import (
+    Piece,
+    PromptCompletion,
+    PromptForm,
+    prompt_completion,
+    text_of,
+)
 from careergpt.data.whole_files import read_arrow, whole, write_json
 from careergpt.errors import InputError
 
@@ -40,6 +46,9 @@ TOKEN_SCHEMA = pa.schema(
 END_OF_TEXT = "<|endoftext|>"
 
 _PROBE = "Caf\u00e9 Cafe\u0301  SQL's 2,500 C++/\uff23#\t\n don't_stop e-mail"
+# Stands for the message while a chat template is filled in: templates may change what they are
+# given at its ends, so it is plain letters.
+_MESSAGE = "CAREERGPTMESSAGE"
 
 SMALLEST = 257
 """Entries of a vocabulary: all bytes, so that no text is unknown, and the end of text."""
@@ -116,29 +125,72 @@ def token_digests(tokenizer: PreTrainedTokenizerFast) -> dict[str, str]:
     return {name: sha256(repr(what).encode()).hexdigest() for name, what in meant.items()}
 
 
-def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text; a special token's name in a text is text, never the token."""
+def encode_texts(
+    tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], *, special: bool = False
+) -> list[list[int]]:
+    """Token ids of each text; a special token's name is text, unless `special` says otherwise."""
     # The tokenizer's own call would also make masks and offsets, for a third of the time.
     backend = tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
-    backend.encode_special_tokens = True
+    backend.encode_special_tokens = not special
     return [text.ids for text in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
-def prompt_start(tokenizer: PreTrainedTokenizerFast) -> list[int]:
-    """What every prompt starts with: the begin-of-text token where the tokenizer adds one."""
+def prompt_frame(
+    tokenizer: PreTrainedTokenizerFast, form: PromptForm
+) -> tuple[list[int], list[int]]:
+    """The ids before and after those of a prompt of this form.
+
+    Special tokens come from here alone: the begin-of-text token where the tokenizer adds one, or
+    those of the chat template.
+
+    Raises:
+        InputError: The tokenizer has no chat template, or one that cannot be used.
+    """
+    if form == "chat":
+        before, after = encode_texts(tokenizer, _chat_template(tokenizer), special=True)
+        return before, after
     added = tokenizer("").input_ids
-    return [added[0]] if added and added[0] == tokenizer.bos_token_id else []
+    start = [added[0]] if added and added[0] == tokenizer.bos_token_id else []
+    return start, encode_texts(tokenizer, ["\n"])[0] if form == "newline" else []
+
+
+def _chat_template(tokenizer: PreTrainedTokenizerFast) -> tuple[str, str]:
+    """What the chat template writes before a user's first message, and up to the answer to it."""
+    from jinja2 import TemplateError
+
+    if not tokenizer.chat_template:
+        raise InputError(
+            "--data.prompt_form chat: the model's tokenizer has no chat template; use newline"
+        )
+    message = {"role": "user", "content": _MESSAGE}
+    try:
+        text = str(
+            tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
+        )
+    except (TemplateError, ValueError, TypeError) as error:
+        raise InputError(
+            f"--data.prompt_form chat: the tokenizer's chat template cannot be used ({error})"
+        ) from None
+    before, *after = text.split(_MESSAGE)
+    if len(after) != 1:
+        raise InputError(
+            "--data.prompt_form chat: the tokenizer's chat template shows a message "
+            f"{len(after)} times, not once; use newline"
+        )
+    return before, after[0]
 
 
 def encode_prompts(
-    tokenizer: PreTrainedTokenizerFast, prompts: Sequence[Sequence[Piece]]
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: Sequence[Sequence[Piece]],
+    form: PromptForm = "plain",
 ) -> list[list[int]]:
     """Token ids of each prompt as the examples have them; an empty one is the end-of-text token."""
     encoded = iter(encode_texts(tokenizer, [piece.text for prompt in prompts for piece in prompt]))
-    start = prompt_start(tokenizer)
-    joined = [_join(start, prompt, encoded, frozenset())[0] for prompt in prompts]
+    before, after = prompt_frame(tokenizer, form)
+    joined = [_join(before, prompt, encoded, frozenset())[0] + after for prompt in prompts]
     return [ids or [tokenizer.eos_token_id] for ids in joined]
 
 
@@ -156,11 +208,12 @@ def encode(
     pairs = list(pairs)
     texts = [piece.text for pair in pairs for piece in (*pair.prompt, *pair.completion)]
     encoded = iter(encode_texts(tokenizer, texts))
-    start = prompt_start(tokenizer)
+    frames = {form: prompt_frame(tokenizer, form) for form in {pair.form for pair in pairs}}
     examples: list[Example | PromptTooLong] = []
     for pair in pairs:
-        prompt, prompt_items = _join(start, pair.prompt, encoded, shuffled)
-        prompt = prompt or [tokenizer.eos_token_id]
+        before, after = frames[pair.form]
+        prompt, prompt_items = _join(before, pair.prompt, encoded, shuffled)
+        prompt = prompt + after or [tokenizer.eos_token_id]
         whole, items = _join(prompt, pair.completion, encoded, shuffled)
         if len(prompt) >= max_length:
             examples.append(PromptTooLong(len(prompt)))
@@ -204,13 +257,14 @@ def encode_records(
     tokenizer: PreTrainedTokenizerFast,
     max_length: int,
     shuffled: frozenset[str],
+    form: PromptForm = "plain",
 ) -> dict[str, list[Any]]:
     """The token file's columns for these records; a prompt too long has length 0 and no ids."""
     pairs = [
         (record, number, pair)
         for record, row in rows
         for number, (name, task) in enumerate(rules.tasks.items())
-        if (pair := prompt_completion(name, task, fields_of_row(row)))
+        if (pair := prompt_completion(name, task, fields_of_row(row), form))
     ]
     examples = [
         found if isinstance(found, Example) else Example([], found.n_tokens, 0, 0, [])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from transformers import (
@@ -21,6 +21,7 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import logging
 
+from careergpt.data.tasks import PromptForm
 from careergpt.data.tokens import token_digests
 from careergpt.data.whole_files import whole, whole_files, write_json
 from careergpt.errors import InputError
@@ -37,6 +38,12 @@ from careergpt.modeling.lora import BASE, merge_adapter
 
 SETTINGS = "careergpt.json"
 CARD = "README.md"
+
+FORM = "prompt_form"
+"""Where careergpt.json says how the model reads prompts."""
+
+TAUGHT_DATA = ("tasks", "separators", FORM)
+"""What careergpt.json says of the data that the model was taught with, as options of the data."""
 
 RANDOM = "random"
 """What careergpt.json says of the weights of a model that was never trained."""
@@ -232,7 +239,11 @@ def write_card(folder: Path, card: str) -> None:
 def read_settings(source: str) -> dict[str, Any]:
     """What careergpt.json in the folder says; empty where there is none."""
     path = Path(source) / SETTINGS
-    settings = read_object(path) if path.exists() else {}
+    # Earlier versions knew no other form, and did not say so.
+    settings = {FORM: "plain", **read_object(path)} if path.exists() else {}
+    if settings.get(FORM, "plain") not in get_args(PromptForm):
+        forms = ", ".join(get_args(PromptForm))
+        raise InputError(f"{path}: its {FORM} is none of {forms}; save the model again")
     for name in ("tasks", "separators", "decoding"):
         if not isinstance(settings.get(name, {}), dict):
             raise InputError(f"{path}: its {name} is no object; save the model again")

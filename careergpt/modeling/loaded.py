@@ -8,22 +8,30 @@ from typing import NamedTuple
 import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from careergpt.data.tasks import PromptForm
 from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
 from careergpt.modeling.checks import check_folder, tokenizer_source
-from careergpt.modeling.folder import build_model, context_of, pretrained_config
+from careergpt.modeling.folder import (
+    FORM,
+    build_model,
+    context_of,
+    pretrained_config,
+    read_settings,
+)
 
 # Names of malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 class LoadedModel(NamedTuple):
-    """A model, its tokenizer and the longest input that it reads, in tokens."""
+    """A model, its tokenizer, the longest input in tokens that it reads, and its prompts' form."""
 
     source: str
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     context: int
+    form: PromptForm = "plain"
 
 
 class Source(NamedTuple):
@@ -41,7 +49,8 @@ class Source(NamedTuple):
     def load(self, device: torch.device) -> LoadedModel:
         """The model with its weights, in fp32."""
         model = build_model(self.config, self.name).eval()
-        return LoadedModel(self.name, model.to(device), self.tokenizer, self.context)
+        form = read_settings(self.name).get(FORM, "plain")
+        return LoadedModel(self.name, model.to(device), self.tokenizer, self.context, form)
 
 
 def find_model(name: str) -> Source:

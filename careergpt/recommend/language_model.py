@@ -13,10 +13,12 @@ from careergpt.data.tasks import (
     Field,
     Fields,
     Piece,
+    PromptForm,
     Task,
     fields_of,
     parse_template,
     prompt_completion,
+    space_between,
     text_of,
 )
 from careergpt.data.tokens import encode_prompts, encode_texts
@@ -56,7 +58,9 @@ class CandidateText(NamedTuple):
     rest: str
 
 
-def candidate_text(name: str, task: Task, known: Fields) -> CandidateText | None:
+def candidate_text(
+    name: str, task: Task, known: Fields, form: PromptForm = "plain"
+) -> CandidateText | None:
     """The task's question and answer around the candidate, as training lays them out.
 
     `known` has one item at least of each list that the question shows; where the candidate is the
@@ -69,13 +73,13 @@ def candidate_text(name: str, task: Task, known: Fields) -> CandidateText | None
         raise ValueError(f"{field} is what is asked for: it cannot be known")
     is_list = field in LISTS
     value = (*items, _MARK) if is_list else _MARK
-    pair = prompt_completion(name, task, {**known, field: value})
+    pair = prompt_completion(name, task, {**known, field: value}, form)
     if pair is None or _MARK in text_of(pair.prompt) or text_of(pair.completion).count(_MARK) != 1:
         return None
     before, lead, rest = _parted(pair.completion)
     if not is_list:
         return CandidateText(pair.prompt, before, lead, None, rest)
-    more = prompt_completion(name, task, {**known, field: (*items, _MARK, _MARK)})
+    more = prompt_completion(name, task, {**known, field: (*items, _MARK, _MARK)}, form)
     assert more is not None
     after, another, _ = _parted(more.completion)[2].partition(_MARK)
     next_item = after.removesuffix(lead) if another else None  # "{titles[-1]}" is no list.
@@ -92,13 +96,15 @@ def _parted(pieces: Sequence[Piece]) -> tuple[tuple[Piece, ...], str, str]:
     return before, lead, end + "".join(piece.text for piece in pieces[at + 1 :])
 
 
-def neutral_text(task: Task) -> tuple[Piece, ...]:
-    """The task's own words before a candidate, with nothing known (Holtzman et al., 2021)."""
+def neutral_text(task: Task, form: PromptForm = "plain") -> tuple[tuple[Piece, ...], ...]:
+    """The task's own words before a candidate, with nothing known (Holtzman et al., 2021).
+
+    Of its prompt, and of its completion.
+    """
     prompt = "".join(slot.literal for slot in parse_template(task.prompt) if not slot.part).rstrip()
     answer = next(s.literal for s in parse_template(task.completion) if not s.part).rstrip()
-    if answer and not prompt[-1:].isspace() and not answer[0].isspace():
-        answer = f" {answer}"
-    return tuple(Piece(text, None) for text in (prompt, answer) if text)
+    answer = answer and space_between(prompt, answer, form) + answer
+    return tuple((Piece(text, None),) if text else () for text in (prompt, answer))
 
 
 def check_ranking_task(name: str, task: Task) -> None:
@@ -149,12 +155,12 @@ class LanguageModel:
     @cached_property
     def neutral(self) -> Float64[np.ndarray, " C"]:
         """Nats of each candidate after the task's own words, with nothing known."""
-        ids = encode_prompts(self._model.tokenizer, [neutral_text(self._task)])
-        return np.asarray(score_candidates(self._model.model, ids, self._trie)[0])
+        ids = self._ids(*neutral_text(self._task, self._model.form))
+        return np.asarray(score_candidates(self._model.model, [ids], self._trie)[0])
 
     def can_ask(self, query: Fields) -> bool:
         """Whether all that the question asks for is known."""
-        return candidate_text(self._name, self._task, query) is not None
+        return self._asked(query) is not None
 
     def read(self, query: Fields) -> Reading:
         """The query with as much of its lists as the model can read before a candidate.
@@ -193,24 +199,31 @@ class LanguageModel:
             name: value if isinstance(value, str) else self._some(name, value, kept)
             for name, value in query.items()
         }
-        text = candidate_text(self._name, self._task, known)
+        text = self._asked(known)
         if text is None:
             return None
-        tokenizer = self._model.tokenizer
-        # A question without words is the end-of-text token, whatever its answer begins with.
-        (ids,) = encode_prompts(tokenizer, [text.prompt])
-        started = encode_texts(tokenizer, [piece.text for piece in text.before])
-        ids += [id for ids in started for id in ids]
+        ids = self._ids(text.prompt, text.before)
         if len(ids) + int(self._trie.depths.max()) > self._model.context:
             return None
         return Reading(known, tuple(ids))
+
+    def _asked(self, known: Fields) -> CandidateText | None:
+        return candidate_text(self._name, self._task, known, self._model.form)
+
+    def _ids(self, prompt: Sequence[Piece], before: Sequence[Piece]) -> list[int]:
+        """The question, then what comes before the candidate in the answer."""
+        _, _, tokenizer, _, form = self._model
+        # A question without words is the end-of-text token, whatever its answer begins with.
+        (ids,) = encode_prompts(tokenizer, [prompt], form)
+        started = encode_texts(tokenizer, [piece.text for piece in before])
+        return ids + [id for ids in started for id in ids]
 
     def _some(self, name: str, items: tuple[str, ...], kept: int) -> tuple[str, ...]:
         latest = name == TARGET[self._name] and kept
         return items[-kept:] if latest else items[:kept]
 
     def _text(self, query: Fields) -> CandidateText:
-        text = candidate_text(self._name, self._task, query)
+        text = self._asked(query)
         if text is None:
             raise InputError(
                 f"task {self._name!r} asks {self._task.prompt!r}: more than is known, which is "

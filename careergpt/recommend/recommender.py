@@ -360,8 +360,8 @@ class Recommender:
         pieces = render_prompt(task, {"position_title": title})
         if pieces is None:
             return None
-        _, model, tokenizer, context = self._model
-        prompts = ready_prompts([Question("", pieces)], tokenizer)
+        _, model, tokenizer, context, form = self._model
+        prompts = ready_prompts([Question("", pieces)], tokenizer, form)
         if len(prompts[0].token_ids) >= context:
             return None
         text = generate(model, tokenizer, prompts, self._decoding, context)[0].text

@@ -75,11 +75,12 @@ class EvaluateRankings(Callback):
         """Measures, and logs test/<task>/mrr and the like; in fp32, as `recommend` ranks."""
         if not self.candidates or self._folder is None:
             return
-        parts = pl_module.model, pl_module.tokenizer, pl_module.context
+        form = trainer.datamodule.form  # type: ignore[attr-defined]
+        parts = pl_module.model, pl_module.tokenizer, pl_module.context, form
         models = {"model": LoadedModel(self._folder, *parts)}
         source = self._settings.get("started_from")
         if (baseline := _baseline(source, pl_module.device)) is not None:
-            models["baseline"] = baseline
+            models["baseline"] = baseline._replace(form=form)
         share: Outcomes = {}
         for name in self._rankings.by_task:
             share |= self._evaluate(trainer, name, models)

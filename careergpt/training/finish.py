@@ -24,6 +24,7 @@ from careergpt.errors import InputError, printable
 from careergpt.generation.decoding import Generated
 from careergpt.modeling.folder import (
     CARD,
+    FORM,
     RANDOM,
     add_settings,
     read_settings,
@@ -176,14 +177,17 @@ class FinishRun(Callback):
         settings = {
             "tasks": {name: asdict(task) for name, task in data.tasks.items()},
             "separators": dict(data.rules.separators),
+            FORM: data.form,
             "decoding": asdict(decoding),
             "trained_on": [*stages_of(before), data.trained_on()],
             # Whole, for from elsewhere a relative path could be a hub name.
             "started_from": module.pretrained or str((self._folder / "baseline").absolute()),
         }
-        names = ["max_new_tokens", "repetition_penalty"]
+        names = ["max_new_tokens", "repetition_penalty", "no_repeat_ngram_size", "min_new_tokens"]
         names += [] if decoding.greedy else ["temperature", "top_k", "top_p"]
         defaults = {name: getattr(decoding, name) for name in names}
+        if decoding.stop:
+            defaults["stop_strings"] = list(decoding.stop)
         save_model(
             module.model,
             module.tokenizer,
@@ -199,7 +203,8 @@ class FinishRun(Callback):
         rankings = Rankings.of(data.tasks, data.fields(TRAIN, names), data.min_count)
         if self._rankings_limit:
             print("ranking validation records: how sure may the model be? …", flush=True)
-            model = LoadedModel(str(folder), module.model, module.tokenizer, module.context)
+            parts = module.model, module.tokenizer, module.context, data.form
+            model = LoadedModel(str(folder), *parts)
             rankings = rankings.fit(model, data.fields(VAL, names), self._rankings_limit)
         rankings.save_count_models(folder)
         add_settings(folder, rankings.settings())

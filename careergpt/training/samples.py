@@ -61,13 +61,14 @@ class SampleAnswers(Callback):
             Question(f"{place} of --samples.prompts", (Piece(text, None),))
             for place, text in enumerate(self._prompts)
         ]
-        self._ready = ready_prompts(questions, pl_module.tokenizer)
+        form = trainer.datamodule.form  # type: ignore[attr-defined]
+        self._ready = ready_prompts(questions, pl_module.tokenizer, form)
         if stage == "fit":
             check_lengths(self._ready, pl_module.context)
             if self._n_records and trainer.is_global_zero:
                 self._choose_records(trainer.datamodule.dataset, pl_module)  # type: ignore[attr-defined]
                 questions += [question for question, _ in self._records]
-                self._ready = ready_prompts(questions, pl_module.tokenizer)
+                self._ready = ready_prompts(questions, pl_module.tokenizer, form)
 
     def _choose_records(self, data: CareerDataset, module: Any) -> None:
         """Takes the first records, by the hash of their text, that leave room for an answer."""
@@ -75,7 +76,8 @@ class SampleAnswers(Callback):
         fitting = (
             (question, skills)
             for question, skills in prompts_with_skills(data, VAL, self._finder)
-            if len(ready_prompts([question], module.tokenizer)[0].token_ids) < module.context
+            if len(ready_prompts([question], module.tokenizer, data.form)[0].token_ids)
+            < module.context
         )
         self._records = list(islice(fitting, self._n_records))
 

@@ -1,6 +1,6 @@
 """Laws of the question with a gap: filled in, it is what training showed, and scored exactly."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
 from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.data.tasks import Fields, Task, prompt_completion, text_of
-from careergpt.data.tokens import Example, encode, encode_prompts, encode_texts
+from careergpt.data.tasks import Fields, PromptForm, Task, prompt_completion, text_of
+from careergpt.data.tokens import Example, encode, encode_prompts, encode_texts, load_tokenizer
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.candidates import TARGET, Candidates
@@ -180,14 +180,15 @@ def test_an_answer_cannot_be_known() -> None:
 
 
 def test_the_neutral_text_is_the_tasks_own_words() -> None:
-    texts = {name: text_of(neutral_text(DEFAULT_TASKS[name])) for name in TARGET}
-    assert texts == {
-        "path": "Career path: >",
-        "position": "Which position suits someone skilled in ?",
-        "skills": "Which skills does a  need?",
-    }
-    assert neutral_text(Task("{skills}", "{position_title}")) == ()
-    assert text_of(neutral_text(Task("{skills}\n", "> {position_title}"))) == " >"
+    def texts(task: Task, *form: Any) -> tuple[str, ...]:
+        return tuple(map(text_of, neutral_text(task, *form)))
+
+    assert texts(PATH) == ("Career path:", " >")
+    assert texts(PATH, "newline") == ("Career path:", ">")
+    assert texts(POSITION) == ("Which position suits someone skilled in ?", "")
+    assert texts(SKILLS) == ("Which skills does a  need?", "")
+    assert texts(Task("{skills}", "{position_title}")) == ("", "")
+    assert texts(Task("{skills}\n", "> {position_title}")) == ("", " >")
 
 
 CANDIDATES = Candidates(tuple(TITLES), (5,) * len(TITLES))
@@ -264,11 +265,37 @@ def test_neutral_scores_are_those_after_the_tasks_own_words(
     tiny: LoadedModel, library_s: GPT2LMHeadModel
 ) -> None:
     found = LanguageModel("position", POSITION, CANDIDATES, tiny).neutral
-    (asked,) = encode_prompts(tiny.tokenizer, [neutral_text(POSITION)])
+    (asked,) = encode_prompts(tiny.tokenizer, [neutral_text(POSITION)[0]])
     for name, score in zip(TITLES, found, strict=True):
         (ids,) = encode_texts(tiny.tokenizer, [f" {name}"])
         whole = [*asked, *ids, tiny.tokenizer.eos_token_id]
         assert score == pytest.approx(nats(library_s, whole, len(asked), len(whole)), abs=1e-4)
+
+
+@pytest.mark.parametrize("form", get_args(PromptForm))
+def test_a_ranking_reads_what_training_shows_before_a_candidate_in_each_form(
+    tiny: LoadedModel, form: PromptForm
+) -> None:
+    own = load_tokenizer(tiny.tokenizer.name_or_path)
+    own.chat_template = "<user>{{ messages[0].content }}</user>"
+    asked = tiny._replace(tokenizer=own, form=form)
+    for name, known, ranked in (
+        ("position", {"skills": ("SQL", "C++")}, CANDIDATES),
+        ("path", {"titles": ("Nurse", "Welder")}, CANDIDATES),
+        ("skills", {"position_title": "Welder"}, ABILITIES),
+    ):
+        model = LanguageModel(name, DEFAULT_TASKS[name], ranked, asked)
+        read = model.read(known).token_ids
+        for candidate, leaves in zip(ranked.names, model._trie.leaves, strict=True):
+            record = with_answer(name, known, candidate)
+            pair = prompt_completion(name, DEFAULT_TASKS[name], record, form)
+            assert pair is not None
+            [shown] = encode([pair], own, 1000)
+            assert isinstance(shown, Example)
+            ways = [[*model._trie.path_to(int(leaf)), int(leaf)][1:] for leaf in leaves]
+            assert tuple(shown.token_ids) in [
+                (*read, *model._trie.tokens[way].tolist()) for way in ways
+            ]
 
 
 def fitted(model: LanguageModel, query: Fields) -> Fields | None:

@@ -22,7 +22,7 @@ class Given(LightningDataModule):
 
     def __init__(self, train: Sequence[TokenBatch], val: Sequence[TokenBatch]) -> None:
         super().__init__()
-        self.tasks, self.seed = {"describe": None, "path": None}, 0
+        self.tasks, self.seed, self.form = {"describe": None, "path": None}, 0, "plain"
         self._train, self._val = list(train), list(val)
 
     @property
