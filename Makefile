@@ -46,7 +46,7 @@ chaos: .venv/installed
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) '.[dev,docs,bench,sheets,lora,embeddings,app]'
+	$(INSTALL) '.[dev,docs,bench,sheets,lora,embeddings,app,pretrained]'
 	touch $@
 
 .venv/installed-bench: .venv/installed

