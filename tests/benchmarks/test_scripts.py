@@ -87,9 +87,10 @@ def test_every_decoding_stands_beside_the_real_texts(
     words = ["--model", model, "--source", source, "--records", 2, "--max-new-tokens", 4]
     shown = script("decoding", *words, "--json", tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
-    assert len(found) == 32
+    assert len(found) == 47
     assert all(f"| {name} |" in shown for name in found)
     assert next(iter(found)) == "real descriptions"
+    assert all(0 <= row["mrr"] <= 1 for row in found.values())
 
 
 def test_both_layouts_are_trained_with_every_seed(
