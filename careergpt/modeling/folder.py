@@ -108,8 +108,9 @@ def pretrained_config(source: str, tokenizer: PreTrainedTokenizerFast) -> Pretra
         if not isinstance(length := getattr(config, name, None) or 0, int) or length < 0:
             raise InputError(f"{source}: {name} is {str(length)[:20]!r}: it is a number of tokens")
     check_vocabulary(source, config, tokenizer)
-    # Of what was saved by earlier versions, some or none is told.
-    digests, told = token_digests(tokenizer), read_settings(source)
+    # Of what was saved by others, or by earlier versions, some or none is told.
+    told = read_settings(source)
+    digests = token_digests(tokenizer) if told else {}
     if any(told.get(name, digest) != digest for name, digest in digests.items()):
         raise InputError(
             f"{source}: its model was taught with another tokenizer than the one beside it: copy "
