@@ -222,7 +222,12 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])
     assert caught.value.code in (0, None)
-    own = {"recommend": "--history", "serve": "--baseline", "fetch-model": "--out"}
+    own = {
+        "recommend": "--history",
+        "serve": "--baseline",
+        "fetch-model": "--out",
+        "tables": "--out",
+    }
     assert own.get(verb, "--data.source") in capsys.readouterr().out
 
 
