@@ -162,8 +162,8 @@ class KneserNey(CountModel):
         some = slice(*counts.indptr[row : row + 2])
         after, seen = counts.indices[some], counts.data[some]
         if not len(seen):
-            return np.asarray(np.log(self._below))
-        probabilities = self._discount * len(seen) * self._below
+            return np.asarray(np.log(self.backoff))
+        probabilities = self._discount * len(seen) * self.backoff
         probabilities[after] += seen - self._discount
         return np.asarray(np.log(probabilities / seen.sum()))
 
@@ -173,7 +173,7 @@ class KneserNey(CountModel):
         return once / (once + 2 * twice) if once and twice else FALLBACK_DISCOUNT
 
     @cached_property
-    def _below(self) -> Float64[np.ndarray, " C"]:
+    def backoff(self) -> Float64[np.ndarray, " C"]:
         """Probability of each candidate where nothing is known of the row."""
         counts = self.tables[""]
         return _shares(np.bincount(counts.indices, minlength=counts.shape[1]))
@@ -220,9 +220,9 @@ class Neighbours(CountModel):
         if not self.tables["_words"].nnz:
             return np.zeros(self.tables["_words"].shape[0])
         # Column by column: only lists that share a word are read.
-        return np.asarray((self._vectors[1] @ self._query(given).T).toarray()[:, 0])
+        return np.asarray((self._vectors[1] @ self.query_vector(given).T).toarray()[:, 0])
 
-    def _query(self, given: Iterable[str]) -> sparse.csr_array:
+    def query_vector(self, given: Iterable[str]) -> sparse.csr_array:
         """(1, words) the list as a vector of length 1."""
         tf_idf, vectors = self._vectors
         words = _words(given, self._columns)

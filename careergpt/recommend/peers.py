@@ -54,7 +54,7 @@ class SmoothedMarkov(KneserNey):
         """Moves from all titles, weighed by exp((cosine - 1) / width), over popularity."""
         weights = np.exp((likeness(given[-1], self.candidates["titles"].names) - 1) / WIDTH)
         moves = self.tables[""][: len(weights)].T @ weights
-        prior = PRIOR_MOVES * self._below
+        prior = PRIOR_MOVES * self.backoff
         return np.asarray(np.log((moves + prior) / (moves + prior).sum()))
 
 
@@ -75,7 +75,7 @@ class LogisticNeighbours(Neighbours):
         """The mean of both."""
         shares = np.exp(super().distribution(given)) / 2
         shares[self._regression.classes_] += (
-            self._regression.predict_proba(self._query(given))[0] / 2
+            self._regression.predict_proba(self.query_vector(given))[0] / 2
         )
         return np.asarray(np.log(shares))
 
