@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from careergpt.generation.decoding import Generated
     from careergpt.generation.sampling import Decoding
     from careergpt.recommend.candidates import Candidates
+    from careergpt.recommend.paths import Paths
     from careergpt.recommend.recommendation import Recommendation
     from careergpt.recommend.recommender import Recommender
 
@@ -100,6 +101,33 @@ class Model:
             history: Titles held, the oldest first: a list, or a text such as "Intern; Analyst".
         """
         return self._recommender.recommend(position=position, skills=skills, history=history)
+
+    def paths(
+        self,
+        *,
+        position: str | None = None,
+        skills: str | Sequence[str] | None = None,
+        history: str | Sequence[str] | None = None,
+        goal: str = "",
+        steps: int = 3,
+    ) -> Paths:
+        """The likeliest paths of several steps: onwards, or to a goal; of nobody, what leads to it.
+
+        Args:
+            position: The title that the person has.
+            skills: What they can do: a list, or a text such as "sql, excel".
+            history: Titles held, the oldest first: a list, or a text such as "Intern; Analyst".
+            goal: The title that the paths lead to; "": wherever they lead.
+            steps: How many, at most where there is a goal.
+        """
+        from careergpt.recommend.paths import paths_of
+        from careergpt.recommend.people import person_of
+
+        told = {"position": position, "skills": skills, "history": history}
+        asked = None
+        if not goal or any(told.values()):
+            asked = self._recommender.read(person_of(told, "paths"))
+        return paths_of(self._recommender, asked, goal, steps)
 
     def generate(self, prompts: Sequence[str], **decoding: Any) -> list[Generated]:
         """An answer to each prompt, in their order.
@@ -217,6 +245,7 @@ def load(
     candidates: str | Path | Sequence[str] | None = None,
     top: int = 10,
     explain: int = 3,
+    exact: bool = False,
 ) -> Model:
     """The model of a folder that `fit` wrote; of any other, it writes and scores.
 
@@ -226,10 +255,11 @@ def load(
         candidates: Titles to rank in place of the folder's, or a file of them.
         top: Positions and skills that are listed.
         explain: Positions, the first ones, that are explained.
+        exact: Explain over all candidates, not the first hundred alone.
     """
     quiet_libraries()
     titles = str(candidates) if isinstance(candidates, Path) else candidates
-    return Model(str(folder), device, candidates=titles, top=top, explain=explain)
+    return Model(str(folder), device, candidates=titles, top=top, explain=explain, exact=exact)
 
 
 def audit(config: str | Path | None = None, **options: Any) -> DataReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from careergpt.cli.parsing import data_parser
+from careergpt.cli.configuration import data_parser
 from careergpt.data.datamodule import audit
 from careergpt.data.report import DataReport
 

@@ -8,13 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from careergpt.cli.parsing import (
-    OneLineParser,
-    data_parser,
-    typed_columns,
-    typed_options,
-    unless_typed,
-)
+from careergpt.cli.configuration import data_parser
+from careergpt.cli.parsing import OneLineParser, typed_columns, typed_options, unless_typed
 from careergpt.compare.answers import by_prompt, write_answers
 from careergpt.compare.compare import Options, compare, compare_scores
 from careergpt.compare.comparison import BASELINE, Comparison, model_names, write_comparison

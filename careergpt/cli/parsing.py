@@ -5,21 +5,15 @@ from __future__ import annotations
 from argparse import SUPPRESS, HelpFormatter, _HelpAction
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import get_loader, set_loader, set_parsing_settings
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser, get_loader, set_loader
 
 from careergpt.cli.help import COMMON, OF_LIGHTNING, ending, meant
-from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
 from careergpt.errors import InputError, printable
-
-# Lightning lets them come from URLs: a configuration is code, and is read from files alone.
-set_parsing_settings(config_read_mode_fsspec_enabled=False, config_read_mode_urls_enabled=False)
 
 _read_yaml = get_loader("yaml")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -53,17 +47,6 @@ set_loader("yaml", _without_doubles, exceptions=(yaml.YAMLError,))
 # Lightning has members of an enumeration where the type is text: config.yaml holds their value.
 yaml.SafeDumper.add_multi_representer(Enum, lambda dumper, one: dumper.represent_data(one.value))
 
-_NOT_OF_DATA = (
-    "trainer", "model", "samples", "titles", "rankings", "checkpoints", "seed_everything",
-    "ckpt_path",
-)  # fmt: skip
-
-
-def set_data_defaults(parser: LightningArgumentParser) -> None:
-    """Shows the default tasks in --help and config.yaml, and lets one of their parts be typed."""
-    # Plain values: the parser cannot write dataclasses that lie in a default.
-    parser.set_defaults({"data.tasks": {name: asdict(t) for name, t in DEFAULT_TASKS.items()}})
-
 
 class _Help(_HelpAction):
     """`--help`: the common options; `--help all`; `--help WORD`: those named so."""
@@ -86,7 +69,7 @@ class _Help(_HelpAction):
         super().__call__(parser, namespace, word, option_string)
 
 
-class OneLineParser(LightningArgumentParser):
+class OneLineParser(ArgumentParser):
     """A parser that takes no abbreviations and reports a mistake in one line, with exit code 2."""
 
     def __init__(self, *args: Any, verb: str = "", **kwargs: Any) -> None:
@@ -115,27 +98,6 @@ class OneLineParser(LightningArgumentParser):
         parsers = [self, *(verbs._name_parser_map.values() if verbs else ())]
         actions = (action for parser in parsers for action in parser._actions)
         return {a.dest: str(a.help) for a in actions if a.option_strings and a.help != SUPPRESS}
-
-
-def data_parser(verb: str, description: str, skip: set[str]) -> OneLineParser:
-    """A parser of --data, which takes a fit's configuration and passes its other parts over."""
-    parser = OneLineParser(verb=verb, prog=f"main.py {verb}", description=description)
-    parser.add_argument("-c", "--config", action="config", help="A configuration of fit's.")
-    for other in _NOT_OF_DATA:
-        parser.add_argument(f"--{other}", type=Any, default=None, help=SUPPRESS)
-    parser.add_class_arguments(CareerDataModule, "data", skip=skip)
-    set_data_defaults(parser)
-    return parser
-
-
-def data_module(config: Any) -> CareerDataModule:
-    """The data module of a configuration's part, without what a model would give it."""
-    parser = OneLineParser()
-    parser.add_class_arguments(CareerDataModule, "data")
-    plain = {name: value for name, value in config.as_dict().items() if name != "tokenizer"}
-    made = parser.instantiate(parser.parse_object({"data": plain}))
-    module: CareerDataModule = made.data
-    return module
 
 
 def typed_options(words: Sequence[str]) -> dict[str, Any]:

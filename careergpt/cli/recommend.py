@@ -11,6 +11,8 @@ from careergpt.cli.parsing import OneLineParser, typed_options, unless_typed
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import device_named, keep_freed_memory
+from careergpt.recommend.notes import PersonQuery
+from careergpt.recommend.paths import paths_as_json, paths_as_text, paths_of
 from careergpt.recommend.people import Person, person_of, read_people
 from careergpt.recommend.recommendation import as_json, as_text
 from careergpt.recommend.recommender import Recommender
@@ -26,17 +28,29 @@ def run(args: Sequence[str]) -> None:
     made = parser.instantiate(config)
     if device_named(config.device).type == "cpu":
         keep_freed_memory()
-    options = {name: made[name] for name in ("candidates", "device", "top", "explain", "decoding")}
-    recommender = Recommender.load(folder, **options)
+    names = ("candidates", "device", "top", "explain", "exact", "decoding")
+    recommender = Recommender.load(folder, **{name: made[name] for name in names})
+    asks_paths = config.goal is not None or config.steps is not None
+    if asks_paths and not people:
+        _print_paths(recommender, None, config)
     # All are read before anyone is answered: a mistake in the last line shows at once.
     for number, person in enumerate([recommender.read(person) for person in people]):
-        found = recommender.answer(person)
-        if config.format == "json":
-            print(json.dumps(as_json(found), ensure_ascii=False))
+        if asks_paths:
+            _print_paths(recommender, person, config)
+        elif config.format == "json":
+            print(json.dumps(as_json(recommender.answer(person)), ensure_ascii=False))
         else:
-            print(("\n\n" if number else "") + as_text(found))
+            print(("\n\n" if number else "") + as_text(recommender.answer(person)))
         if not is_read():
             break
+
+
+def _print_paths(recommender: Recommender, person: PersonQuery | None, config: Any) -> None:
+    found = paths_of(recommender, person, config.goal or "", config.steps or 3)
+    if config.format == "json":
+        print(json.dumps(paths_as_json(found), ensure_ascii=False))
+    else:
+        print(paths_as_text(found))
 
 
 def _decoding(folder: str, config: Any, args: Sequence[str]) -> Any:
@@ -64,11 +78,15 @@ def _parser() -> OneLineParser:
         "history": "Titles held, oldest first: 'Intern; Analyst'.",
         "input": "People from a JSON Lines file, each with position, skills or history; - is "
         "standard input.",
+        "goal": "Answer with the ways to this title: from the person, or what leads to it.",
         "candidates": "Titles to rank instead of the folder's: one a line, or a table's column of "
         "titles; of a table that `tables` made, its occupations, to which titles are matched.",
     }
     for name, text in texts.items():
         parser.add_argument(f"--{name}", type=str, default=None, help=text)
+    parser.add_argument(
+        "--steps", type=int, default=None, help="Answer with paths of so many steps (to a goal: 3)."
+    )
     parser.add_class_arguments(Recommender, skip={"rankings", "model", "occupations"})
     parser.add_argument(
         "--format", type=Literal["text", "json"], default="text", help="Of answers."
@@ -83,6 +101,8 @@ def _people(config: Any) -> list[Person]:
         if values:
             raise InputError(f"--input and --{next(iter(values))}: give one of them")
         return read_people(config.input)
+    if not values and config.goal is not None:
+        return []
     if not values:
         raise InputError("nothing is known: give --position, --skills, --history or --input")
     return [person_of(values, "the command line")]

@@ -17,10 +17,8 @@ from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from careergpt.cli import VERBS
+from careergpt.cli.configuration import ConfigurationParser, data_module, set_data_defaults
 from careergpt.cli.parsing import (
-    OneLineParser,
-    data_module,
-    set_data_defaults,
     typed_columns,
     typed_options,
     unless_typed,
@@ -131,7 +129,7 @@ class CareerCLI(LightningCLI):
             trainer_class=CareerTrainer,
             trainer_defaults=_DEFAULTS,
             seed_everything_default=0,
-            parser_class=OneLineParser,
+            parser_class=ConfigurationParser,
             parser_kwargs={verb: {"verb": verb, "description": VERBS[verb]} for verb in words[:1]},
             args=self._words,
             auto_configure_optimizers=False,

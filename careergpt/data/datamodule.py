@@ -25,19 +25,10 @@ from careergpt.data.records import record_rules
 from careergpt.data.report import DataReport
 from careergpt.data.rows import Budget
 from careergpt.data.splits import TEST, TRAIN, VAL, check_fractions
-from careergpt.data.tasks import PromptForm, Task, check_tasks
+from careergpt.data.tasks import DEFAULT_TASKS, PromptForm, Task, check_tasks
 from careergpt.data.tokens import load_tokenizer
 from careergpt.data.whole_files import check_writable
 from careergpt.errors import InputError
-
-DEFAULT_TASKS = {
-    "describe": Task(
-        "Tell me about the qualifications required for a {position_title}.", "{job_description}"
-    ),
-    "position": Task("Which position suits someone skilled in {skills}?", "{position_title}"),
-    "skills": Task("Which skills does a {position_title} need?", "{skills}"),
-    "path": Task("Career path: {titles[0]}", "> {titles[1:]: > }"),
-}
 
 DEFAULT_SHUFFLED = ["skills"]
 DEFAULT_SEPARATORS: dict[str, str | None] = {"skills": None, "titles": None}

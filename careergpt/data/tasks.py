@@ -48,6 +48,16 @@ class Task:
     weight: float = 1.0
 
 
+DEFAULT_TASKS = {
+    "describe": Task(
+        "Tell me about the qualifications required for a {position_title}.", "{job_description}"
+    ),
+    "position": Task("Which position suits someone skilled in {skills}?", "{position_title}"),
+    "skills": Task("Which skills does a {position_title} need?", "{skills}"),
+    "path": Task("Career path: {titles[0]}", "> {titles[1:]: > }"),
+}
+
+
 class Piece(NamedTuple):
     """Text that is tokenized by itself; a list item is one, with the space before it."""
 

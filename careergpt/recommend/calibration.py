@@ -69,6 +69,31 @@ class Blend(NamedTuple):
         return found
 
 
+class Choice(NamedTuple):
+    """What validation found best for queries of one kind; without a blend the model ranks alone."""
+
+    calibration: Calibration = AS_SCORED
+    blend: Blend | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Choice:
+        """What `as_json` gave, from a model folder."""
+        blend = content.get("blend")
+        found = Calibration.from_json(content["calibration"])
+        return cls(found, None if blend is None else Blend.from_json(blend))
+
+    def as_json(self) -> dict[str, Any]:
+        """As careergpt.json holds it."""
+        blend = None if self.blend is None else self.blend._asdict()
+        return {"calibration": self.calibration._asdict(), "blend": blend}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The weight of each that ranks: "model", and the count model's name."""
+        peer, weight = self.blend or ("", 1.0)
+        return {name: w for name, w in (("model", weight), (peer, 1 - weight)) if w}
+
+
 def calibrated(scores: Logs, neutral: Float64[np.ndarray, " C"], calibration: Calibration) -> Logs:
     """Log-probabilities, normalised over the candidates.
 

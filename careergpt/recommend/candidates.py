@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from careergpt.data.names import clean_title, title_key
@@ -45,8 +45,11 @@ COLUMNS = (
 )
 """Headers under which titles are found, ours, O*NET's and ESCO's; compared without case."""
 
-_SLIP, _SUGGESTED = 0.9, 0.8
-"""Ratcliff and Obershelp's likeness from which on a name is a slip, and one to be mentioned."""
+_SLIP = 0.9
+"""Ratcliff and Obershelp's likeness from which on a name is a slip."""
+
+_LIKE = 0.25
+"""Cosine from which on a name is mentioned as near."""
 
 _LONG = 5
 """Letters of a word in which a slip shows: a shorter one may be another word."""
@@ -93,6 +96,12 @@ class Candidates:
     def places_of(self, names: Iterable[str]) -> list[int]:
         """The places of those names that are candidates."""
         return [place for name in names if (place := self.place(name)) is not None]
+
+    def at(self, places: Iterable[int]) -> Candidates:
+        """Those of these places, in this order."""
+        places = list(places)
+        names = tuple(self.names[place] for place in places)
+        return Candidates(names, tuple(self.counts[place] for place in places))
 
     @classmethod
     def of(cls, records: Iterable[tuple[str, ...] | list[str]], min_count: int) -> Candidates:
@@ -197,13 +206,23 @@ def spelled(name: str, candidates: Candidates) -> str:
     return name
 
 
-def suggestions(name: str, candidates: Candidates) -> list[str]:
-    """Candidates of which the name may be a misspelling or a part, three at most."""
-    key = title_key(name)
-    words = set(key.split())
-    found = get_close_matches(key, candidates.places, n=1, cutoff=_SUGGESTED)
-    found = found or [other for other in candidates.places if words <= set(other.split())][:3]
-    return [candidates.names[candidates.places[other]] for other in found]
+def nearest(name: str, candidates: Candidates) -> list[str]:
+    """The candidates whose letters are most like the name's, three at most; empty: none is like it.
+
+    By the cosine of TF-IDF over runs of two to four letters within words.
+    """
+    vectorizer, vectors = _letters(candidates.names)
+    cosines = (vectors @ vectorizer.transform([title_key(name)]).T).toarray()[:, 0]
+    order = (-cosines).argsort(kind="stable")[:3].tolist()
+    return [candidates.names[place] for place in order if cosines[place] >= _LIKE]
+
+
+@cache
+def _letters(names: tuple[str, ...]) -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
+    return vectorizer, vectorizer.fit_transform(map(title_key, names))
 
 
 def _is_slip(words: list[str], others: list[str]) -> bool:

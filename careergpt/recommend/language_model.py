@@ -133,30 +133,55 @@ class LanguageModel:
         candidates: Candidates,
         model: LoadedModel,
         calibration: Calibration = AS_SCORED,
+        neutral: Float64[np.ndarray, " C"] | None = None,
     ) -> None:
-        """Of a task by its name; the calibration is how scores become probabilities."""
+        """Of a task by its name; the calibration is how scores become probabilities.
+
+        What `neutral` would give can be given, where it was kept.
+        """
         check_ranking_task(name, task)
         self._name, self._task, self._model = name, task, model
         self._candidates, self.calibration = candidates, calibration
+        if neutral is not None:
+            self.neutral = neutral
+        self._kept: dict[tuple[int, ...], Float64[np.ndarray, " C"]] = {}
+
+    def among(self, places: Sequence[int]) -> LanguageModel:
+        """The same model of these candidates alone."""
+        neutral = self.neutral[list(places)] if self.calibration.surface else None
+        some = self._candidates.at(places)
+        return LanguageModel(self._name, self._task, some, self._model, self.calibration, neutral)
 
     def log_probabilities(self, queries: Sequence[Reading]) -> Logs:
         """Log-probabilities of each query, normalised over the candidates."""
-        scores = self.scores(queries)
-        neutral = self.neutral if self.calibration.surface else np.zeros(scores.shape[1])
-        return calibrated(scores, neutral, self.calibration)
+        return self.calibrate(self.scores(queries), self.calibration)
+
+    def calibrate(self, scores: Logs, calibration: Calibration) -> Logs:
+        """Log-probabilities of these scores."""
+        neutral = self.neutral if calibration.surface else np.zeros(scores.shape[1])
+        return calibrated(scores, neutral, calibration)
 
     def scores(self, queries: Sequence[Reading]) -> Logs:
         """Nats: log P(candidate, then a separator or the end | the text before it)."""
         prompts = [query.token_ids for query in queries]
-        places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
-        scores = score_candidates(self._model.model, list(places), self._trie)
-        return scores[[places[prompt] for prompt in prompts]]  # Equal questions are asked once.
+        known = {prompt: self._kept[prompt] for prompt in prompts if prompt in self._kept}
+        if new := [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]:
+            scores = score_candidates(self._model.model, new, self._trie)
+            known |= dict(zip(new, scores, strict=True))
+        # Equal questions are asked once, and those of one call are kept for the next.
+        self._kept = known
+        return np.stack([known[prompt] for prompt in prompts])
 
     @cached_property
     def neutral(self) -> Float64[np.ndarray, " C"]:
         """Nats of each candidate after the task's own words, with nothing known."""
         ids = self._ids(*neutral_text(self._task, self._model.form))
         return np.asarray(score_candidates(self._model.model, [ids], self._trie)[0])
+
+    @property
+    def cost(self) -> int:
+        """Products of a parameter and a token that one query takes."""
+        return len(self._trie.inner) * self._model.model.num_parameters()
 
     def can_ask(self, query: Fields) -> bool:
         """Whether all that the question asks for is known."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 
-from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.data.tasks import Fields, Task, check_tasks
+from careergpt.data.names import title_key
+from careergpt.data.tasks import DEFAULT_TASKS, Fields, Task, check_tasks
 from careergpt.errors import InputError
 from careergpt.modeling.folder import SETTINGS
 from careergpt.modeling.loaded import LoadedModel
@@ -21,6 +23,7 @@ from careergpt.recommend.calibration import (
     AS_SCORED,
     Blend,
     Calibration,
+    Choice,
     blended,
     calibrated,
     fit_blend,
@@ -29,9 +32,10 @@ from careergpt.recommend.calibration import (
     query_nats,
     skill_likelihoods,
 )
-from careergpt.recommend.candidates import KIND, Candidates, items_in
+from careergpt.recommend.candidates import GIVEN, KIND, Candidates, items_in
 from careergpt.recommend.count_models import COUNT_MODELS, CountModel
 from careergpt.recommend.evaluation import Query, Targets, queries_of, ranking_tasks
+from careergpt.recommend.kept import KEPT, TitleSkills, of_shape, read_kept, write_kept
 from careergpt.recommend.language_model import LanguageModel, Logs, Reading, check_ranking_task
 
 PEERS = "peers"
@@ -45,13 +49,24 @@ FEWEST = 20
 """Validation records that name a career and skills, from which on they choose the exponent."""
 
 
+FEW = (1, 2, 3)
+"""Skills that people tell of; training lists are longer, and lists cut to so many are calibrated
+by themselves."""
+
+_AFFORDABLE = 2e13
+"""Products of a parameter and a token that the skills of titles may take: minutes of a core."""
+
+_AT_ONCE = 64
+
+
 @dataclass(frozen=True)
 class Ranking:
     """How one task's candidates are ranked, but for the language model.
 
     The count models are those that it is measured against, by name. The calibration is of the
     language model's scores, the blend with its strongest count model; before validation chose one
-    there is none.
+    there is none. `few` has the choices for queries that tell of so few items; `neutral` what
+    `LanguageModel.neutral` gives, where it was kept.
     """
 
     name: str
@@ -60,19 +75,54 @@ class Ranking:
     count_models: Mapping[str, CountModel]
     calibration: Calibration = AS_SCORED
     blend: Blend | None = None
+    few: Mapping[int, Choice] = field(default_factory=dict)
+    neutral: np.ndarray | None = field(default=None, compare=False)
 
     def by(self, model: LoadedModel, calibration: Calibration | None = None) -> LanguageModel:
         """The ranking by a language model; `AS_SCORED` leaves its scores as they are."""
         calibration = calibration or self.calibration
-        return LanguageModel(self.name, self.task, self.candidates, model, calibration)
+        neutral = self.neutral if calibration == self.calibration else None
+        return LanguageModel(self.name, self.task, self.candidates, model, calibration, neutral)
+
+    def choice(self, query: Fields) -> Choice:
+        """What validation found best for queries that tell of as many items."""
+        number = len(items_in(query, GIVEN[self.name]))
+        return self.few.get(number, Choice(self.calibration, self.blend))
+
+    def answers(
+        self, model: LanguageModel, readings: Sequence[Reading], among: Sequence[int] | None = None
+    ) -> Logs:
+        """Log-probabilities by what validation found best.
+
+        `among` are the only candidates, where given, in this order.
+        """
+        model = model if among is None else model.among(among)
+        logs = self._by_model(model, readings)
+        for row, reading in enumerate(readings):
+            blend = self.choice(reading.known).blend
+            if blend is None or blend.weight == 1 or blend.peer not in self.count_models:
+                continue
+            counts = self.count_models[blend.peer]
+            said = counts.distribution(items_in(reading.known, GIVEN[self.name]))
+            said = said if among is None else log_softmax(said[list(among)])
+            logs[[row]] = blended(logs[[row]], said[None], blend.weight)
+        return logs
+
+    def _by_model(self, model: LanguageModel, readings: Sequence[Reading]) -> Logs:
+        scores = model.scores(readings)
+        rows = [
+            model.calibrate(scores[[row]], self.choice(reading.known).calibration)
+            for row, reading in enumerate(readings)
+        ]
+        return np.concatenate(rows)
 
     def log_probabilities(self, model: LanguageModel, queries: Sequence[Fields]) -> dict[str, Logs]:
         """Log-probabilities by all that rank: model, blend where there is one, count models."""
-        found = {"model": model.log_probabilities([model.read(query) for query in queries])}
-        counted = self._counted(queries)
+        readings = [model.read(query) for query in queries]
+        found = {"model": self._by_model(model, readings)}
         if self.blend is not None:
-            found["blend"] = blended(found["model"], counted[self.blend.peer], self.blend.weight)
-        return found | counted
+            found["blend"] = self.answers(model, readings)
+        return found | self._counted(queries)
 
     def can_answer(self, query: Query) -> bool:
         """Whether a target is among the candidates."""
@@ -91,17 +141,35 @@ class Ranking:
         queries = [query for query in queries if self.can_answer(query)]
         if not queries:
             return self
+        calibration, blend = self._choose(model, queries)
+        few = {}
+        for number in FEW if self.name == "position" else ():
+            # A third of the lists for each: they take as long as the whole ones.
+            if some := list(_cut(queries[number - 1 :: len(FEW)], GIVEN[self.name], number)):
+                few[number] = self._choose(model, some)
+        return replace(self, calibration=calibration, blend=blend, few=few, neutral=model.neutral)
+
+    def _choose(self, model: LanguageModel, queries: Sequence[Query]) -> Choice:
         targets = self.targets(queries)
         scores = model.scores([model.read(query.known) for query in queries])
         calibration = fit_calibration(scores, model.neutral, targets)
         logs = calibrated(scores, model.neutral, calibration)
         counted = self._counted([query.known for query in queries])
         peer = min(counted, key=lambda name: float(query_nats(counted[name], targets).mean()))
-        blend = Blend(peer, fit_blend(logs, counted[peer], targets))
-        return replace(self, calibration=calibration, blend=blend)
+        return Choice(calibration, Blend(peer, fit_blend(logs, counted[peer], targets)))
 
     def _counted(self, queries: Sequence[Fields]) -> dict[str, Logs]:
         return {name: m.log_probabilities(queries) for name, m in self.count_models.items()}
+
+
+def _cut(queries: Iterable[Query], field: str, number: int) -> Iterator[Query]:
+    """Those that tell of so many items or more, drawn to so many; the same draw every time."""
+    chance = random.Random(number)
+    for query in queries:
+        items = items_in(query.known, field)
+        if len(items) >= number:
+            kept = tuple(chance.sample(items, number))
+            yield query._replace(known={**query.known, field: kept})
 
 
 @dataclass(frozen=True)
@@ -113,12 +181,16 @@ class Rankings:
         candidates: The titles and the skills; those that no record names are none.
         by_task: The ranking of each task that has candidates; those of titles have the same.
         exponent: Of what the skills say, where it multiplies what the career says.
+        skills_of: The skills of titles that were worked out before; None: none were.
+        trained: The titles that training knows, where others are ranked; None: they are ranked.
     """
 
     tasks: Mapping[str, Task]
     candidates: Mapping[str, Candidates]
     by_task: Mapping[str, Ranking]
     exponent: float = EXPONENT
+    skills_of: TitleSkills | None = field(default=None, compare=False)
+    trained: Candidates | None = None
 
     @classmethod
     def of(cls, tasks: Mapping[str, Task], records: Sequence[Fields], min_count: int) -> Rankings:
@@ -150,9 +222,29 @@ class Rankings:
         for name, ranking in self.by_task.items():
             found = filter(ranking.can_answer, self.queries(name, records, models[name]))
             rankings[name] = ranking.fit(models[name], list(islice(found, limit)))
-            models[name].calibration = rankings[name].calibration
+            models[name] = rankings[name].by(model)
         fitted = replace(self, by_task=rankings)
         return replace(fitted, exponent=fitted._fit_exponent(models, records, limit))
+
+    def with_title_skills(self, model: LoadedModel) -> Rankings:
+        """The same with the skills of titles, of as many as can be afforded, worked out now."""
+        ranking, titles = self.by_task.get("skills"), self.candidates["titles"]
+        if ranking is None or not len(titles):
+            return self
+        skills = ranking.by(model)
+        if not skills.can_ask({"position_title": "title"}):
+            return self
+        names = titles.names[: int(_AFFORDABLE / skills.cost)]
+        readings = []
+        for name in names:
+            with suppress(InputError):  # What leaves a model no room is not asked.
+                readings.append(skills.read({"position_title": name}))
+        parts = [
+            ranking.answers(skills, readings[at : at + _AT_ONCE]).astype(np.float16)
+            for at in range(0, len(readings), _AT_ONCE)
+        ]
+        rows = {title_key(str(r.known["position_title"])): n for n, r in enumerate(readings)}
+        return replace(self, skills_of=TitleSkills(rows, np.concatenate(parts))) if parts else self
 
     def with_titles(self, titles: Candidates) -> Rankings:
         """The same over a user's titles, for every task that ranks titles; without count models.
@@ -167,8 +259,11 @@ class Rankings:
             if KIND[name] == "titles":
                 before = self.by_task.get(name)
                 calibration = before.calibration if before else AS_SCORED
-                rankings[name] = Ranking(name, self.tasks[name], titles, {}, calibration)
-        return replace(self, candidates={**self.candidates, "titles": titles}, by_task=rankings)
+                every = before.few.items() if before else ()
+                few = {number: choice._replace(blend=None) for number, choice in every}
+                rankings[name] = Ranking(name, self.tasks[name], titles, {}, calibration, few=few)
+        candidates = {**self.candidates, "titles": titles}
+        return replace(self, candidates=candidates, by_task=rankings, trained=trained)
 
     def queries(
         self, name: str, records: Iterable[Fields], *models: LanguageModel
@@ -191,8 +286,8 @@ class Rankings:
         if len(both) < FEWEST:
             return self.exponent
         path, queries = self.by_task["path"], [query for query, _ in both]
-        careers = models["path"].log_probabilities([models["path"].read(q.known) for q in queries])
-        skilled = models["position"].log_probabilities([reading for _, reading in both])
+        careers = path.answers(models["path"], [models["path"].read(q.known) for q in queries])
+        skilled = self.by_task["position"].answers(models["position"], [one for _, one in both])
         held = [path.candidates.places_of(query.known["titles"]) for query in queries]
         skills = np.stack([skill_likelihoods(*one) for one in zip(skilled, held, strict=True)])
         return fit_exponent(careers, skills, path.targets(queries))
@@ -215,11 +310,14 @@ class Rankings:
             "candidates": {kind: asdict(names) for kind, names in self.candidates.items()},
             "calibration": {name: ranking.calibration._asdict() for name, ranking in every},
             "blend": {name: ranking.blend._asdict() for name, ranking in every if ranking.blend},
+            "few": {name: {n: c.as_json() for n, c in r.few.items()} for name, r in every if r.few},
             "exponent": self.exponent,
         }
 
-    def save_count_models(self, folder: Path) -> None:
-        """Writes the count models' tables into the model folder."""
+    def save_tables(self, folder: Path) -> None:
+        """Writes the count models' tables into the model folder, and what depends on no query."""
+        neutral = {n: r.neutral for n, r in self.by_task.items() if r.neutral is not None}
+        write_kept(folder / KEPT, neutral, self.skills_of)
         for name, ranking in self.by_task.items():
             for peer, model in ranking.count_models.items():
                 model.save(folder / PEERS / name, peer)
@@ -249,6 +347,10 @@ class Rankings:
             calibrations = {name: Calibration.from_json(content) for name, content in each}
             each = settings.get("blend", {}).items()
             blends = {name: Blend.from_json(content) for name, content in each}
+            few = {
+                name: {int(number): Choice.from_json(choice) for number, choice in some.items()}
+                for name, some in settings.get("few", {}).items()
+            }
             exponent = float(settings.get("exponent", EXPONENT))
             if not 0 < exponent < math.inf:
                 raise InputError(f"no exponent is {exponent}")
@@ -257,25 +359,35 @@ class Rankings:
                 f"{folder / SETTINGS}: its candidates, calibration or blend cannot be read "
                 f"({error if isinstance(error, InputError) else repr(error)}); save the model again"
             ) from None
-        rankings = {}
+        tables, rankings = read_kept(folder / KEPT), {}
         for name, task in ranking_tasks(tasks).items():
             ranked = candidates[KIND[name]]
             if not len(ranked) or name not in calibrations:
                 continue
-            ranking = Ranking(name, task, ranked, {}, calibrations[name])
+            ranking = Ranking(name, task, ranked, {}, calibrations[name], few=few.get(name, {}))
             if count_models:
                 counted = {
                     peer: model.load(name, candidates, folder / PEERS / name, peer)
                     for peer, model in COUNT_MODELS[name].items()
                 }
                 ranking = replace(ranking, count_models=counted, blend=blends.get(name))
-                if ranking.blend is not None and ranking.blend.peer not in counted:
-                    raise InputError(
-                        f"{folder / SETTINGS} blends {name} with {ranking.blend.peer!r}, which is "
-                        f"none of {', '.join(counted)}; save the model again"
-                    )
-            rankings[name] = ranking
-        return cls(tasks, candidates, rankings, exponent)
+                _check_peers(ranking, folder)
+            else:
+                alone = {n: choice._replace(blend=None) for n, choice in ranking.few.items()}
+                ranking = replace(ranking, few=alone)
+            neutral = of_shape(tables.get(name), (len(ranked),))
+            rankings[name] = replace(ranking, neutral=neutral)
+        kept = TitleSkills.of_tables(tables, len(candidates["skills"]))
+        return cls(tasks, candidates, rankings, exponent, kept)
+
+
+def _check_peers(ranking: Ranking, folder: Path) -> None:
+    for choice in (Choice(blend=ranking.blend), *ranking.few.values()):
+        if unknown := choice.shares.keys() - {"model", *ranking.count_models}:
+            raise InputError(
+                f"{folder / SETTINGS} blends {ranking.name} with {unknown.pop()!r}, which is none "
+                f"of {', '.join(ranking.count_models)}; save the model again"
+            )
 
 
 def tasks_of(settings: Mapping[str, Any]) -> dict[str, Task]:

@@ -17,6 +17,9 @@ _WIDTH = 200
 """Characters of what a person says of themselves that a reader is shown."""
 
 
+_BY = {"path": "career", "position": "skills"}
+
+
 class Effect(NamedTuple):
     """What a skill does to a recommended position: the change in its log-odds, in nats."""
 
@@ -77,6 +80,8 @@ class Recommendation(NamedTuple):
         person: Who asked, titles and skills spelled as the candidates are.
         positions: Next positions, the likeliest first.
         candidates: How many titles were ranked.
+        ranked_by: Of each ranking that had a part ("path" by the career, "position" by the skills)
+            the weights of those that validation found best together: "model", "markov", …
         skills_for: The position that the skills and qualifications are of; "" where there is none.
         skills: Skills to have, the likeliest first.
         qualifications: None where the model knows no task that asks for them.
@@ -86,6 +91,7 @@ class Recommendation(NamedTuple):
     person: Person
     positions: tuple[NextPosition, ...]
     candidates: int
+    ranked_by: dict[str, dict[str, float]]
     skills_for: str
     skills: tuple[SkillToHave, ...]
     qualifications: Qualifications | None
@@ -99,6 +105,7 @@ def as_json(found: Recommendation) -> dict[str, Any]:
         "person": _plain(found.person),
         "notes": list(found.notes),
         "candidates": found.candidates,
+        "ranked_by": found.ranked_by,
         "positions": [_plain(one) for one in found.positions],
         "skills_for": found.skills_for,
         "skills": [_plain(skill) for skill in found.skills],
@@ -120,7 +127,11 @@ def as_text(found: Recommendation) -> str:
         blocks.append("\n".join(f"Note: {note}" for note in found.notes))
     if found.positions:
         width = max(len(one.title) for one in found.positions)
-        head = f"Next positions, of {found.candidates:,} candidates:"
+        ranked = "; ".join(
+            f"by {_BY[task]}: {' + '.join(f'{name} {weight:.0%}' for name, weight in by.items())}"
+            for task, by in found.ranked_by.items()
+        )
+        head = f"Next positions, of {found.candidates:,} candidates ({ranked}):"
         lines = [line for n, one in enumerate(found.positions, 1) for line in _lines(n, one, width)]
         blocks.append("\n".join([head, *lines]))
     if found.skills:

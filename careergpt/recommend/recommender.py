@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.special import log_softmax
 
 from careergpt.data.names import title_key
 from careergpt.data.prompts import Question, ready_prompts
@@ -19,13 +19,15 @@ from careergpt.generation.sampling import Decoding
 from careergpt.modeling.folder import SETTINGS, read_settings
 from careergpt.modeling.loaded import LoadedModel, device_named, find_model
 from careergpt.recommend.calibration import log_odds, skill_likelihoods
-from careergpt.recommend.candidates import Candidates, read_candidates, spelled, suggestions
+from careergpt.recommend.candidates import Candidates, read_candidates, spelled
+from careergpt.recommend.count_models import KneserNey
 from careergpt.recommend.evaluation import without
 from careergpt.recommend.language_model import Reading
+from careergpt.recommend.notes import NEAR, PersonQuery, how_sure, of_the_ranking, unknown_names
 from careergpt.recommend.occupations import Occupations, read_occupations
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.qualifications import qualifications_in
-from careergpt.recommend.ranking import Rankings, tasks_of
+from careergpt.recommend.ranking import PEERS, Rankings, tasks_of
 from careergpt.recommend.recommendation import (
     Effect,
     NextPosition,
@@ -43,26 +45,11 @@ NEEDS = 10
 SURE = 0.5
 """Confidence from which on a title is read as the occupation that it is matched to."""
 
-SHOWN = 5
-"""Titles and skills that notes name, at most."""
+FIRST = 100
+"""Candidates over which an answer is explained: the others hardly change it, and cost the most."""
 
 DESCRIBE = "describe"
 """The task whose answer names qualifications."""
-
-
-class PersonQuery(NamedTuple):
-    """A person and what the model reads of them.
-
-    Attributes:
-        person: With titles and skills that training knows in its spelling, slips mended.
-        slips: The names that were taken for slips, and what for.
-        readings: By ranking of titles, "path" of the career and "position" of the skills; without
-            those that ask for more than is told.
-    """
-
-    person: Person
-    slips: Mapping[str, str]
-    readings: Mapping[str, Reading]
 
 
 class Recommender:
@@ -78,6 +65,7 @@ class Recommender:
         *,
         top: int = 10,
         explain: int = 3,
+        exact: bool = False,
         decoding: Decoding = Decoding(),
         occupations: Occupations | None = None,
     ) -> None:
@@ -87,8 +75,9 @@ class Recommender:
             rankings: What the model folder knows.
             model: Its language model.
             top: Positions and skills that are listed.
-            explain: Positions, the first ones, that are explained: one more scoring of all
-                candidates for each of the person's skills, and for each lacking one.
+            explain: Positions, the first ones, that are explained: one more scoring for each of
+                the person's skills, and for each lacking one.
+            exact: Explain over all candidates, not the first hundred alone.
             decoding: How qualifications are written.
             occupations: The taxonomy that the candidates are of: what other titles stand for.
 
@@ -107,7 +96,7 @@ class Recommender:
                 f"candidates are ranked; it knows {', '.join(rankings.tasks)}"
             )
         self._rankings, self._model, self._decoding = rankings, model, decoding
-        self._top, self._explain = top, explain
+        self._top, self._explain, self._exact = top, explain, exact
         self._occupations = occupations
         self._models = {name: ranking.by(model) for name, ranking in rankings.by_task.items()}
         ranked = rankings.by_task.get("path") or rankings.by_task.get("position")
@@ -131,6 +120,7 @@ class Recommender:
         model: LoadedModel | None = None,
         top: int = 10,
         explain: int = 3,
+        exact: bool = False,
         decoding: Decoding | None = None,
     ) -> Recommender:
         """The recommender of a model folder.
@@ -142,6 +132,7 @@ class Recommender:
             model: The folder's model, where it is loaded already.
             top: Positions and skills that are listed.
             explain: Positions, the first ones, that are explained.
+            exact: Explain over all candidates, not the first hundred alone.
             decoding: How qualifications are written; None: as the folder says.
 
         Raises:
@@ -149,8 +140,11 @@ class Recommender:
         """
         check_options(top, explain)
         source, settings = find_model(folder), read_settings(folder)
-        tasks = tasks_of(settings)
-        rankings = Rankings.load(tasks, settings, Path(folder), count_models=False)
+        taught = settings.get("taught")  # Earlier versions did not say.
+        tasks = {n: t for n, t in tasks_of(settings).items() if taught is None or n in taught}
+        rankings = Rankings.load(
+            tasks, settings, Path(folder), count_models=(Path(folder) / PEERS).is_dir()
+        )
         if candidates is not None:
             rankings = rankings.with_titles(read_candidates(candidates))
         occupations = None if candidates is None else read_occupations(candidates)
@@ -161,7 +155,7 @@ class Recommender:
                 raise InputError(f"{SETTINGS}: its decoding cannot be read ({error})") from None
         if model is None:
             model = source.load(device_named(device))
-        ranked = {"top": top, "explain": explain}
+        ranked = {"top": top, "explain": explain, "exact": exact}
         return cls(rankings, model, **ranked, decoding=decoding, occupations=occupations)
 
     def recommend(
@@ -223,26 +217,49 @@ class Recommender:
     def answer(self, query: PersonQuery) -> Recommendation:
         """Positions, skills and qualifications for a person who was read."""
         person = query.person
-        positions = self._positions(query) if query.readings else ()
+        (logs,) = self.log_probabilities(query) if query.readings else (None,)
+        positions = self._positions(query, logs) if logs is not None else ()
         subject = person.position or (positions[0].title if positions else "")
         skills = self._likeliest_skills(subject, self._top) if subject else []
         held = set(map(title_key, person.skills))
+        explained = bool(self._explain) and "position" in query.readings
+        notes = [
+            *unknown_names(person, query.slips, self.titles, self._rankings.candidates["skills"]),
+            *how_sure(logs, self._popularity, person),
+            *of_the_ranking(query, self._rankings),
+        ]
+        if explained and not self._exact and len(self.titles) > FIRST:
+            notes.append(NEAR.format(FIRST))
+        written = self._qualifications(subject) if subject else None
+        if subject and written is None:
+            notes.append(f"No qualifications: training does not know those of {subject!r}.")
         return Recommendation(
             person=person,
             positions=positions,
             candidates=len(self.titles),
+            ranked_by={
+                task: self._rankings.by_task[task].choice(reading.known).shares
+                for task, reading in query.readings.items()
+            },
             skills_for=subject,
             skills=tuple(SkillToHave(name, p, title_key(name) in held) for name, p in skills),
-            qualifications=self._qualifications(subject) if subject else None,
-            notes=(*self._unknown(query), *self._notes(query)),
+            qualifications=written,
+            notes=tuple(notes),
         )
 
-    def log_probabilities(self, query: PersonQuery, *others: Reading) -> Float64[np.ndarray, "N C"]:
+    def log_probabilities(
+        self, query: PersonQuery, *others: Reading, among: Sequence[int] | None = None
+    ) -> Float64[np.ndarray, "N C"]:
         """Log-probabilities of the person's next position, the current one left out, in one row.
 
         Where a career and skills are told, what the career says times what the skills say, this to
         the power that validation chose. Skills that are a held title's own change nothing. With
         other readings of skills, in place of the person's own, there is a row for each.
+
+        Args:
+            query: The person.
+            others: Other skills.
+            among: The only candidates, where given, in this order.
 
         Raises:
             InputError: Nothing that the person tells is what a ranking goes by.
@@ -251,21 +268,60 @@ class Recommender:
             raise InputError("no ranking goes by what is told: give a career or skills")
         career, path = query.person.career, query.readings.get("path")
         skills = others or [reading for name, reading in query.readings.items() if name != "path"]
-        logs = np.zeros((1, len(self.titles)))
+        every = range(len(self.titles)) if among is None else among
+        columns = {place: column for column, place in enumerate(every)}
+        logs = np.zeros((1, len(columns)))
         if path:
-            logs = self._models["path"].log_probabilities([path])
+            logs = self._said("path", [path])[:, list(every)]
         if skills:
             power = self._rankings.exponent if path else 1.0
-            held = self.titles.places_of(career)
-            said = self._models["position"].log_probabilities(skills)
+            held = [columns[p] for p in self.titles.places_of(career) if p in columns]
+            said = self._said("position", skills, among)
             logs = logs + power * np.stack([skill_likelihoods(one, held) for one in said])
-        return np.stack([without(one, self.titles.places_of(career[-1:])) for one in logs])
+        current = [columns.get(place) for place in self.titles.places_of(career[-1:])]
+        return np.stack([without(one, current) for one in logs])
+
+    def after(self, careers: Sequence[tuple[str, ...]]) -> Float64[np.ndarray, "N C"]:
+        """Log-probabilities of what follows each career, its last title left out.
+
+        Raises:
+            InputError: The model was not taught careers.
+        """
+        if "path" not in self._models:
+            raise InputError("the model was not taught careers: train it on a table of them")
+        readings = [self._models["path"].read({"titles": career}) for career in careers]
+        pairs = zip(self._said("path", readings), careers, strict=True)
+        return np.stack([without(one, self.titles.places_of(c[-1:])) for one, c in pairs])
+
+    @property
+    def moves(self) -> KneserNey | None:
+        """The counts of moves between titles; None where the folder has none of these titles."""
+        ranking = self._rankings.by_task.get("path")
+        found = ranking.count_models.get("markov") if ranking else None
+        return found if isinstance(found, KneserNey) else None
+
+    @cached_property
+    def _popularity(self) -> Logs | None:
+        """Of each title by how many training records have it; None where none is counted."""
+        counts = np.array(self.titles.counts, dtype=np.float64)
+        return np.asarray(log_softmax(np.log(counts + 1))) if counts.any() else None
+
+    def _said(
+        self, task: str, readings: Sequence[Reading], among: Sequence[int] | None = None
+    ) -> Float64[np.ndarray, "N C"]:
+        """What one ranking says, by what validation found best."""
+        return self._rankings.by_task[task].answers(self._models[task], readings, among)
 
     def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
         """Log-probabilities of the skill that a posting of each title names next."""
-        if new := [title for title in dict.fromkeys(titles) if title not in self._skills_of]:
-            found = self._models["skills"].log_probabilities(list(map(self._title_reading, new)))
-            self._skills_of |= dict(zip(new, found, strict=True))
+        new = [title for title in dict.fromkeys(titles) if title not in self._skills_of]
+        if (kept := self._rankings.skills_of) is not None:
+            found = {title: logs for title in new if (logs := kept.of(title)) is not None}
+            self._skills_of |= found
+            new = [title for title in new if title not in found]
+        if new:
+            said = self._said("skills", list(map(self._title_reading, new)))
+            self._skills_of |= dict(zip(new, said, strict=True))
         return np.stack([self._skills_of[title] for title in titles])
 
     def leave_one_out(
@@ -283,7 +339,8 @@ class Recommender:
         if not places or not asks:
             return [()] * len(places)
         rests = [tuple(other for other in skills if other != skill) for skill in skills]
-        gains = log_odds(logs[None], places) - self._log_odds_with(query, rests, places)
+        own, others = self._log_odds_with(query, logs, rests, places)
+        gains = own - others
         return [
             tuple(sorted(map(Effect, skills, column.tolist()), key=lambda e: -e.log_odds))
             for column in gains.T
@@ -306,7 +363,8 @@ class Recommender:
             return [None] * len(places)
         # First of all skills: where not all can be read, the last are left out.
         more = [(skill, *query.person.skills) for skill in wanted]
-        gains = self._log_odds_with(query, more, places) - log_odds(logs[None], places)
+        own, others = self._log_odds_with(query, logs, more, places)
+        gains = others - own
         found: list[Effect | None] = []
         for column, skills in zip(gains.T, lacks, strict=False):
             effects = [Effect(skill, float(column[wanted.index(skill)])) for skill in skills]
@@ -315,14 +373,32 @@ class Recommender:
         return found
 
     def _log_odds_with(
-        self, query: PersonQuery, lists: Sequence[tuple[str, ...]], places: Sequence[int]
-    ) -> Float64[np.ndarray, "N P"]:
-        """Log-odds of the places for the person with each of these lists of skills instead."""
+        self,
+        query: PersonQuery,
+        logs: Logs,
+        lists: Sequence[tuple[str, ...]],
+        places: Sequence[int],
+    ) -> tuple[Float64[np.ndarray, "1 P"], Float64[np.ndarray, "N P"]]:
+        """Log-odds of the places for the person, and with each of these lists of skills instead."""
+        among = self._compared(query, logs)
         readings = [self._models["position"].read({"skills": skills}) for skills in lists]
-        return log_odds(self.log_probabilities(query, *readings), places)
+        if among is None:
+            others = self.log_probabilities(query, *readings)
+            return log_odds(logs[None], places), log_odds(others, places)
+        both = [query.readings["position"], *readings]
+        found = log_odds(
+            self.log_probabilities(query, *both, among=among), list(map(among.index, places))
+        )
+        return found[:1], found[1:]
 
-    def _positions(self, query: PersonQuery) -> tuple[NextPosition, ...]:
-        (logs,) = self.log_probabilities(query)
+    def _compared(self, query: PersonQuery, logs: Logs) -> list[int] | None:
+        """The candidates over which the answer is explained; None: all."""
+        if self._exact or len(logs) <= FIRST:
+            return None
+        held = self.titles.places_of(query.person.career)
+        return list(dict.fromkeys([*_first(logs, FIRST), *held]))
+
+    def _positions(self, query: PersonQuery, logs: Logs) -> tuple[NextPosition, ...]:
         places = _first(logs, self._top)
         titles = [self.titles.names[place] for place in places]
         held = set(map(title_key, query.person.skills))
@@ -353,9 +429,10 @@ class Recommender:
         return self._models["skills"].read({"position_title": title})
 
     def _write(self, title: str) -> Qualifications | None:
-        """What the model writes of the title's qualifications; None where it was not taught to."""
+        """What the model writes of the title's qualifications; None where it never saw them."""
         task = self._rankings.tasks.get(DESCRIBE)
-        if task is None or not task.weight:
+        trained = self._rankings.trained or self._rankings.candidates["titles"]
+        if task is None or not task.weight or trained.place(title) is None:
             return None
         pieces = render_prompt(task, {"position_title": title})
         if pieces is None:
@@ -367,47 +444,6 @@ class Recommender:
         text = generate(model, tokenizer, prompts, self._decoding, context)[0].text
         part = qualifications_in(text)
         return Qualifications(title, part or text, part is None)
-
-    def _unknown(self, query: PersonQuery) -> Iterator[str]:
-        """What is not known of what is told, and what is taken for a slip."""
-        person = query.person
-        for name, used in query.slips.items():
-            yield f"{name!r} is taken for {used!r}."
-        others = [t for t in dict.fromkeys(person.career) if self.titles.place(t) is None]
-        for title in others[-SHOWN:]:
-            like = ", ".join(map(repr, suggestions(title, self.titles)))
-            yield (
-                f"Not known: {title!r} is none of the candidates, and what follows goes by its "
-                f"words alone{like and f'; known are {like}'}."
-            )
-        unknown = [skill for skill in person.skills if self.skills.place(skill) is None]
-        if unknown and self.skills.names:
-            shown = ", ".join(map(repr, unknown[:SHOWN])) + (" …" if unknown[SHOWN:] else "")
-            yield f"Not known: none of the skills that training saw often is {shown}."
-
-    def _notes(self, query: PersonQuery) -> Iterator[str]:
-        """What else the reader should know of the answer."""
-        if new := sum(count == 0 for count in self.titles.counts):
-            yield (
-                f"{new:,} of the {len(self.titles):,} candidates were never in training: "
-                "their places go by their words alone."
-            )
-        if not query.readings and not len(self._rankings.candidates["titles"]):
-            yield (
-                "No positions: no title was in enough training records to be known. Train with a "
-                "lower --data.min_count, or list titles with --candidates FILE."
-            )
-        elif not query.readings:
-            what = "careers" if query.person.career else "skills"
-            yield f"No positions: the model was not taught to rank them by {what} alone."
-        lists = (
-            ("path", "titles", query.person.career, "oldest"),
-            ("position", "skills", query.person.skills, "last"),
-        )
-        for task, field, items, end in lists:
-            read = query.readings[task].known[field] if task in query.readings else items
-            if left_out := len(items) - len(read):
-                yield f"{left_out:,} {field}, the {end} ones, do not fit into the model."
 
 
 def check_options(top: int, explain: int) -> None:

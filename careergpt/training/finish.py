@@ -179,6 +179,7 @@ class FinishRun(Callback):
             "separators": dict(data.rules.separators),
             FORM: data.form,
             "decoding": asdict(decoding),
+            "taught": data.tasks_in(TRAIN),
             "trained_on": [*stages_of(before), data.trained_on()],
             # Whole, for from elsewhere a relative path could be a hub name.
             "started_from": module.pretrained or str((self._folder / "baseline").absolute()),
@@ -206,7 +207,8 @@ class FinishRun(Callback):
             parts = module.model, module.tokenizer, module.context, data.form
             model = LoadedModel(str(folder), *parts)
             rankings = rankings.fit(model, data.fields(VAL, names), self._rankings_limit)
-        rankings.save_count_models(folder)
+            rankings = rankings.with_title_skills(model)
+        rankings.save_tables(folder)
         add_settings(folder, rankings.settings())
         chosen: dict[str, float] = {}
         for task, ranking in rankings.by_task.items():

@@ -104,6 +104,7 @@ def rankings(fitted: Rankings) -> Rankings:
             ranking,
             calibration=Calibration(0.3 + 0.1 * place, 2.0 + place),
             blend=Blend(peers[name], 0.3 + 0.2 * place),
+            few={},
         )
         for place, (name, ranking) in enumerate(fitted.by_task.items())
     }

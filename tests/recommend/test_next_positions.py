@@ -1,7 +1,6 @@
 """Laws of next positions: one distribution of what a career says and what skills say."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.language_model import Reading
 from careergpt.recommend.people import Person
 from careergpt.recommend.ranking import Rankings
 from careergpt.recommend.recommender import Recommender
@@ -37,8 +35,9 @@ def next_titles(recommender: Recommender, person: Person) -> NDArray[np.float64]
 
 def said(rankings: Rankings, tiny: LoadedModel, name: str, **known: Any) -> NDArray:
     """What one ranking says."""
-    model = rankings.by_task[name].by(tiny)
-    return np.exp(model.log_probabilities([model.read(known)])[0])
+    ranking = rankings.by_task[name]
+    model = ranking.by(tiny)
+    return np.exp(ranking.answers(model, [model.read(known)])[0])
 
 
 def shares(powers: NDArray[np.float64], left_out: int | None = None) -> NDArray[np.float64]:
@@ -130,12 +129,12 @@ def test_skills_of_a_held_title_leave_what_the_career_says(
     sure = np.full(len(recommender.titles), 1e-9)
     # What is left of the mass is noise, and points to one title before all others.
     sure[[recommender.titles.place(own), recommender.titles.place("Data scientist")]] = [1, 1e-3]
-    said = SimpleNamespace(
-        can_ask=lambda known: True,
-        read=lambda known: Reading(known, (1,)),
-        log_probabilities=lambda readings: np.log([sure] * len(readings)),
-    )
-    monkeypatch.setitem(recommender._models, "position", said)
+    asked = recommender._said
+
+    def said(task: str, readings: Any, among: Any = None) -> NDArray:
+        return np.log([sure] * len(readings)) if task == "position" else asked(task, readings)
+
+    monkeypatch.setattr(recommender, "_said", said)
     told, bare = Person("Welder", ("rigging",), history), Person("Welder", (), history)
     with_skill, without_any = (next_titles(recommender, person) for person in (told, bare))
     held = own in told.career
@@ -152,12 +151,12 @@ def test_skills_of_the_own_title_alone_make_no_other_title_sure(
         1,
         1e-3,
     ]
-    said = SimpleNamespace(
-        can_ask=lambda known: True,
-        read=lambda known: Reading(known, (1,)),
-        log_probabilities=lambda readings: np.log([sure] * len(readings)),
-    )
-    monkeypatch.setitem(recommender._models, "position", said)
+    asked = recommender._said
+
+    def said(task: str, readings: Any, among: Any = None) -> NDArray:
+        return np.log([sure] * len(readings)) if task == "position" else asked(task, readings)
+
+    monkeypatch.setattr(recommender, "_said", said)
     found = next_titles(recommender, Person("Welder", ("rigging",), ()))
     assert found.max() == pytest.approx(1 / (len(recommender.titles) - 1), rel=2e-3)
 

@@ -38,7 +38,7 @@ SOME = {
 
 def saved(rankings: Rankings, folder: Path) -> dict[str, Any]:
     """The settings as careergpt.json gives them back, the count models in the folder."""
-    rankings.save_count_models(folder)
+    rankings.save_tables(folder)
     told: dict[str, Any] = json.loads(json.dumps(rankings.settings(), allow_nan=False))
     return told
 
@@ -146,6 +146,19 @@ DAMAGED = {
     "a weight of words": at("blend", "path", "weight", value="most"),
     "a weight above 1": at("blend", "position", "weight", value=1.5),
     "a blend that is a list": at("blend", "path", value=["markov", 0.5]),
+    "few that are no number": at("few", value={"position": {"two": {}}}),
+    "few of nothing": at("few", value={"position": {"2": None}}),
+    "few with nobody": at(
+        "few",
+        value={
+            "position": {
+                "2": {
+                    "calibration": {"surface": 0, "temperature": 1},
+                    "blend": {"peer": "x", "weight": 0.5},
+                }
+            }
+        },
+    ),
     "an exponent of words": at("exponent", value="half"),
     "an exponent of nothing": at("exponent", value=None),
     "an exponent beyond all numbers": at("exponent", value=10**400),
@@ -239,8 +252,10 @@ def costs(
 ) -> list[float]:
     """Nats of the careers' last titles under what careers say times what skills say."""
     path, position = (rankings.by_task[name].by(tiny) for name in ("path", "position"))
-    careers = path.log_probabilities([path.read({"titles": r["titles"][:-1]}) for r in records])
-    skilled = position.log_probabilities([position.read({"skills": r["skills"]}) for r in records])
+    asked = [path.read({"titles": r["titles"][:-1]}) for r in records]
+    careers = rankings.by_task["path"].answers(path, asked)
+    asked = [position.read({"skills": r["skills"]}) for r in records]
+    skilled = rankings.by_task["position"].answers(position, asked)
     titles = rankings.candidates["titles"]
     held = [titles.places_of(r["titles"][:-1]) for r in records]
     skills = np.stack([skill_likelihoods(*one) for one in zip(skilled, held, strict=True)])

@@ -1,0 +1,84 @@
+"""What depends on no query, worked out at the end of a fit: neutral scores, skills of titles."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float16
+from scipy.special import log_softmax
+
+from careergpt.data.foreign_files import check_file
+from careergpt.data.names import title_key
+from careergpt.data.whole_files import whole
+from careergpt.errors import InputError
+from careergpt.modeling.folder import SETTINGS
+
+KEPT = "rankings.npz"
+"""Its file in the model folder."""
+
+
+class TitleSkills(NamedTuple):
+    """Log-probabilities of skills for the titles most in training, in half precision."""
+
+    rows: Mapping[str, int]
+    logs: Float16[np.ndarray, "T S"]
+
+    def of(self, title: str) -> np.ndarray | None:
+        """Log-probability of each skill; None where the title has no row."""
+        row = self.rows.get(title_key(title))
+        if row is None:
+            return None
+        return np.asarray(log_softmax(self.logs[row].astype(np.float64)))
+
+    @classmethod
+    def of_tables(cls, tables: Mapping[str, np.ndarray], skills: int) -> TitleSkills | None:
+        """Those of a model folder; None where it has none.
+
+        Raises:
+            InputError: They are of another number of skills.
+        """
+        titles = tables.get("titles", np.empty(0)).tolist()
+        logs = of_shape(tables.get("skills_of"), (len(titles), skills))
+        return None if logs is None else cls({str(t): row for row, t in enumerate(titles)}, logs)
+
+
+def write_kept(
+    path: Path, neutral: Mapping[str, np.ndarray], skills_of: TitleSkills | None
+) -> None:
+    """Writes them; `neutral` are the scores by task."""
+    tables = dict(neutral)
+    if skills_of is not None:
+        tables |= {"titles": np.array(list(skills_of.rows)), "skills_of": skills_of.logs}
+    with whole(path) as partial, partial.open("wb") as file:
+        np.savez(file, **tables)  # type: ignore[arg-type]
+
+
+def read_kept(path: Path) -> Mapping[str, np.ndarray]:
+    """What `write_kept` wrote; nothing where an earlier version saved the folder."""
+    if not path.exists():
+        return {}
+    check_file(path)
+    try:  # It never unpickles.
+        with np.load(path) as tables:
+            return {name: tables[name] for name in tables.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise InputError(f"{path} cannot be read ({error}): train again, or copy it anew") from None
+
+
+def of_shape(table: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The numbers, where they are there.
+
+    Raises:
+        InputError: They are of other candidates, or none.
+    """
+    if table is not None and (
+        table.shape != shape or table.dtype.kind != "f" or not np.isfinite(table).all()
+    ):
+        raise InputError(
+            f"{KEPT} is not of the candidates that {SETTINGS} names: take all files from one model"
+        )
+    return table

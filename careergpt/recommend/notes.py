@@ -1,0 +1,110 @@
+"""Notes: what is not known of a person, and how far to believe the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from careergpt.recommend.candidates import Candidates, nearest
+from careergpt.recommend.language_model import Reading
+from careergpt.recommend.people import Person
+from careergpt.recommend.ranking import Rankings
+
+SHOWN = 5
+"""Titles and skills that notes name, at most."""
+
+LITTLE = 0.1
+"""Nats that an answer differs from popularity; of less nobody learns anything."""
+
+NEAR = (
+    "What raises a position is worked out over the first {} candidates alone, which changes it "
+    "little; --exact takes all."
+)
+
+
+class PersonQuery(NamedTuple):
+    """A person and what the model reads of them.
+
+    Attributes:
+        person: With titles and skills that training knows in its spelling, slips mended.
+        slips: The names that were taken for slips, and what for.
+        readings: By ranking of titles, "path" of the career and "position" of the skills; without
+            those that ask for more than is told.
+    """
+
+    person: Person
+    slips: Mapping[str, str]
+    readings: Mapping[str, Reading]
+
+
+def unknown_names(
+    person: Person, slips: Mapping[str, str], titles: Candidates, skills: Candidates
+) -> Iterator[str]:
+    """What is not known of what is told, what is near to it, and what is taken for a slip."""
+    others = [t for t in dict.fromkeys(person.career) if titles.place(t) is None]
+    unknown = [skill for skill in person.skills if skills.place(skill) is None]
+    if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
+        yield "Nothing of what is told is known: what follows is a guess by words alone."
+    for name, used in slips.items():
+        yield f"{name!r} is taken for {used!r}."
+    for title in others[-SHOWN:]:
+        yield (
+            f"Not known: {title!r} is none of the candidates, and what follows goes by its "
+            f"words alone{_near(title, titles)}."
+        )
+    if unknown and skills.names:
+        shown = ", ".join(map(repr, unknown[:SHOWN])) + (" …" if unknown[SHOWN:] else "")
+        near = _near(unknown[0], skills)
+        yield f"Not known: none of the skills that training saw often is {shown}{near}."
+
+
+def _near(name: str, candidates: Candidates) -> str:
+    like = ", ".join(map(repr, nearest(name, candidates))) if len(candidates) else ""
+    return like and f"; known are {like}"
+
+
+def how_sure(
+    logs: Float64[np.ndarray, " C"] | None,
+    popularity: Float64[np.ndarray, " C"] | None,
+    person: Person,
+) -> Iterator[str]:
+    """Whether what is told changes hardly anything: the answer is then that to anybody."""
+    if logs is None or popularity is None:
+        return
+    inside = np.isfinite(logs)
+    differs = np.exp(logs[inside]) @ (logs - popularity)[inside]
+    if differs < LITTLE:
+        what = "career" if person.career else "skills"
+        yield (
+            f"What is told of {what} says next to nothing: the answer is hardly more than how "
+            "often titles occur."
+        )
+
+
+def of_the_ranking(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
+    """What was ranked, and what of the query did not fit."""
+    titles, person = rankings.candidates["titles"], query.person
+    if new := sum(count == 0 for count in titles.counts):
+        yield (
+            f"{new:,} of the {len(titles):,} candidates were never in training: "
+            "their places go by their words alone."
+        )
+    if not query.readings and not len(titles):
+        yield (
+            "No positions: no title was in enough training records to be known. Train with a "
+            "lower --data.min_count, or list titles with --candidates FILE."
+        )
+    elif not query.readings:
+        what = "careers" if person.career else "skills"
+        yield f"No positions: the model was not taught to rank them by {what} alone."
+    lists = (
+        ("path", "titles", person.career, "oldest"),
+        ("position", "skills", person.skills, "last"),
+    )
+    for task, field, items, end in lists:
+        read = query.readings[task].known[field] if task in query.readings else items
+        if left_out := len(items) - len(read):
+            yield f"{left_out:,} {field}, the {end} ones, do not fit into the model."

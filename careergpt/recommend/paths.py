@@ -1,0 +1,235 @@
+"""Paths of several steps: from a person onwards, to a goal, and what leads to one.
+
+A path's probability is the product of its steps' conditionals, each the ranking of all candidates
+after the career so far. The first step goes by all that the person tells, the others by the career.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import log_softmax
+
+from careergpt.data.names import title_key
+from careergpt.errors import InputError
+from careergpt.recommend.count_models import KneserNey
+from careergpt.recommend.notes import PersonQuery
+from careergpt.recommend.people import Person
+from careergpt.recommend.recommender import NEEDS, Recommender
+
+WIDTH = 10
+"""Paths that go on at each step."""
+
+BEFORE = 30
+"""Titles that may lead to a goal: those that counts name first, scored by the model."""
+
+MOST_STEPS = 10
+
+Places = tuple[int, ...]
+Found = tuple[Places, tuple[float, ...]]
+Conditional = Callable[[Sequence[Places]], Float64[np.ndarray, "N C"]]
+
+
+class Step(NamedTuple):
+    """A step of a path.
+
+    Attributes:
+        title: The title that it leads to.
+        probability: Of this step, after all before it.
+        seen: Training careers' moves from the title before to this one; None: they are not counted.
+        gain: Skills that the title asks for, which neither the person nor the title before has.
+    """
+
+    title: str
+    probability: float
+    seen: int | None
+    gain: tuple[str, ...]
+
+
+class Path(NamedTuple):
+    """A path: where it starts ("" for skills alone), its steps, and their joint probability."""
+
+    start: str
+    steps: tuple[Step, ...]
+    probability: float
+
+
+class Paths(NamedTuple):
+    """The likeliest paths, the likeliest first; of what leads to a goal, where nobody is told of.
+
+    The probabilities of what leads to a goal are of the titles before it, and sum to 1.
+    """
+
+    person: Person
+    goal: str
+    paths: tuple[Path, ...]
+
+
+def likeliest_paths(
+    conditional: Conditional,
+    steps: int,
+    *,
+    goal: int | None = None,
+    width: int = WIDTH,
+    promise: Sequence[Float64[np.ndarray, " C"]] = (),
+) -> list[Found]:
+    """Paths by a beam, each with the log-probability of every step, the likeliest first.
+
+    Where no more than `width` paths are ever open, these are all. With a goal, paths of up to so
+    many steps that end at it and do not pass it; `promise[n]` is then about log P(the goal is
+    reached within n more steps) of each title, and which paths stay open goes by it too.
+    """
+    going: list[Found] = [((), ())]
+    found: list[Found] = []
+    for left in range(steps - 1, -1, -1):
+        logs = conditional([path for path, _ in going])
+        if goal is not None:
+            ends = zip(going, logs[:, goal].tolist(), strict=True)
+            found += [((*path, goal), (*before, log)) for (path, before), log in ends]
+            logs[:, goal] = -np.inf
+            if not left:
+                break
+        totals = logs + np.array([[sum(before)] for _, before in going])
+        order = np.argsort(-(totals + promise[left] if promise else totals), axis=None)[:width]
+        rows, places = (some.tolist() for some in np.unravel_index(order, logs.shape))
+        going = [
+            ((*going[row][0], place), (*going[row][1], float(logs[row, place])))
+            for row, place in zip(rows, places, strict=True)
+            if np.isfinite(logs[row, place])
+        ]
+        if not going:
+            break
+    ended = going if goal is None else [one for one in found if np.isfinite(sum(one[1]))]
+    return sorted(ended, key=lambda one: -sum(one[1]))[:width]
+
+
+def promises(
+    moves: Float64[np.ndarray, "C C"], goal: int, steps: int
+) -> list[Float64[np.ndarray, " C"]]:
+    """Log P(the goal is reached within n steps) of each title, for n below `steps`, by counts."""
+    elsewhere = moves.copy()
+    elsewhere[:, goal] = 0
+    within = [np.zeros(len(moves))]
+    for _ in range(1, steps):
+        within.append(moves[:, goal] + elsewhere @ within[-1])
+    with np.errstate(divide="ignore"):
+        return [np.log(one) for one in within]
+
+
+def paths_of(
+    recommender: Recommender, query: PersonQuery | None, goal: str = "", steps: int = 3
+) -> Paths:
+    """The likeliest paths of a person; to the goal, where one is given; without a person, to it.
+
+    Raises:
+        InputError: The goal is no candidate, neither is given, or the model knows no careers.
+    """
+    if not 1 <= steps <= MOST_STEPS:
+        raise InputError(f"--steps must be 1 to {MOST_STEPS}, found {steps}")
+    place = recommender.titles.place(goal) if goal else None
+    if goal and place is None:
+        raise InputError(f"--goal {goal!r} is none of the titles that are ranked; name one of them")
+    moves = _matrix(recommender)
+    if query is None:
+        if place is None:
+            raise InputError("paths lead from somebody or to a goal: give a person or --goal")
+        return _before(recommender, place, moves)
+    if place is not None and place in recommender.titles.places_of(query.person.career[-1:]):
+        raise InputError(f"--goal {goal!r} is the position that the person has: name another")
+    names = recommender.titles.names
+    career = query.person.career
+
+    def conditional(paths: Sequence[Places]) -> Float64[np.ndarray, "N C"]:
+        if paths == [()]:
+            return recommender.log_probabilities(query)
+        return recommender.after([(*career, *(names[at] for at in path)) for path in paths])
+
+    promise = promises(moves, place, steps) if place is not None and moves is not None else ()
+    found = likeliest_paths(conditional, steps, goal=place, promise=promise)
+    paths = tuple(_told(recommender, query.person, *one) for one in found)
+    return Paths(query.person, goal and names[place or 0], paths)
+
+
+def _before(recommender: Recommender, goal: int, moves: Float64[np.ndarray, "C C"] | None) -> Paths:
+    """What leads to the goal: P(before | goal) ~ P(goal | before) P(before), by Bayes' rule."""
+    titles = recommender.titles
+    prior = np.log(np.array(titles.counts, dtype=np.float64) + 1)
+    counted = prior if moves is None else prior + np.log(moves[:, goal])
+    counted[goal] = -np.inf
+    first = np.argsort(-counted, kind="stable")[: min(BEFORE, len(titles) - 1)]
+    logs = recommender.after([(titles.names[place],) for place in first.tolist()])[:, goal]
+    shares = np.exp(log_softmax(logs + prior[first])) if len(first) else logs
+    nobody, paths = Person("", (), ()), []
+    for at in np.argsort(-shares, kind="stable")[:WIDTH].tolist():
+        start = titles.names[int(first[at])]
+        step = _step(recommender, nobody, start, goal, float(np.exp(logs[at])))
+        paths.append(Path(start, (step,), float(shares[at])))
+    return Paths(nobody, titles.names[goal], tuple(paths))
+
+
+def _told(recommender: Recommender, person: Person, path: Places, logs: Sequence[float]) -> Path:
+    start = before = person.career[-1] if person.career else ""
+    steps = []
+    for place, log in zip(path, logs, strict=True):
+        steps.append(_step(recommender, person, before, place, float(np.exp(log))))
+        before = recommender.titles.names[place]
+    return Path(start, tuple(steps), float(np.exp(sum(logs))))
+
+
+def _step(
+    recommender: Recommender, person: Person, before: str, place: int, probability: float
+) -> Step:
+    title, moves = recommender.titles.names[place], recommender.moves
+    seen, row = None, recommender.titles.place(before)
+    if moves is not None and row is not None:
+        seen = int(moves.tables[""][row, place])
+    held = {title_key(skill) for skill in (*person.skills, *_needs(recommender, before))}
+    gain = tuple(skill for skill in _needs(recommender, title) if title_key(skill) not in held)
+    return Step(title, probability, seen, gain)
+
+
+def _needs(recommender: Recommender, title: str) -> list[str]:
+    """The skills that the title's postings name most."""
+    if not title or not len(recommender.skills):
+        return []
+    order = np.argsort(-recommender.skills_of([title])[0], kind="stable")[:NEEDS]
+    return [recommender.skills.names[place] for place in order.tolist()]
+
+
+def _matrix(recommender: Recommender) -> Float64[np.ndarray, "C C"] | None:
+    """P(next | title) by the counts of moves; None where there are none."""
+    moves: KneserNey | None = recommender.moves
+    if moves is None:
+        return None
+    logs = [moves.distribution((name,)) for name in recommender.titles.names]
+    return np.asarray(np.exp(np.stack(logs)))
+
+
+def paths_as_json(found: Paths) -> dict[str, Any]:
+    """The paths as JSON holds them."""
+    paths = [
+        {**path._asdict(), "steps": [{**s._asdict(), "gain": list(s.gain)} for s in path.steps]}
+        for path in found.paths
+    ]
+    person = {name: value for name, value in found.person._asdict().items() if value}
+    return {"person": person, "goal": found.goal, "paths": paths}
+
+
+def paths_as_text(found: Paths) -> str:
+    """The paths for a reader."""
+    if not any(found.person):
+        head = f"What leads to {found.goal}, of the titles before it:"
+    else:
+        head = f"The likeliest paths{found.goal and f' to {found.goal}'}:"
+    lines = [head]
+    for number, path in enumerate(found.paths, 1):
+        titles = " > ".join(filter(None, [path.start, *(step.title for step in path.steps)]))
+        lines.append(f"{number:3}. {titles}  {path.probability:.2%}")
+        for step in path.steps:
+            seen = "" if step.seen is None else f", seen {step.seen:,} times"
+            gain = f"; gain: {', '.join(step.gain[:5])}" if step.gain else ""
+            lines.append(f"     {step.title}: {step.probability:.1%}{seen}{gain}")
+    return "\n".join(lines)

@@ -1,0 +1,142 @@
+"""Laws of paths: the beam finds what enumeration finds, and a joint probability is a product."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+
+from careergpt.errors import InputError
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.paths import likeliest_paths, paths_of, promises
+from careergpt.recommend.people import Person
+from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.recommender import Recommender
+
+N = 5
+MOVES = np.random.default_rng(0).dirichlet(np.full(N, 0.5), N)
+FIRST = np.random.default_rng(1).dirichlet(np.ones(N))
+
+
+def conditional(paths):
+    return np.log([MOVES[path[-1]] if path else FIRST for path in paths])
+
+
+def joint(path) -> float:
+    return float(FIRST[path[0]] * np.prod([MOVES[a, b] for a, b in pairwise(path)]))
+
+
+def as_shares(found):
+    return {path: float(np.exp(sum(logs))) for path, logs in found}
+
+
+def test_a_wide_beam_is_enumeration() -> None:
+    found = as_shares(likeliest_paths(conditional, 3, width=N**3))
+    assert found == pytest.approx({path: joint(path) for path in product(range(N), repeat=3)})
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_to_a_goal_all_shorter_ways_count_and_none_passes_it() -> None:
+    goal, steps = 2, 3
+    expected = {
+        (*before, goal): joint((*before, goal))
+        for length in range(steps)
+        for before in product([n for n in range(N) if n != goal], repeat=length)
+    }
+    promise = promises(MOVES, goal, steps)
+    for some in ((), promise):
+        found = as_shares(likeliest_paths(conditional, steps, goal=goal, width=N**3, promise=some))
+        assert found == pytest.approx(expected)
+
+
+def test_a_narrow_beam_finds_the_best_way_to_a_goal_by_its_promise() -> None:
+    # What is likely leads away from the goal; the one way there begins with an unlikely step.
+    moves = np.array([[0.9, 0.1, 0.0], [0.1, 0.0, 0.9], [0.5, 0.5, 0.0]])
+    logs = np.log(np.maximum(moves, 1e-12))
+    found = likeliest_paths(
+        lambda paths: logs.copy()[[path[-1] if path else 0 for path in paths]],
+        2, goal=2, width=1, promise=promises(moves, 2, 2),
+    )  # fmt: skip
+    assert found[0][0] == (1, 2)
+
+
+def test_the_promise_is_the_chance_to_arrive_in_time() -> None:
+    for steps, log in enumerate(promises(MOVES, 2, 4)):
+        for start in range(N):
+            ways = [
+                (*before, 2)
+                for length in range(steps)
+                for before in product([n for n in range(N) if n != 2], repeat=length)
+            ]
+            chance = sum(np.prod([MOVES[a, b] for a, b in pairwise((start, *way))]) for way in ways)
+            assert np.exp(log[start]) == pytest.approx(chance)
+
+
+@pytest.fixture(scope="module")
+def recommender(rankings: Rankings, tiny: LoadedModel) -> Recommender:
+    return Recommender(rankings, tiny)
+
+
+def test_steps_multiply_and_the_first_is_what_is_recommended(recommender: Recommender) -> None:
+    query = recommender.read(Person("Welder", ("SQL",), ()))
+    (logs,) = recommender.log_probabilities(query)
+    for path in paths_of(recommender, query, steps=2).paths:
+        titles = [path.start, *(step.title for step in path.steps)]
+        assert titles[0] == "Welder"
+        assert len(path.steps) == 2
+        shares = [step.probability for step in path.steps]
+        assert path.probability == pytest.approx(np.prod(shares))
+        assert shares[0] == pytest.approx(np.exp(logs[recommender.titles.place(titles[1])]))
+        (after,) = np.exp(recommender.after([tuple(titles[:2])]))
+        assert shares[1] == pytest.approx(after[recommender.titles.place(titles[2])])
+
+
+def test_moves_are_counted_and_known_skills_are_no_gain(
+    recommender: Recommender, training: list
+) -> None:
+    query = recommender.read(Person("Data clerk", ("SQL",), ()))
+    for path in paths_of(recommender, query, steps=1).paths:
+        (step,) = path.steps
+        moves = [list(pairwise(r["titles"])) for r in training if "titles" in r]
+        assert step.seen == sum(some.count(("Data clerk", step.title)) for some in moves)
+        assert "SQL" not in step.gain
+
+
+def test_what_leads_to_a_goal_is_bayes_rule(recommender: Recommender) -> None:
+    found = paths_of(recommender, None, "Registered nurse")
+    titles = recommender.titles
+    others = [name for name in titles.names if name != "Registered nurse"]
+    logs = recommender.after([(name,) for name in others])
+    goal = titles.place("Registered nurse")
+    weights = {
+        name: np.exp(row[goal]) * (titles.counts[titles.place(name)] + 1)
+        for name, row in zip(others, logs, strict=True)
+    }
+    total = sum(weights.values())
+    for path in found.paths:
+        assert path.probability == pytest.approx(weights[path.start] / total)
+        assert [step.title for step in path.steps] == ["Registered nurse"]
+    shares = [path.probability for path in found.paths]
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_ways_to_a_goal_end_at_it(recommender: Recommender) -> None:
+    query = recommender.read(Person("Data clerk", (), ()))
+    for path in paths_of(recommender, query, "Analytics manager", steps=2).paths:
+        assert path.steps[-1].title == "Analytics manager"
+        assert len(path.steps) <= 2
+
+
+@pytest.mark.parametrize(
+    ("person", "goal", "steps", "said"),
+    [
+        (Person("Welder", (), ()), "Lion tamer", 2, "none of the titles"),
+        (Person("Welder", (), ()), "Welder", 2, "is the position that the person has"),
+        (Person("Welder", (), ()), "", 0, "must be 1 to"),
+        (None, "", 2, "give a person or --goal"),
+    ],
+)
+def test_a_mistake_is_said(recommender: Recommender, person, goal, steps, said) -> None:
+    query = None if person is None else recommender.read(person)
+    with pytest.raises(InputError, match=said):
+        paths_of(recommender, query, goal, steps)
