@@ -144,8 +144,7 @@ class Ranking:
         calibration, blend = self._choose(model, queries)
         few = {}
         for number in FEW if self.name == "position" else ():
-            # A third of the lists for each: they take as long as the whole ones.
-            if some := list(_cut(queries[number - 1 :: len(FEW)], GIVEN[self.name], number)):
+            if some := list(_cut(queries, GIVEN[self.name], number)):
                 few[number] = self._choose(model, some)
         return replace(self, calibration=calibration, blend=blend, few=few, neutral=model.neutral)
 

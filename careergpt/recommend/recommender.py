@@ -155,8 +155,15 @@ class Recommender:
                 raise InputError(f"{SETTINGS}: its decoding cannot be read ({error})") from None
         if model is None:
             model = source.load(device_named(device))
-        ranked = {"top": top, "explain": explain, "exact": exact}
-        return cls(rankings, model, **ranked, decoding=decoding, occupations=occupations)
+        return cls(
+            rankings,
+            model,
+            top=top,
+            explain=explain,
+            exact=exact,
+            decoding=decoding,
+            occupations=occupations,
+        )
 
     def recommend(
         self,
