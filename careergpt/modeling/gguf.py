@@ -61,12 +61,13 @@ def convert(path: Path, folder: Path) -> LoadedModel:
     """
     logging.disable_progress_bar()
     where: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
+    beside = path.absolute().parent
     try:
         loader: Any = AutoModelForCausalLM
         read: PreTrainedModel = loader.from_pretrained(
-            path.absolute().parent, dtype=torch.float32, **where
+            beside, dtype=torch.float32, trust_remote_code=False, **where
         )
-        tokenizer = AutoTokenizer.from_pretrained(path.absolute().parent, **where)
+        tokenizer = AutoTokenizer.from_pretrained(beside, trust_remote_code=False, **where)
     except Exception as error:  # What gguf, transformers and tokenizers raise of foreign files.
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path} cannot be converted ({reason}): give another GGUF file") from None

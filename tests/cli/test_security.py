@@ -195,6 +195,9 @@ def test_no_code_of_a_model_s_is_trusted_anywhere() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
+            # peft's configuration is numbers in JSON, and knows no code of a folder's.
+            if ast.unparse(node.func) == "LoraConfig.from_pretrained":
+                continue
             if node.func.attr in ("from_pretrained", "from_config"):
                 said = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 assert said.get("trust_remote_code") == "False", f"{path}:{node.lineno}"

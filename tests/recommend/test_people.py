@@ -243,8 +243,8 @@ def test_where_nobody_stands_that_is_said(monkeypatch, tmp_path: Path, content: 
 
 
 def test_what_cannot_be_read_is_said(monkeypatch, tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "none.jsonl"):
-        with pytest.raises(InputError, match="cannot be read"):
+    for path, said in ((tmp_path, "a folder"), (tmp_path / "none.jsonl", "cannot be read")):
+        with pytest.raises(InputError, match=said):
             read_people(str(path))
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InputError, match="standard input is empty"):
