@@ -87,8 +87,8 @@ def naive(folder: str, position: str, titles: tuple[str, ...]) -> float:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=False).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     started = time.process_time()
     with torch.no_grad():
         for title in titles[:SAMPLE]:
