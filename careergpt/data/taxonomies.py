@@ -227,8 +227,7 @@ def singular(title: str) -> str:
     """An English title in the singular: O*NET's are in the plural, people's are not.
 
     Example:
-        singular("Bus and Truck Mechanics, Except Diesel Engines")
-        == "Bus and Truck Mechanic, Except Diesel Engines"
+        singular("Truck Mechanics, Except Diesel") == "Truck Mechanic, Except Diesel"
     """
     head = _QUALIFIED.split(title)[0]
     return _HEAD.sub(_one, head) + title[len(head) :]

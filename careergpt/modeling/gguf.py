@@ -52,7 +52,7 @@ def told_by(path: Path) -> dict[str, str]:
     return {name: str(fields[key].contents()) for name, key in names.items() if key in fields}
 
 
-def convert(path: Path, folder: Path) -> LoadedModel:
+def convert(path: Path, partial: Path) -> LoadedModel:
     """Writes the file's model into the folder, fp32 weights and tokenizer, and loads it from there.
 
     Raises:
@@ -72,9 +72,9 @@ def convert(path: Path, folder: Path) -> LoadedModel:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path} cannot be converted ({reason}): give another GGUF file") from None
     needed = sum(4 * weight.numel() for weight in read.parameters())
-    if needed > (free := shutil.disk_usage(folder).free):
+    if needed > (free := shutil.disk_usage(partial).free):
         raise InputError(
-            f"{folder}: the model needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} are free"
+            f"{partial}: the model needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} are free"
         )
     config = read.config
     if hasattr(config, "quantization_config"):
@@ -85,11 +85,11 @@ def convert(path: Path, folder: Path) -> LoadedModel:
     model.load_state_dict(read.state_dict(), assign=True)
     model.tie_weights()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.save_pretrained(folder)
-    for weights in folder.glob("*.safetensors"):
-        weights.chmod((folder / "config.json").stat().st_mode)  # They are no secret.
-    tokenizer.save_pretrained(folder)
-    return _checked(read, folder)
+    model.save_pretrained(partial)
+    for weights in partial.glob("*.safetensors"):
+        weights.chmod((partial / "config.json").stat().st_mode)  # They are no secret.
+    tokenizer.save_pretrained(partial)
+    return _checked(read, partial)
 
 
 @torch.no_grad()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +14,7 @@ import numpy as np
 
 from careergpt.compare.statistics import ratio_interval, sign_flip
 from careergpt.data.text_files import excerpt, json_object
+from careergpt.data.whole_files import adding
 from careergpt.errors import InputError
 from careergpt.serve.messages import Side
 
@@ -35,9 +38,10 @@ class Votes:
         """
         self._path, known = path, path.exists()
         try:
-            with path.open("a+", encoding="utf-8") as file:
-                file.seek(0)
-                lines = file.readlines()
+            path.touch()
+            lines = path.read_text(encoding="utf-8").splitlines()
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             if not known:
                 path.unlink()  # It could be made, and is by the first vote.
         except (OSError, UnicodeDecodeError) as error:
@@ -50,7 +54,7 @@ class Votes:
     def add(self, draw: str, prompt: str, preferred: str) -> None:
         """Keeps a vote; a draw counts once, by its last vote."""
         line = json.dumps({"draw": draw, "prompt": prompt, "preferred": preferred})
-        with self._path.open("a", encoding="utf-8") as file:
+        with adding(self._path) as file:
             file.write(line + "\n")
         self._votes[draw] = prompt, WORTH[preferred]
         self._tally = None
