@@ -46,13 +46,6 @@ class Person(Message):
     )
 
 
-class Paths(Person):
-    """Somebody who asks for several moves ahead, or for the ways to a goal."""
-
-    goal: Name | None = Field(None, examples=["Nurse manager"])
-    steps: int = Field(2, ge=1, le=3)
-
-
 class Generate(Message):
     """A prompt to answer; the answer comes as server-sent events, a piece at a time."""
 
