@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from careergpt.generation.sampling import Decoding
     from careergpt.recommend.candidates import Candidates
     from careergpt.recommend.paths import Paths
-    from careergpt.recommend.recommendation import Recommendation
+    from careergpt.recommend.recommendation import Qualifications, Recommendation
     from careergpt.recommend.recommender import Recommender
 
 __all__ = ["InputError", "Model", "Run", "Score", "audit", "compare", "fit", "load"]
@@ -92,6 +92,7 @@ class Model:
         position: str | None = None,
         skills: str | Sequence[str] | None = None,
         history: str | Sequence[str] | None = None,
+        qualifications: bool = True,
     ) -> Recommendation:
         """Next positions, skills to have and qualifications for a person.
 
@@ -99,8 +100,22 @@ class Model:
             position: The title that the person has.
             skills: What they can do: a list, or a text such as "sql, excel".
             history: Titles held, the oldest first: a list, or a text such as "Intern; Analyst".
+            qualifications: Whether the model writes them, which takes longer than all the rest.
         """
-        return self._recommender.recommend(position=position, skills=skills, history=history)
+        return self._recommender.recommend(position, skills, history, write=qualifications)
+
+    def qualifications(
+        self, position: str, on_text: Callable[[str], None] | None = None
+    ) -> Qualifications | None:
+        """What the model writes of a position's qualifications; None where it never saw them.
+
+        All that it writes, of which the qualifications are a part, is handed to `on_text` as it is
+        written; nothing where it was written before.
+        """
+        from careergpt.generation.decoding import Pieces
+
+        pieces = Pieces(self._loaded.tokenizer, on_text) if on_text else None
+        return self._recommender.qualifications(position, pieces)
 
     def paths(
         self,
@@ -143,23 +158,11 @@ class Model:
         The pieces, joined, are the answer's text but for white space at its ends. `decoding` is
         `generate`'s.
         """
-        tokenizer = self._loaded.tokenizer
-        ids: list[int] = []
-        given = ""
+        from careergpt.generation.decoding import Pieces
 
-        def on_token(_: int, token: int) -> None:
-            nonlocal given
-            ids.append(token)
-            text = str(tokenizer.decode(ids, skip_special_tokens=True))
-            # A letter may be of several tokens: what ends in half of one is waited for.
-            if len(text) > len(given) and not text.endswith("\N{REPLACEMENT CHARACTER}"):
-                on_text(text[len(given) :])
-                given = text
-
-        (answer,) = self._generate([prompt], self._decoding(**decoding), on_token)
-        text = str(tokenizer.decode(ids, skip_special_tokens=True))
-        if rest := text[len(given) :]:
-            on_text(rest)
+        pieces = Pieces(self._loaded.tokenizer, on_text)
+        (answer,) = self._generate([prompt], self._decoding(**decoding), pieces)
+        pieces.end()
         return answer
 
     def candidates(self, kind: Literal["titles", "skills"]) -> Candidates:

@@ -44,6 +44,35 @@ class Generated(NamedTuple):
     token_ids: tuple[int, ...]
 
 
+class Pieces:
+    """An `on_token` for one answer: its text, piece by piece, each letter whole."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, on_text: Callable[[str], None]) -> None:
+        self._tokenizer, self._on_text = tokenizer, on_text
+        self._ids: list[int] = []
+        self._given = 0
+
+    def __call__(self, _: int, token: int) -> None:
+        """Hands on what the token adds."""
+        self._ids.append(token)
+        text = self._text()
+        # A letter may be of several tokens: what ends in half of one is waited for.
+        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+            self._hand_on(text)
+
+    def end(self) -> None:
+        """Hands on what is left, half a letter included."""
+        self._hand_on(self._text())
+
+    def _text(self) -> str:
+        return str(self._tokenizer.decode(self._ids, skip_special_tokens=True))
+
+    def _hand_on(self, text: str) -> None:
+        if len(text) > self._given:
+            self._on_text(text[self._given :])
+            self._given = len(text)
+
+
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,

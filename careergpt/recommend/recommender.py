@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache, cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,9 @@ SURE = 0.5
 
 FIRST = 100
 """Candidates over which an answer is explained: the others hardly change it, and cost the most."""
+
+REMEMBERED = 4_096
+"""Titles, known or not, of which is kept what depends on them alone."""
 
 DESCRIBE = "describe"
 """The task whose answer names qualifications."""
@@ -106,8 +109,8 @@ class Recommender:
         by_title = skills is not None and skills.can_ask({"position_title": "title"})
         self.skills = rankings.candidates["skills"] if by_title else Candidates()
         # They depend on a title alone, and are kept for who asks next.
-        self._title_reading = cache(self._read_title)
-        self._qualifications = cache(self._write)
+        self._title_reading = lru_cache(REMEMBERED)(self._read_title)
+        self._written: dict[str, Qualifications] = {}
         self._skills_of: dict[str, Logs] = {}
 
     @classmethod
@@ -170,6 +173,7 @@ class Recommender:
         position: str | None = None,
         skills: Texts | None = None,
         history: Texts | None = None,
+        write: bool = True,
     ) -> Recommendation:
         """Positions, skills and qualifications for a person.
 
@@ -177,12 +181,13 @@ class Recommender:
             position: The title that the person has.
             skills: What they can do: a list, or a text such as "sql, excel".
             history: Titles held, oldest first: a list, or a text such as "Intern; Analyst".
+            write: Whether qualifications are written.
 
         Raises:
             InputError: Nothing is told, or what is told leaves the model no room.
         """
         values = {"position": position, "skills": skills, "history": history}
-        return self.answer(self.read(person_of(values, "recommend")))
+        return self.answer(self.read(person_of(values, "recommend")), write)
 
     def read(self, person: Person) -> PersonQuery:
         """The person as the model reads them.
@@ -221,8 +226,8 @@ class Recommender:
         (match,) = self._occupations.match([name])
         return match.occupation if match.confidence >= SURE else name
 
-    def answer(self, query: PersonQuery) -> Recommendation:
-        """Positions, skills and qualifications for a person who was read."""
+    def answer(self, query: PersonQuery, write: bool = True) -> Recommendation:
+        """Positions and skills for a person who was read; qualifications where `write` says so."""
         person = query.person
         (logs,) = self.log_probabilities(query) if query.readings else (None,)
         positions = self._positions(query, logs) if logs is not None else ()
@@ -237,8 +242,8 @@ class Recommender:
         ]
         if explained and not self._exact and len(self.titles) > FIRST:
             notes.append(NEAR.format(FIRST))
-        written = self._qualifications(subject) if subject else None
-        if subject and written is None:
+        written = self.qualifications(subject) if subject and write else None
+        if subject and write and written is None:
             notes.append(f"No qualifications: training does not know those of {subject!r}.")
         return Recommendation(
             person=person,
@@ -321,6 +326,8 @@ class Recommender:
 
     def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
         """Log-probabilities of the skill that a posting of each title names next."""
+        if len(self._skills_of) > REMEMBERED:
+            self._skills_of.clear()
         new = [title for title in dict.fromkeys(titles) if title not in self._skills_of]
         if (kept := self._rankings.skills_of) is not None:
             found = {title: logs for title in new if (logs := kept.of(title)) is not None}
@@ -435,8 +442,13 @@ class Recommender:
     def _read_title(self, title: str) -> Reading:
         return self._models["skills"].read({"position_title": title})
 
-    def _write(self, title: str) -> Qualifications | None:
-        """What the model writes of the title's qualifications; None where it never saw them."""
+    def qualifications(
+        self, title: str, on_token: Callable[[int, int], None] | None = None
+    ) -> Qualifications | None:
+        """What the model writes of the title's qualifications; None where it never saw them.
+
+        What it writes anew is handed to `on_token`, as `generate` does.
+        """
         task = self._rankings.tasks.get(DESCRIBE)
         trained = self._rankings.trained or self._rankings.candidates["titles"]
         if task is None or not task.weight or trained.place(title) is None:
@@ -448,9 +460,11 @@ class Recommender:
         prompts = ready_prompts([Question("", pieces)], tokenizer, form)
         if len(prompts[0].token_ids) >= context:
             return None
-        text = generate(model, tokenizer, prompts, self._decoding, context)[0].text
-        part = qualifications_in(text)
-        return Qualifications(title, part or text, part is None)
+        if title not in self._written:
+            (answer,) = generate(model, tokenizer, prompts, self._decoding, context, on_token)
+            part = qualifications_in(answer.text)
+            self._written[title] = Qualifications(title, part or answer.text, part is None)
+        return self._written[title]
 
 
 def check_options(top: int, explain: int) -> None:

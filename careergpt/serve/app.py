@@ -23,7 +23,7 @@ from careergpt.serve.messages import Refusal
 from careergpt.serve.service import Service, Settings, refusal
 from careergpt.serve.work import FullError, LateError
 
-REFUSALS = (400, 401, 403, 408, 413, 422, 429, 500, 503)
+REFUSALS = (400, 401, 403, 404, 408, 413, 422, 429, 500, 503)
 """Statuses of what is not answered."""
 
 STATIC = Path(__file__).parent / "static"
@@ -59,6 +59,8 @@ def make_app(models: Mapping[str, Model], settings: Settings) -> ASGIApp:
         ("GET", "/metrics", service.metrics, Response),
         ("GET", "/suggest", service.suggest, JSONResponse),
         ("POST", "/recommend", service.recommend, JSONResponse),
+        ("POST", "/paths", service.paths, JSONResponse),
+        ("POST", "/qualifications", service.qualifications, StreamingResponse),
         ("POST", "/score", service.score, JSONResponse),
         ("POST", "/generate", service.generate, StreamingResponse),
         ("POST", "/blind", service.blind, StreamingResponse),

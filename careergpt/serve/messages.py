@@ -35,7 +35,7 @@ class Refusal(BaseModel):
 
 
 class Person(Message):
-    """Somebody who asks for a recommendation."""
+    """Somebody of whom something is told."""
 
     position: Name | None = Field(None, examples=["Registered nurse"])
     skills: Text | Annotated[list[Name], Field(max_length=100)] | None = Field(
@@ -44,6 +44,25 @@ class Person(Message):
     history: Text | Annotated[list[Name], Field(max_length=50)] | None = Field(
         None, examples=[["Nursing assistant"]]
     )
+
+
+class Recommend(Person):
+    """A person, and whether the model writes qualifications, which takes longer than the rest."""
+
+    qualifications: bool = True
+
+
+class Paths(Person):
+    """Somebody who asks for several moves ahead, or for the ways to a goal."""
+
+    goal: Name = Field("", examples=["Nurse manager"])
+    steps: int = Field(2, ge=1, le=3)
+
+
+class Position(Message):
+    """A position of which is asked what it asks for."""
+
+    position: Annotated[Name, Field(min_length=1)] = Field(examples=["Registered nurse"])
 
 
 class Generate(Message):

@@ -41,8 +41,10 @@ def page(
 
 
 def percent(share: float) -> str:
-    """0.4567 as "46 %", and what is less than half a percent as what it is less than."""
-    return "< 1 %" if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")
+    """0.4567 as "46 %", 0.0021 as "0.21 %"; of less, what it is less than."""
+    if 0 < share < 0.0001:
+        return "< 0.01 %"
+    return f"{share:.{2 if share < 0.01 else 0}%}".replace("%", " %")
 
 
 def link(**asked: str) -> str:

@@ -18,14 +18,27 @@ import careergpt
 from careergpt.api import Model
 from careergpt.errors import InputError
 from careergpt.generation.decoding import repetition
+from careergpt.recommend.paths import paths_as_json
 from careergpt.recommend.recommendation import as_json
 from careergpt.serve import pages
-from careergpt.serve.messages import Blind, Generate, Person, Scored, Vote
+from careergpt.serve.messages import (
+    Blind,
+    Generate,
+    Message,
+    Paths,
+    Position,
+    Recommend,
+    Scored,
+    Vote,
+)
 from careergpt.serve.votes import Votes, side_of
 from careergpt.serve.work import FullError, LateError, Worker
 
 ANSWERS_KEPT = 1_024
 """Recommendations that are kept: the same question has the same answer."""
+
+UNWRITTEN = {"qualifications": False}
+"""The page shows what is ranked at once, and has qualifications follow."""
 
 Give = Callable[[tuple[str, Mapping[str, Any]]], None]
 
@@ -78,16 +91,29 @@ class Service:
         """Known titles or skills that begin with the text, or a word of which does."""
         return pages.suggestions(self._finetuned.candidates(kind), text[:200])
 
-    async def recommend(self, person: Person) -> dict[str, Any]:
+    async def recommend(self, asked: Recommend) -> dict[str, Any]:
         """Next positions, skills to have and qualifications, as `recommend --format json`."""
-        question = person.model_dump_json()
-        if question not in self._answers:  # Who asks what was asked waits for nobody.
-            told = person.model_dump()
-            found = await self._worker.run(lambda: self._finetuned.recommend(**told))
-            self._answers[question] = json.dumps(as_json(found))
-            if len(self._answers) > ANSWERS_KEPT:
-                del self._answers[next(iter(self._answers))]
-        return dict(json.loads(self._answers[question]))
+        told = asked.model_dump()
+        return await self._answer(asked, lambda: as_json(self._finetuned.recommend(**told)))
+
+    async def paths(self, asked: Paths) -> dict[str, Any]:
+        """The likeliest paths of several moves; to a goal, where one is given."""
+        told = asked.model_dump()
+        return await self._answer(asked, lambda: paths_as_json(self._finetuned.paths(**told)))
+
+    async def qualifications(self, asked: Position) -> StreamingResponse:
+        """Qualifications as server-sent events: `piece` as they are written, `end` with their part.
+
+        The part that names qualifications is `text`; null where the model never saw them.
+        """
+
+        def work(give: Give) -> None:
+            found = self._finetuned.qualifications(
+                asked.position, lambda text: give(("piece", {"text": text}))
+            )
+            give(("end", {"text": None if found is None else found.text}))
+
+        return await self._streamed(work)
 
     async def score(self, asked: Scored) -> dict[str, float]:
         """What a completion costs a model, in nats; lower is better."""
@@ -99,12 +125,12 @@ class Service:
         """An answer as server-sent events: `piece` for new text, then an `end` with figures."""
         decoding = {"max_new_tokens": asked.max_new_tokens, "seed": asked.seed}
         decoding |= {"greedy": True} if asked.greedy else {}
-        return await self._streamed(asked.model, asked.prompt, decoding)
+        return await self._written(asked.model, asked.prompt, decoding)
 
     async def blind(self, asked: Blind) -> StreamingResponse:
         """The answer of side A or B, as /generate's; which model that is, the draw decides."""
         model = side_of(asked.side, asked.draw, self._secret)
-        return await self._streamed(model, asked.prompt, {"max_new_tokens": asked.max_new_tokens})
+        return await self._written(model, asked.prompt, {"max_new_tokens": asked.max_new_tokens})
 
     async def vote(self, given: Vote) -> dict[str, Any]:
         """Keeps a vote, tells whose the answers were, and what all votes say."""
@@ -115,17 +141,39 @@ class Service:
         return {"A": a, "B": b, "preferred": preferred, "tally": self._votes.tally()}
 
     async def explore(
-        self, position: str = "", skills: str = "", history: str = ""
+        self,
+        position: str = "",
+        skills: str = "",
+        history: str = "",
+        goal: str = "",
+        steps: int = 0,
     ) -> HTMLResponse:
-        """The page that recommends; its address holds the question."""
-        asked = {"position": position, "skills": skills, "history": history}
-        told = {name: text for name, text in asked.items() if text.strip()}
-        found, status, fault, headers = None, 200, "", dict[str, str]()
+        """The page that recommends; its address holds the question.
+
+        With a goal, or a number of steps, it shows paths.
+        """
+        asked = {"position": position, "skills": skills, "history": history, "goal": goal}
+        told: dict[str, Any] = {name: text for name, text in asked.items() if text.strip()}
+        found, paths, status, fault, headers = None, None, 200, "", dict[str, str]()
         try:
-            found = await self.recommend(Person.model_validate(told)) if told else None
+            if told and (steps or "goal" in told):
+                paths = await self.paths(Paths.model_validate({**told, "steps": steps or 3}))
+            elif told:
+                found = await self.recommend(Recommend.model_validate({**told, **UNWRITTEN}))
         except (InputError, ValidationError, FullError, LateError) as error:
             status, fault, headers = refusal(error)
-        return pages.page("explore.html", status, headers, asked=asked, found=found, fault=fault)
+        start = paths["person"].get("position", "") if paths else ""
+        known = not start or self._finetuned.candidates("titles").place(start) is not None
+        return pages.page(
+            "explore.html",
+            status,
+            headers,
+            asked=asked,
+            found=found,
+            paths=paths,
+            fault=fault,
+            unknown="" if known else start,
+        )
 
     async def compare(self, prompt: str = "", blind: bool = False) -> HTMLResponse:
         """One prompt answered by both models, side by side."""
@@ -155,15 +203,23 @@ class Service:
             path.read_text(encoding="utf-8"), headers={"content-security-policy": policy}
         )
 
+    async def _answer(self, asked: Message, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What the work returns, or what it did for who asked the same before."""
+        question = type(asked).__name__ + asked.model_dump_json()
+        if question not in self._answers:  # Who asks what was asked waits for nobody.
+            self._answers[question] = json.dumps(await self._worker.run(work))
+            if len(self._answers) > ANSWERS_KEPT:
+                del self._answers[next(iter(self._answers))]
+        return dict(json.loads(self._answers[question]))
+
     def _named(self, name: str) -> Model:
         if name not in self._models:
             raise InputError("this server was started without --baseline: there is one model")
         return self._models[name]
 
-    async def _streamed(
+    async def _written(
         self, name: str, prompt: str, decoding: Mapping[str, Any]
     ) -> StreamingResponse:
-        """The answer's events; what fails before the first of them is a plain refusal."""
         model = self._named(name)
 
         def work(give: Give) -> None:
@@ -176,6 +232,10 @@ class Service:
             }
             give(("end", figures))
 
+        return await self._streamed(work)
+
+    async def _streamed(self, work: Callable[[Give], None]) -> StreamingResponse:
+        """The events that the work gives; what fails before the first is a plain refusal."""
         events = self._worker.stream(work)
         first = await anext(events)
 

@@ -247,7 +247,7 @@ def test_qualifications_are_cut_to_the_part_that_names_them(
 ) -> None:
     asked = []
 
-    def write(model: Any, tokenizer: Any, prompts: Any, decoding: Any, context: int) -> Any:
+    def write(model: Any, tokenizer: Any, prompts: Any, *options: Any) -> Any:
         asked.extend(prompts)
         return [Generated(0, "", prompts[0].text, written, "end", -1.0, 2, (1, 2))]
 

@@ -71,6 +71,27 @@ def test_a_position_is_typed_and_a_card_followed_and_gone_back_from(page: Page) 
     assert page.locator(".cards").inner_text() == shown
 
 
+def test_a_goal_alone_shows_what_leads_there_and_each_node_is_a_link(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Goal").fill("Registered nurse")
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.get_by_role("heading", name=re.compile("^What leads to"))).to_be_visible()
+    node = page.locator(".ladder a").first
+    title = node.inner_text()
+    node.click()
+    expect(page.get_by_label("Position", exact=True)).to_have_value(title)
+    expect(page.get_by_role("heading", name=re.compile("^Next positions"))).to_be_visible()
+    page.get_by_role("link", name="two moves ahead").click()
+    expect(page.locator(".ladder li").first).to_contain_text(title)
+
+
+def test_qualifications_follow_the_ranking(page: Page) -> None:
+    page.goto("/?position=Registered+nurse")
+    answer = page.locator("#written .answer")
+    expect(answer).to_have_attribute("aria-busy", "false", timeout=60_000)
+    assert answer.inner_text().strip()
+
+
 def test_the_keyboard_alone_suffices_and_titles_are_suggested(page: Page) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
@@ -102,7 +123,13 @@ def test_both_models_answer_side_by_side_and_a_blind_vote_is_kept(page: Page) ->
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/?position=Registered+nurse&skills=triage,juggling", "/compare?prompt=x", "/about"],
+    [
+        "/",
+        "/?position=Registered+nurse&skills=triage,juggling",
+        "/?position=Welder&steps=2",
+        "/compare?prompt=x",
+        "/about",
+    ],
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_screen_readers_find_no_serious_fault(page: Page, path: str, scheme: str) -> None:

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 import careergpt
 from careergpt.cli import main
 from careergpt.errors import InputError
+from careergpt.recommend.paths import paths_as_json
 from careergpt.recommend.recommendation import as_json
 from careergpt.serve import guard
 from careergpt.serve.app import make_app
@@ -43,6 +44,57 @@ def test_a_recommendation_is_the_public_api_s(
     found = client.post("/recommend", json=asked).json()
     assert found == json.loads(json.dumps(as_json(models["finetuned"].recommend(**asked))))
     assert client.post("/recommend", json=asked).json() == found
+
+
+def test_what_a_page_shows_at_once_is_the_answer_but_for_what_is_written(
+    client: TestClient, models: dict[str, careergpt.Model]
+) -> None:
+    asked = {"position": "Registered nurse", "skills": ["triage"]}
+    whole = client.post("/recommend", json=asked).json()
+    found = client.post("/recommend", json={**asked, "qualifications": False}).json()
+    assert found == {**whole, "qualifications": None}
+    written = client.post("/qualifications", json={"position": found["skills_for"]})
+    last, data = events(written.text)[-1]
+    assert (last, data["text"]) == ("end", (whole["qualifications"] or {"text": None})["text"])
+
+
+def test_qualifications_come_in_pieces_and_are_those_of_the_recommendation(
+    taught: careergpt.Run,
+) -> None:
+    model, pieces = careergpt.load(taught.model, device="cpu"), list[str]()
+    found = model.qualifications("Registered nurse", pieces.append)
+    assert found is not None
+    assert found.text.splitlines()[0] in "".join(pieces)
+    assert model.recommend(position="Registered nurse").qualifications == found
+    assert model.qualifications("Lion tamer", pieces.append) is None
+
+
+def test_a_way_that_starts_from_what_is_not_known_says_so_first(client: TestClient) -> None:
+    note = "none of the positions that are ranked"
+    asked = {"position": "Lion tamer", "goal": "Registered nurse"}
+    assert note in client.get("/", params=asked).text
+    assert note not in client.get("/", params={**asked, "position": "Data clerk"}).text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"position": "Registered nurse", "steps": 2},
+        {"position": "Data clerk", "goal": "Registered nurse", "steps": 3},
+        {"goal": "Registered nurse"},
+    ],
+)
+def test_paths_are_the_public_api_s_and_each_of_their_titles_is_a_link(
+    client: TestClient, models: dict[str, careergpt.Model], asked: dict[str, Any]
+) -> None:
+    found = client.post("/paths", json=asked).json()
+    expected = paths_as_json(models["finetuned"].paths(**{"steps": 2, **asked}))
+    assert found == json.loads(json.dumps(expected))
+    page = client.get("/", params=asked).text
+    steps = asked.get("steps", 3)
+    for path in client.post("/paths", json={**asked, "steps": steps}).json()["paths"]:
+        for step in path["steps"]:
+            assert f">{step['title']}</a>" in page
 
 
 def test_a_score_is_the_public_api_s_for_either_model(
@@ -77,6 +129,10 @@ def test_pieces_of_an_answer_make_the_whole_and_its_figures_follow(
         ("/recommend", {"position": "x" * 201}, 422, "200"),
         ("/recommend", {"skills": ["x"] * 101}, 422, "100"),
         ("/recommend", {"position": 3}, 422, "position"),
+        ("/paths", {}, 400, "nothing is told"),
+        ("/paths", {"goal": "Lion tamer"}, 400, "Lion tamer"),
+        ("/paths", {"goal": "Welder", "steps": 4}, 422, "steps"),
+        ("/qualifications", {"position": ""}, 422, "position"),
         ("/generate", {"prompt": "x", "greedy": 1}, 422, "greedy"),
         ("/generate", {"prompt": ""}, 422, "prompt"),
         ("/generate", {"prompt": "x", "max_new_tokens": -1}, 422, "max_new_tokens"),
@@ -132,7 +188,9 @@ def test_end_of_text_in_a_prompt_is_text(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>'])
-@pytest.mark.parametrize("page", ["/?position={}", "/?skills={}", "/compare?prompt={}"])
+@pytest.mark.parametrize(
+    "page", ["/?position={}", "/?skills={}", "/?goal={}", "/compare?prompt={}"]
+)
 def test_what_a_user_types_stays_text(client: TestClient, page: str, text: str) -> None:
     html = client.get(page.replace("{}", text.replace(" ", "+"))).text
     assert "<script>alert" not in html

@@ -2,7 +2,7 @@
 
 // Suggestions: what stands after the last separator is asked for, and what is before it is kept.
 for (const input of document.querySelectorAll("input[data-kind]")) {
-  const separators = { skills: /[,;|]/, history: /;/, position: /$^/ }[input.name];
+  const separators = { skills: /[,;|]/, history: /;/, position: /$^/, goal: /$^/ }[input.name];
   let asked = 0;
   input.addEventListener("input", async () => {
     const parts = input.value.split(separators);
@@ -39,29 +39,43 @@ async function* events(path, body) {
   }
 }
 
-async function fill(pane, prompt, panes) {
-  const answer = pane.querySelector(".answer");
-  const figures = pane.querySelector(".figures");
-  const side = pane.dataset.side;
-  const blind = "blind" in panes.dataset;
-  const request = blind
-    ? ["/blind", { prompt, side, draw: panes.dataset.draw }]
-    : ["/generate", { prompt, model: side }];
+// Text is shown as it is written; the end brings what is to be said of it.
+async function show(place, path, body, ended) {
+  const answer = place.querySelector(".answer");
   try {
-    for await (const [name, data] of events(...request)) {
+    for await (const [name, data] of events(path, body)) {
       if (name === "piece") answer.textContent = (answer.textContent + data.text).trimStart();
       else if (name === "error") throw new Error(data.error);
-      // Figures would tell the models apart.
-      else if (!blind) figures.textContent =
-        `${data.tokens} tokens, perplexity of its own words ${Math.exp(data.nats_per_token).toFixed(1)}, ` +
-        `repeated 4-grams ${(100 * data.repetition).toFixed(0)} %, ` +
-        (data.finish_reason === "end" ? "ended by itself" : "cut at its length");
+      else ended(data, answer);
     }
-    if (!answer.textContent.trim()) answer.textContent = "(an empty answer)";
   } catch (error) {
-    figures.textContent = error.message;
+    place.querySelector(".figures").textContent = error.message;
   }
   answer.setAttribute("aria-busy", "false");
+}
+
+function fill(pane, prompt, panes) {
+  const side = pane.dataset.side;
+  const blind = "blind" in panes.dataset;
+  const asked = blind
+    ? ["/blind", { prompt, side, draw: panes.dataset.draw }]
+    : ["/generate", { prompt, model: side }];
+  return show(pane, ...asked, (data, answer) => {
+    if (!answer.textContent.trim()) answer.textContent = "(an empty answer)";
+    if (blind) return; // Figures would tell the models apart.
+    pane.querySelector(".figures").textContent =
+      `${data.tokens} tokens, perplexity of its own words ${Math.exp(data.nats_per_token).toFixed(1)}, ` +
+      `repeated 4-grams ${(100 * data.repetition).toFixed(0)} %, ` +
+      (data.finish_reason === "end" ? "ended by itself" : "cut at its length");
+  });
+}
+
+const written = document.getElementById("written");
+if (written) {
+  written.hidden = false;
+  show(written, "/qualifications", { position: written.dataset.position }, (data, answer) => {
+    answer.textContent = data.text ?? "The model has not seen any of this position.";
+  });
 }
 
 const panes = document.getElementById("panes");
