@@ -46,7 +46,7 @@ chaos: .venv/installed
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) '.[dev,docs,bench,sheets,lora,embeddings,app,pretrained]'
+	$(INSTALL) '.[dev,docs,bench,sheets,lora,embeddings,app,pretrained,sweep]'
 	touch $@
 
 .venv/installed-bench: .venv/installed

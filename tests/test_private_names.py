@@ -24,6 +24,7 @@ TRIED = {
     "wandb": "0.31.0",
     "jsonargparse": "4.53.0",
     "torch": "2.13.0",
+    "optuna": "5.0.0",
 }
 
 CONNECTOR = "lightning.pytorch.trainer.connectors.signal_connector"
@@ -56,6 +57,7 @@ PRIVATE = [
     ("jsonargparse._subcommands", "ActionSubCommands._name_parser_map", "cli/parsing.py"),
     ("jsonargparse._core", "ArgumentGroup._group_actions", "cli/parsing.py"),
     ("jsonargparse._actions", "_HelpAction", "cli/parsing.py"),
+    ("optuna.trial", "FrozenTrial._trial_id", "training/sweeps.py"),
     ("transformers", "PretrainedConfig._attn_implementation", "modeling/attention.py"),
     (
         "transformers.models.auto.modeling_auto",

