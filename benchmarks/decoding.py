@@ -31,7 +31,7 @@ from careergpt.generation.decoding import distinct, generate, repetition
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import find_model
-from careergpt.recommend.ranking import tasks_of
+from careergpt.recommend.rankings import tasks_of
 
 
 class Measures(NamedTuple):

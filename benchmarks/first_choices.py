@@ -23,7 +23,7 @@ from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import find_model
 from careergpt.recommend.evaluation import ranking_fields, without
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranking import Rankings, tasks_of
+from careergpt.recommend.rankings import Rankings, tasks_of
 from careergpt.recommend.recommender import Recommender
 
 ROOT = Path(__file__).parents[1]
@@ -49,11 +49,13 @@ def moves() -> dict[str, set[str]]:
 
 def with_own_skills(recommender: Recommender) -> None:
     """Print how many first choices are edges for people who tell skills of their own title."""
-    graph, names = moves(), recommender.titles.names
+    graph, names = moves(), recommender.predictor.titles.names
     known = {title: p["skills"] for title, p in positions().items() if graph[title_key(title)]}
     for number in (0, 1, 3, None):
         people = [Person(title, tuple(own[:number]), ()) for title, own in known.items()]
-        found = (recommender.log_probabilities(recommender.read(person)) for person in people)
+        found = (
+            recommender.predictor.log_probabilities(recommender.read(person)) for person in people
+        )
         chosen = [names[int(logs.argmax())] for (logs,) in found]
         right = [title_key(c) in graph[title_key(t)] for t, c in zip(known, chosen, strict=True)]
         told = "all" if number is None else number

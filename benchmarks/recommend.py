@@ -42,12 +42,14 @@ def timed(stages: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
 def work(folder: str) -> None:
     """One process: a first person by stage, then the others whole; and the naive way."""
     from careergpt.cli import recommend as verb  # noqa: F401 (what the command imports)
-    from careergpt.recommend import recommender as module
+    from careergpt.recommend.explanation import Explanation
     from careergpt.recommend.people import Person
+    from careergpt.recommend.predictor import Predictor
+    from careergpt.recommend.recommender import Recommender
 
     stages = {"imports": time.process_time()}
-    found = timed(stages, "load", lambda: module.Recommender.load(folder, device="cpu"))
-    titles, skills = found.titles.names, found.skills.names
+    found = timed(stages, "load", lambda: Recommender.load(folder, device="cpu"))
+    titles, skills = found.predictor.titles.names, found.predictor.skills.names
     people = [
         Person(
             titles[one["position"] % len(titles)],
@@ -58,14 +60,14 @@ def work(folder: str) -> None:
     ]
     first, *others = people
 
-    def wrap(name: str, stage: str) -> None:
-        plain = getattr(found, name)
-        setattr(found, name, lambda *a, **k: timed(stages, stage, lambda: plain(*a, **k)))
+    def wrap(kind: type, name: str, stage: str) -> None:
+        plain = getattr(kind, name)
+        setattr(kind, name, lambda *a, **k: timed(stages, stage, lambda: plain(*a, **k)))
 
-    stage_of = {"leave_one_out": "explanations", "add_one_in": "explanations"}
-    stage_of |= {"skills_of": "skills", "_qualifications": "qualifications"}
-    for name, stage in stage_of.items():
-        wrap(name, stage)
+    wrap(Explanation, "leave_one_out", "explanations")
+    wrap(Explanation, "add_one_in", "explanations")
+    wrap(Predictor, "skills_of", "skills")
+    wrap(Recommender, "qualifications", "qualifications")
     before = sum(stages.values())
     started = time.process_time()
     found.answer(found.read(first))

@@ -142,7 +142,7 @@ class Model:
         asked = None
         if not goal or any(told.values()):
             asked = self._recommender.read(person_of(told, "paths"))
-        return paths_of(self._recommender, asked, goal, steps)
+        return paths_of(self._recommender.predictor, asked, goal, steps)
 
     def generate(self, prompts: Sequence[str], **decoding: Any) -> list[Generated]:
         """An answer to each prompt, in their order.
@@ -167,7 +167,8 @@ class Model:
 
     def candidates(self, kind: Literal["titles", "skills"]) -> Candidates:
         """The titles or skills that may be recommended."""
-        return self._recommender.titles if kind == "titles" else self._recommender.skills
+        predictor = self._recommender.predictor
+        return predictor.titles if kind == "titles" else predictor.skills
 
     def _generate(
         self,

@@ -11,9 +11,9 @@ from careergpt.cli.parsing import OneLineParser, typed_options, unless_typed
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import device_named, keep_freed_memory
-from careergpt.recommend.notes import PersonQuery
 from careergpt.recommend.paths import paths_as_json, paths_as_text, paths_of
 from careergpt.recommend.people import Person, person_of, read_people
+from careergpt.recommend.predictor import PersonQuery
 from careergpt.recommend.recommendation import as_json, as_text
 from careergpt.recommend.recommender import Recommender
 
@@ -46,7 +46,7 @@ def run(args: Sequence[str]) -> None:
 
 
 def _print_paths(recommender: Recommender, person: PersonQuery | None, config: Any) -> None:
-    found = paths_of(recommender, person, config.goal or "", config.steps or 3)
+    found = paths_of(recommender.predictor, person, config.goal or "", config.steps or 3)
     if config.format == "json":
         print(json.dumps(paths_as_json(found), ensure_ascii=False))
     else:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, cached_property
 from typing import Any
 
-from careergpt.data.names import clean_title, title_key
+from careergpt.data.names import clean_title, spellings, title_key
 from careergpt.data.objects import Table
 from careergpt.data.tables import is_table, open_tables
 from careergpt.data.tasks import Fields
 from careergpt.data.text_files import read_lines
 from careergpt.errors import InputError, printable
+from careergpt.recommend.embeddings import Encoder, Vectors, cosines, letters_encoder
 
 GIVEN = {"path": "titles", "position": "skills", "skills": "position_title"}
 """For each task that is answered by a ranking the field that it asks by."""
@@ -114,13 +114,9 @@ class Candidates:
             records: The names of each training record: its titles, its skills, or its one title.
             min_count: From how many records on.
         """
-        spellings: dict[str, Counter[str]] = defaultdict(Counter)
-        for record in records:
-            for key, name in {title_key(name): name for name in record}.items():
-                spellings[key][name] += 1
         known = {
             key: some
-            for key, some in spellings.items()
+            for key, some in spellings(records).items()
             if 0 < len(key) <= LONGEST and some.total() >= min_count
         }
         # Of two as frequent, the same one is first whatever the records' order.
@@ -211,18 +207,16 @@ def nearest(name: str, candidates: Candidates) -> list[str]:
 
     By the cosine of TF-IDF over runs of two to four letters within words.
     """
-    vectorizer, vectors = _letters(candidates.names)
-    cosines = (vectors @ vectorizer.transform([title_key(name)]).T).toarray()[:, 0]
-    order = (-cosines).argsort(kind="stable")[:3].tolist()
-    return [candidates.names[place] for place in order if cosines[place] >= _LIKE]
+    encode, vectors = _letters(candidates.names)
+    (like,) = cosines(encode([name]), vectors)
+    order = (-like).argsort(kind="stable")[:3].tolist()
+    return [candidates.names[place] for place in order if like[place] >= _LIKE]
 
 
 @cache
-def _letters(names: tuple[str, ...]) -> tuple[Any, Any]:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
-    return vectorizer, vectorizer.fit_transform(map(title_key, names))
+def _letters(names: tuple[str, ...]) -> tuple[Encoder, Vectors]:
+    encode = letters_encoder(names)
+    return encode, encode(names)
 
 
 def _is_slip(words: list[str], others: list[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +17,17 @@ from careergpt.data.names import title_key
 from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
 from careergpt.modeling.folder import SETTINGS
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.language_model import LanguageModel
+from careergpt.recommend.ranking import Ranking
 
 KEPT = "rankings.npz"
 """Its file in the model folder."""
+
+_AFFORDABLE = 2e13
+"""Products of a parameter and a token that the skills of titles may take: minutes of a core."""
+
+_AT_ONCE = 64
 
 
 class TitleSkills(NamedTuple):
@@ -44,6 +53,22 @@ class TitleSkills(NamedTuple):
         titles = tables.get("titles", np.empty(0)).tolist()
         logs = of_shape(tables.get("skills_of"), (len(titles), skills))
         return None if logs is None else cls({str(t): row for row, t in enumerate(titles)}, logs)
+
+
+def title_skills(ranking: Ranking, skills: LanguageModel, titles: Candidates) -> TitleSkills | None:
+    """Those of as many titles as can be afforded; None where the question needs more than one."""
+    if not skills.can_ask({"position_title": "title"}):
+        return None
+    readings = []
+    for name in titles.names[: int(_AFFORDABLE / skills.cost)]:
+        with suppress(InputError):  # What leaves a model no room is not asked.
+            readings.append(skills.read({"position_title": name}))
+    parts = [
+        ranking.answers(skills, readings[at : at + _AT_ONCE]).astype(np.float16)
+        for at in range(0, len(readings), _AT_ONCE)
+    ]
+    rows = {title_key(str(r.known["position_title"])): n for n, r in enumerate(readings)}
+    return TitleSkills(rows, np.concatenate(parts)) if parts else None
 
 
 def write_kept(

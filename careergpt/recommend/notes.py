@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float64
 
 from careergpt.recommend.candidates import Candidates, nearest
-from careergpt.recommend.language_model import Reading
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.predictor import PersonQuery
+from careergpt.recommend.rankings import Rankings
 
 SHOWN = 5
 """Titles and skills that notes name, at most."""
@@ -19,36 +18,15 @@ SHOWN = 5
 LITTLE = 0.1
 """Nats that an answer differs from popularity; of less nobody learns anything."""
 
-NEAR = (
-    "What raises a position is worked out over the first {} candidates alone, which changes it "
-    "little; --exact takes all."
-)
 
-
-class PersonQuery(NamedTuple):
-    """A person and what the model reads of them.
-
-    Attributes:
-        person: With titles and skills that training knows in its spelling, slips mended.
-        slips: The names that were taken for slips, and what for.
-        readings: By ranking of titles, "path" of the career and "position" of the skills; without
-            those that ask for more than is told.
-    """
-
-    person: Person
-    slips: Mapping[str, str]
-    readings: Mapping[str, Reading]
-
-
-def unknown_names(
-    person: Person, slips: Mapping[str, str], titles: Candidates, skills: Candidates
-) -> Iterator[str]:
+def unknown_names(query: PersonQuery, titles: Candidates, skills: Candidates) -> Iterator[str]:
     """What is not known of what is told, what is near to it, and what is taken for a slip."""
+    person = query.person
     others = [t for t in dict.fromkeys(person.career) if titles.place(t) is None]
     unknown = [skill for skill in person.skills if skills.place(skill) is None]
     if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
         yield "Nothing of what is told is known: what follows is a guess by words alone."
-    for name, used in slips.items():
+    for name, used in query.slips.items():
         yield f"{name!r} is taken for {used!r}."
     for title in others[-SHOWN:]:
         yield (

@@ -16,9 +16,8 @@ from scipy.special import log_softmax
 from careergpt.data.names import title_key
 from careergpt.errors import InputError
 from careergpt.recommend.count_models import KneserNey
-from careergpt.recommend.notes import PersonQuery
 from careergpt.recommend.people import Person
-from careergpt.recommend.recommender import NEEDS, Recommender
+from careergpt.recommend.predictor import PersonQuery, Predictor
 
 WIDTH = 10
 """Paths that go on at each step."""
@@ -120,7 +119,7 @@ def promises(
 
 
 def paths_of(
-    recommender: Recommender, query: PersonQuery | None, goal: str = "", steps: int = 3
+    predictor: Predictor, query: PersonQuery | None, goal: str = "", steps: int = 3
 ) -> Paths:
     """The likeliest paths of a person; to the goal, where one is given; without a person, to it.
 
@@ -129,82 +128,75 @@ def paths_of(
     """
     if not 1 <= steps <= MOST_STEPS:
         raise InputError(f"--steps must be 1 to {MOST_STEPS}, found {steps}")
-    place = recommender.titles.place(goal) if goal else None
+    place = predictor.titles.place(goal) if goal else None
     if goal and place is None:
         raise InputError(f"--goal {goal!r} is none of the titles that are ranked; name one of them")
-    moves = _matrix(recommender)
+    moves = _matrix(predictor)
     if query is None:
         if place is None:
             raise InputError("paths lead from somebody or to a goal: give a person or --goal")
-        return _before(recommender, place, moves)
-    if place is not None and place in recommender.titles.places_of(query.person.career[-1:]):
+        return _before(predictor, place, moves)
+    if place is not None and place in predictor.titles.places_of(query.person.career[-1:]):
         raise InputError(f"--goal {goal!r} is the position that the person has: name another")
-    names = recommender.titles.names
+    names = predictor.titles.names
     career = query.person.career
 
     def conditional(paths: Sequence[Places]) -> Float64[np.ndarray, "N C"]:
         if paths == [()]:
-            return recommender.log_probabilities(query)
-        return recommender.after([(*career, *(names[at] for at in path)) for path in paths])
+            return predictor.log_probabilities(query)
+        return predictor.after([(*career, *(names[at] for at in path)) for path in paths])
 
     promise = promises(moves, place, steps) if place is not None and moves is not None else ()
     found = likeliest_paths(conditional, steps, goal=place, promise=promise)
-    paths = tuple(_told(recommender, query.person, *one) for one in found)
+    paths = tuple(_told(predictor, query.person, *one) for one in found)
     return Paths(query.person, goal and names[place or 0], paths)
 
 
-def _before(recommender: Recommender, goal: int, moves: Float64[np.ndarray, "C C"] | None) -> Paths:
+def _before(predictor: Predictor, goal: int, moves: Float64[np.ndarray, "C C"] | None) -> Paths:
     """What leads to the goal: P(before | goal) ~ P(goal | before) P(before), by Bayes' rule."""
-    titles = recommender.titles
+    titles = predictor.titles
     prior = np.log(np.array(titles.counts, dtype=np.float64) + 1)
     counted = prior if moves is None else prior + np.log(moves[:, goal])
     counted[goal] = -np.inf
     first = np.argsort(-counted, kind="stable")[: min(BEFORE, len(titles) - 1)]
-    logs = recommender.after([(titles.names[place],) for place in first.tolist()])[:, goal]
+    logs = predictor.after([(titles.names[place],) for place in first.tolist()])[:, goal]
     shares = np.exp(log_softmax(logs + prior[first])) if len(first) else logs
     nobody, paths = Person("", (), ()), []
     for at in np.argsort(-shares, kind="stable")[:WIDTH].tolist():
         start = titles.names[int(first[at])]
-        step = _step(recommender, nobody, start, goal, float(np.exp(logs[at])))
+        step = _step(predictor, nobody, start, goal, float(np.exp(logs[at])))
         paths.append(Path(start, (step,), float(shares[at])))
     return Paths(nobody, titles.names[goal], tuple(paths))
 
 
-def _told(recommender: Recommender, person: Person, path: Places, logs: Sequence[float]) -> Path:
+def _told(predictor: Predictor, person: Person, path: Places, logs: Sequence[float]) -> Path:
     start = before = person.career[-1] if person.career else ""
     steps = []
     for place, log in zip(path, logs, strict=True):
-        steps.append(_step(recommender, person, before, place, float(np.exp(log))))
-        before = recommender.titles.names[place]
+        steps.append(_step(predictor, person, before, place, float(np.exp(log))))
+        before = predictor.titles.names[place]
     return Path(start, tuple(steps), float(np.exp(sum(logs))))
 
 
 def _step(
-    recommender: Recommender, person: Person, before: str, place: int, probability: float
+    predictor: Predictor, person: Person, before: str, place: int, probability: float
 ) -> Step:
-    title, moves = recommender.titles.names[place], recommender.moves
-    seen, row = None, recommender.titles.place(before)
+    title, moves = predictor.titles.names[place], predictor.moves
+    seen, row = None, predictor.titles.place(before)
     if moves is not None and row is not None:
         seen = int(moves.tables[""][row, place])
-    held = {title_key(skill) for skill in (*person.skills, *_needs(recommender, before))}
-    gain = tuple(skill for skill in _needs(recommender, title) if title_key(skill) not in held)
+    held = {title_key(skill) for skill in (*person.skills, *predictor.likeliest_skills(before))}
+    needed = predictor.likeliest_skills(title)
+    gain = tuple(skill for skill in needed if title_key(skill) not in held)
     return Step(title, probability, seen, gain)
 
 
-def _needs(recommender: Recommender, title: str) -> list[str]:
-    """The skills that the title's postings name most."""
-    if not title or not len(recommender.skills):
-        return []
-    order = np.argsort(-recommender.skills_of([title])[0], kind="stable")[:NEEDS]
-    return [recommender.skills.names[place] for place in order.tolist()]
-
-
-def _matrix(recommender: Recommender) -> Float64[np.ndarray, "C C"] | None:
+def _matrix(predictor: Predictor) -> Float64[np.ndarray, "C C"] | None:
     """P(next | title) by the counts of moves; None where there are none."""
-    moves: KneserNey | None = recommender.moves
+    moves: KneserNey | None = predictor.moves
     if moves is None:
         return None
-    logs = [moves.distribution((name,)) for name in recommender.titles.names]
+    logs = [moves.distribution((name,)) for name in predictor.titles.names]
     return np.asarray(np.exp(np.stack(logs)))
 
 

@@ -28,7 +28,7 @@ from careergpt.recommend.evaluation import (
 )
 from careergpt.recommend.language_model import Logs
 from careergpt.recommend.peers import strong_peers
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 from careergpt.training.logs import log_table
 from careergpt.training.metrics import Quality
 

@@ -37,7 +37,7 @@ from careergpt.modeling.lora import complete_adapter, merge, save_adapters
 from careergpt.modeling.loss import perplexity
 from careergpt.recommend.evaluation import ranking_fields, ranking_tasks
 from careergpt.recommend.language_model import check_ranking_task
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 from careergpt.training.checkpoints import BestWeights, read_checkpoint
 from careergpt.training.resume import NEWEST_FIRST
 from careergpt.training.samples import SampleAnswers

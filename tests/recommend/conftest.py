@@ -11,7 +11,7 @@ import torch
 from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.modeling.loaded import LoadedModel, find_model
 from careergpt.recommend.calibration import Blend, Calibration
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.explanation import Explanation
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommendation import Effect
 from careergpt.recommend.recommender import Recommender
 
@@ -28,13 +29,13 @@ def recommender(rankings: Rankings, tiny: LoadedModel) -> Recommender:
 
 def log_odds(recommender: Recommender, person: Person, place: int) -> float:
     """Of a person, scored alone."""
-    share = np.exp(recommender.log_probabilities(recommender.read(person))[0])[place]
+    share = np.exp(recommender.predictor.log_probabilities(recommender.read(person))[0])[place]
     return float(np.log(share / (1 - share)))
 
 
 def best(recommender: Recommender, person: Person, number: int = 3) -> tuple[np.ndarray, list[int]]:
     """The person's distribution and the places of the likeliest."""
-    (logs,) = recommender.log_probabilities(recommender.read(person))
+    (logs,) = recommender.predictor.log_probabilities(recommender.read(person))
     return logs, np.argsort(-logs)[:number].tolist()
 
 
@@ -43,7 +44,9 @@ def test_leaving_a_skill_out_is_asking_without_it(recommender: Recommender, case
     person = PEOPLE[case]
     logs, places = best(recommender, person)
     for place, effects in zip(
-        places, recommender.leave_one_out(recommender.read(person), logs, places), strict=True
+        places,
+        Explanation(recommender.predictor, recommender.read(person), logs, places).leave_one_out(),
+        strict=True,
     ):
         expected = {
             skill: log_odds(recommender, person, place)
@@ -73,14 +76,20 @@ def test_an_only_skill_is_compared_with_nothing(
     ]
     for some, person in cases:
         logs, places = best(some, person)
-        assert some.leave_one_out(some.read(person), logs, places) == [(), (), ()]
+        assert Explanation(some.predictor, some.read(person), logs, places).leave_one_out() == [
+            (),
+            (),
+            (),
+        ]
 
 
 def test_skills_that_were_not_read_have_no_effect(recommender: Recommender) -> None:
     person = Person("", tuple(f"made-up skill {n}" for n in range(200)), ())
     read = recommender.read(person).readings["position"].known["skills"]
     logs, places = best(recommender, person, 1)
-    (effects,) = recommender.leave_one_out(recommender.read(person), logs, places)
+    (effects,) = Explanation(
+        recommender.predictor, recommender.read(person), logs, places
+    ).leave_one_out()
     assert {effect.skill for effect in effects} == set(read)
     assert 1 < len(read) < 200
     rest = person._replace(skills=read[1:])
@@ -105,7 +114,9 @@ def test_the_skill_to_add_is_the_one_that_raises_most(
 ) -> None:
     person = PEOPLE[case]
     logs, places = best(recommender, person)
-    found = recommender.add_one_in(recommender.read(person), logs, places, lacks)
+    found = Explanation(recommender.predictor, recommender.read(person), logs, places).add_one_in(
+        lacks
+    )
     assert len(found) == 3
     for place, some, effect in zip(places, lacks, found, strict=True):
         own = log_odds(recommender, person, place)
@@ -126,7 +137,9 @@ def test_the_skill_to_add_is_the_one_that_raises_most(
 def test_some_skill_raises_and_some_raises_nothing(recommender: Recommender) -> None:
     logs, places = best(recommender, ABLE, 6)
     found = [
-        recommender.add_one_in(recommender.read(ABLE), logs, places, [(skill,)] * len(places))
+        Explanation(recommender.predictor, recommender.read(ABLE), logs, places).add_one_in(
+            [(skill,)] * len(places)
+        )
         for skill in LACKS
     ]
     raised = {effect is not None for one in found for effect in one}
@@ -136,7 +149,9 @@ def test_some_skill_raises_and_some_raises_nothing(recommender: Recommender) -> 
 def test_a_full_list_makes_room_for_the_skill_to_add(recommender: Recommender) -> None:
     person = Person("", tuple(f"made-up skill {n}" for n in range(200)), ())
     logs, places = best(recommender, person, 12)
-    found = recommender.add_one_in(recommender.read(person), logs, places, [("arc welding",)] * 12)
+    found = Explanation(recommender.predictor, recommender.read(person), logs, places).add_one_in(
+        [("arc welding",)] * 12
+    )
     assert any(found)
     for place, effect in zip(places, found, strict=True):
         more = person._replace(skills=("arc welding", *person.skills))
@@ -155,14 +170,17 @@ def test_where_nothing_can_be_added_nothing_raises(
     recommender: Recommender, person: Person, lacks: list[tuple[str, ...]]
 ) -> None:
     logs, places = best(recommender, person)
-    assert recommender.add_one_in(recommender.read(person), logs, places, lacks) == [None] * 3
+    assert (
+        Explanation(recommender.predictor, recommender.read(person), logs, places).add_one_in(lacks)
+        == [None] * 3
+    )
 
 
 def test_nothing_is_explained_where_nothing_is_asked(recommender: Recommender) -> None:
     asked = recommender.read(ABLE)
-    (logs,) = recommender.log_probabilities(asked)
-    assert recommender.leave_one_out(asked, logs, []) == []
-    assert recommender.add_one_in(asked, logs, [], []) == []
+    (logs,) = recommender.predictor.log_probabilities(asked)
+    assert Explanation(recommender.predictor, asked, logs, []).leave_one_out() == []
+    assert Explanation(recommender.predictor, asked, logs, []).add_one_in([]) == []
 
 
 @pytest.mark.filterwarnings("error")
@@ -172,7 +190,9 @@ def test_nothing_changes_what_is_certain(rankings: Rankings, tiny: LoadedModel) 
     person = Person("Welder", ("SQL", "triage"), ())
     logs, places = best(recommender, person, 1)
     assert logs[places[0]] == 0
-    assert recommender.leave_one_out(recommender.read(person), logs, places) == [
-        (Effect("SQL", 0.0), Effect("triage", 0.0))
-    ]
-    assert recommender.add_one_in(recommender.read(person), logs, places, [("C++",)]) == [None]
+    assert Explanation(
+        recommender.predictor, recommender.read(person), logs, places
+    ).leave_one_out() == [(Effect("SQL", 0.0), Effect("triage", 0.0))]
+    assert Explanation(recommender.predictor, recommender.read(person), logs, places).add_one_in(
+        [("C++",)]
+    ) == [None]

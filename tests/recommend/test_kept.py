@@ -11,11 +11,12 @@ import pytest
 from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend import recommender as module
+from careergpt.recommend import explanation
 from careergpt.recommend.calibration import Blend, Calibration, Choice
+from careergpt.recommend.explanation import Explanation
 from careergpt.recommend.kept import KEPT
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommender import Recommender
 
 
@@ -31,8 +32,8 @@ def test_skills_that_were_kept_are_those_that_would_be_worked_out(
     kept: tuple[Path, Rankings], rankings: Rankings, tiny: LoadedModel
 ) -> None:
     titles = ["Welder", "Data analyst", "Lion tamer"]  # The last has no row.
-    expected = Recommender(rankings, tiny).skills_of(titles)
-    found = Recommender(kept[1], tiny).skills_of(titles)
+    expected = Recommender(rankings, tiny).predictor.skills_of(titles)
+    found = Recommender(kept[1], tiny).predictor.skills_of(titles)
     assert found == pytest.approx(expected, abs=0.01)
     assert (found[2] == expected[2]).all()
     assert np.exp(found).sum(axis=1) == pytest.approx(1)
@@ -42,8 +43,11 @@ def test_with_what_was_kept_only_unknown_titles_ask_the_model(
     kept: tuple[Path, Rankings], tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recommender = Recommender(kept[1], tiny)
-    monkeypatch.setattr(recommender, "_said", pytest.fail)
-    assert recommender.skills_of(["Welder"]).shape == (1, len(recommender.skills))
+    monkeypatch.setattr(recommender.predictor, "_said", pytest.fail)
+    assert recommender.predictor.skills_of(["Welder"]).shape == (
+        1,
+        len(recommender.predictor.skills),
+    )
 
 
 def test_neutral_scores_are_those_that_the_model_gives(
@@ -74,7 +78,10 @@ def test_a_folder_of_before_is_worked_out_anew(
     kept: tuple[Path, Rankings], rankings: Rankings, tiny: LoadedModel
 ) -> None:
     old = Recommender(replace(kept[1], skills_of=None), tiny)
-    assert (old.skills_of(["Welder"]) == Recommender(rankings, tiny).skills_of(["Welder"])).all()
+    assert (
+        old.predictor.skills_of(["Welder"])
+        == Recommender(rankings, tiny).predictor.skills_of(["Welder"])
+    ).all()
 
 
 def test_few_skills_are_answered_by_what_was_chosen_for_as_many(
@@ -112,16 +119,13 @@ def test_why_over_the_first_is_near_to_why_over_all(
     rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person = Person("Welder", ("SQL", "triage", "C++"), ())
-    exact = Recommender(rankings, tiny, exact=True)
-    query = exact.read(person)
-    (logs,) = exact.log_probabilities(query)
+    recommender = Recommender(rankings, tiny)
+    predictor, query = recommender.predictor, recommender.read(person)
+    (logs,) = predictor.log_probabilities(query)
     places = np.argsort(-logs)[:2].tolist()
-    monkeypatch.setattr(module, "FIRST", len(logs) - 3)
-    some = Recommender(rankings, tiny)
-    pairs = zip(
-        exact.leave_one_out(query, logs, places), some.leave_one_out(query, logs, places),
-        strict=True,
-    )  # fmt: skip
+    monkeypatch.setattr(explanation, "FIRST", len(logs) - 3)
+    exact, near = (Explanation(predictor, query, logs, places, e) for e in (True, False))
+    pairs = zip(exact.leave_one_out(), near.leave_one_out(), strict=True)
     for all_, first in pairs:
         assert dict(first) == pytest.approx(dict(all_), abs=0.5)
         assert dict(first) != pytest.approx(dict(all_), abs=1e-9)

@@ -13,7 +13,7 @@ from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommender import Recommender
 
 titles = st.sampled_from(["Welder", "welder!", "Data analyst", "Nurse manager", "Lion tamer", "🚀"])
@@ -30,7 +30,7 @@ def recommender(rankings: Rankings, tiny: LoadedModel) -> Recommender:
 
 def next_titles(recommender: Recommender, person: Person) -> NDArray[np.float64]:
     """The probabilities of the person's next title."""
-    return np.exp(recommender.log_probabilities(recommender.read(person))[0])
+    return np.exp(recommender.predictor.log_probabilities(recommender.read(person))[0])
 
 
 def said(rankings: Rankings, tiny: LoadedModel, name: str, **known: Any) -> NDArray:
@@ -55,7 +55,7 @@ def test_probabilities_sum_to_one_and_nobody_is_sent_where_they_are(
         row = next_titles(recommender, person)
         assert row.sum() == pytest.approx(1)
         last = person.position or (person.history or ("",))[-1]
-        place = recommender.titles.place(last)
+        place = recommender.predictor.titles.place(last)
         assert {place} - {None} == {int(at) for at in np.flatnonzero(row == 0)}
 
 
@@ -66,9 +66,9 @@ def test_other_skills_are_answered_as_if_told(
 ) -> None:
     told = [recommender.read(person._replace(skills=some)) for some in others]
     readings = [one.readings["position"] for one in told]
-    together = recommender.log_probabilities(recommender.read(person), *readings)
+    together = recommender.predictor.log_probabilities(recommender.read(person), *readings)
     for one, row in zip(told, together, strict=True):
-        (alone,) = recommender.log_probabilities(one)
+        (alone,) = recommender.predictor.log_probabilities(one)
         assert np.exp(row) == pytest.approx(np.exp(alone), abs=1e-6)
 
 
@@ -126,15 +126,20 @@ def test_skills_of_a_held_title_leave_what_the_career_says(
     rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch, history, own
 ) -> None:
     recommender = Recommender(rankings, tiny)
-    sure = np.full(len(recommender.titles), 1e-9)
+    sure = np.full(len(recommender.predictor.titles), 1e-9)
     # What is left of the mass is noise, and points to one title before all others.
-    sure[[recommender.titles.place(own), recommender.titles.place("Data scientist")]] = [1, 1e-3]
-    asked = recommender._said
+    sure[
+        [
+            recommender.predictor.titles.place(own),
+            recommender.predictor.titles.place("Data scientist"),
+        ]
+    ] = [1, 1e-3]
+    asked = recommender.predictor._said
 
     def said(task: str, readings: Any, among: Any = None) -> NDArray:
         return np.log([sure] * len(readings)) if task == "position" else asked(task, readings)
 
-    monkeypatch.setattr(recommender, "_said", said)
+    monkeypatch.setattr(recommender.predictor, "_said", said)
     told, bare = Person("Welder", ("rigging",), history), Person("Welder", (), history)
     with_skill, without_any = (next_titles(recommender, person) for person in (told, bare))
     held = own in told.career
@@ -146,19 +151,24 @@ def test_skills_of_the_own_title_alone_make_no_other_title_sure(
 ) -> None:
     postings = replace(rankings, by_task={"position": rankings.by_task["position"]})
     recommender = Recommender(postings, tiny)
-    sure = np.full(len(recommender.titles), 1e-9)
-    sure[[recommender.titles.place("Welder"), recommender.titles.place("Data scientist")]] = [
+    sure = np.full(len(recommender.predictor.titles), 1e-9)
+    sure[
+        [
+            recommender.predictor.titles.place("Welder"),
+            recommender.predictor.titles.place("Data scientist"),
+        ]
+    ] = [
         1,
         1e-3,
     ]
-    asked = recommender._said
+    asked = recommender.predictor._said
 
     def said(task: str, readings: Any, among: Any = None) -> NDArray:
         return np.log([sure] * len(readings)) if task == "position" else asked(task, readings)
 
-    monkeypatch.setattr(recommender, "_said", said)
+    monkeypatch.setattr(recommender.predictor, "_said", said)
     found = next_titles(recommender, Person("Welder", ("rigging",), ()))
-    assert found.max() == pytest.approx(1 / (len(recommender.titles) - 1), rel=2e-3)
+    assert found.max() == pytest.approx(1 / (len(recommender.predictor.titles) - 1), rel=2e-3)
 
 
 def test_the_exponent_is_for_products_alone(rankings: Rankings, tiny: LoadedModel) -> None:
@@ -182,7 +192,7 @@ def test_a_skill_changes_what_a_career_says_and_the_other_way_round(
 def test_skills_of_a_title_are_a_distribution(
     recommender: Recommender, rankings: Rankings, tiny: LoadedModel
 ) -> None:
-    found = np.exp(recommender.skills_of(["Welder", "Lion tamer"]))
+    found = np.exp(recommender.predictor.skills_of(["Welder", "Lion tamer"]))
     for title, shares in zip(("Welder", "Lion tamer"), found, strict=True):
         assert shares == pytest.approx(said(rankings, tiny, "skills", position_title=title))
     assert found.sum(axis=1) == pytest.approx(1)
@@ -215,6 +225,6 @@ def test_what_no_ranking_goes_by_is_no_question(rankings: Rankings, tiny: Loaded
     asked = recommender.read(Person("", ("SQL",), ()))
     assert asked.readings == {}
     with pytest.raises(InputError, match="no ranking goes by what is told"):
-        recommender.log_probabilities(asked)
-    assert recommender.skills == Candidates((), ())
-    assert recommender.titles == rankings.candidates["titles"]
+        recommender.predictor.log_probabilities(asked)
+    assert recommender.predictor.skills == Candidates((), ())
+    assert recommender.predictor.titles == rankings.candidates["titles"]

@@ -9,7 +9,7 @@ from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.paths import likeliest_paths, paths_of, promises
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommender import Recommender
 
 N = 5
@@ -79,23 +79,25 @@ def recommender(rankings: Rankings, tiny: LoadedModel) -> Recommender:
 
 def test_steps_multiply_and_the_first_is_what_is_recommended(recommender: Recommender) -> None:
     query = recommender.read(Person("Welder", ("SQL",), ()))
-    (logs,) = recommender.log_probabilities(query)
-    for path in paths_of(recommender, query, steps=2).paths:
+    (logs,) = recommender.predictor.log_probabilities(query)
+    for path in paths_of(recommender.predictor, query, steps=2).paths:
         titles = [path.start, *(step.title for step in path.steps)]
         assert titles[0] == "Welder"
         assert len(path.steps) == 2
         shares = [step.probability for step in path.steps]
         assert path.probability == pytest.approx(np.prod(shares))
-        assert shares[0] == pytest.approx(np.exp(logs[recommender.titles.place(titles[1])]))
-        (after,) = np.exp(recommender.after([tuple(titles[:2])]))
-        assert shares[1] == pytest.approx(after[recommender.titles.place(titles[2])])
+        assert shares[0] == pytest.approx(
+            np.exp(logs[recommender.predictor.titles.place(titles[1])])
+        )
+        (after,) = np.exp(recommender.predictor.after([tuple(titles[:2])]))
+        assert shares[1] == pytest.approx(after[recommender.predictor.titles.place(titles[2])])
 
 
 def test_moves_are_counted_and_known_skills_are_no_gain(
     recommender: Recommender, training: list
 ) -> None:
     query = recommender.read(Person("Data clerk", ("SQL",), ()))
-    for path in paths_of(recommender, query, steps=1).paths:
+    for path in paths_of(recommender.predictor, query, steps=1).paths:
         (step,) = path.steps
         moves = [list(pairwise(r["titles"])) for r in training if "titles" in r]
         assert step.seen == sum(some.count(("Data clerk", step.title)) for some in moves)
@@ -103,10 +105,10 @@ def test_moves_are_counted_and_known_skills_are_no_gain(
 
 
 def test_what_leads_to_a_goal_is_bayes_rule(recommender: Recommender) -> None:
-    found = paths_of(recommender, None, "Registered nurse")
-    titles = recommender.titles
+    found = paths_of(recommender.predictor, None, "Registered nurse")
+    titles = recommender.predictor.titles
     others = [name for name in titles.names if name != "Registered nurse"]
-    logs = recommender.after([(name,) for name in others])
+    logs = recommender.predictor.after([(name,) for name in others])
     goal = titles.place("Registered nurse")
     weights = {
         name: np.exp(row[goal]) * (titles.counts[titles.place(name)] + 1)
@@ -122,7 +124,7 @@ def test_what_leads_to_a_goal_is_bayes_rule(recommender: Recommender) -> None:
 
 def test_ways_to_a_goal_end_at_it(recommender: Recommender) -> None:
     query = recommender.read(Person("Data clerk", (), ()))
-    for path in paths_of(recommender, query, "Analytics manager", steps=2).paths:
+    for path in paths_of(recommender.predictor, query, "Analytics manager", steps=2).paths:
         assert path.steps[-1].title == "Analytics manager"
         assert len(path.steps) <= 2
 
@@ -139,4 +141,4 @@ def test_ways_to_a_goal_end_at_it(recommender: Recommender) -> None:
 def test_a_mistake_is_said(recommender: Recommender, person, goal, steps, said) -> None:
     query = None if person is None else recommender.read(person)
     with pytest.raises(InputError, match=said):
-        paths_of(recommender, query, goal, steps)
+        paths_of(recommender.predictor, query, goal, steps)

@@ -12,7 +12,7 @@ from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.calibration import AS_SCORED, Blend, Calibration, blended, query_nats
 from careergpt.recommend.evaluation import Query
 from careergpt.recommend.language_model import LanguageModel
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 
 NAMES = ["path", "position", "skills"]
 PEERS = {

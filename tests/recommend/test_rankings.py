@@ -18,7 +18,7 @@ from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.calibration import AS_SCORED, EXPONENTS, query_nats, skill_likelihoods
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.ranking import EXPONENT, FEWEST, Rankings
+from careergpt.recommend.rankings import EXPONENT, FEWEST, Rankings
 
 Records = list[dict[str, Any]]
 ASKED = {

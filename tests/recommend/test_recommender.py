@@ -21,9 +21,10 @@ from careergpt.recommend.language_model import LanguageModel, Reading
 from careergpt.recommend.notes import how_sure
 from careergpt.recommend.occupations import Occupations
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.predictor import NEEDS
+from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommendation import Recommendation, SkillToHave, as_json, as_text
-from careergpt.recommend.recommender import NEEDS, Recommender
+from careergpt.recommend.recommender import Recommender
 
 PERSON = Person("Data analyst", ("SQL", "triage", "lion taming"), ("Data clerk",))
 SHORT = Decoding(max_new_tokens=8)
@@ -86,8 +87,8 @@ def test_positions_are_the_likeliest_and_never_the_current_one(
 ) -> None:
     found = answer(PERSON, top=4)
     recommender = Recommender(rankings, tiny)
-    (shares,) = np.exp(recommender.log_probabilities(recommender.read(PERSON)))
-    by_name = dict(zip(recommender.titles.names, shares.tolist(), strict=True))
+    (shares,) = np.exp(recommender.predictor.log_probabilities(recommender.read(PERSON)))
+    by_name = dict(zip(recommender.predictor.titles.names, shares.tolist(), strict=True))
     assert found.candidates == len(by_name)
     listed = {one.title: one.probability for one in found.positions}
     assert list(listed) == sorted(by_name, key=lambda name: -by_name[name])[:4]
@@ -101,7 +102,7 @@ def test_skills_of_a_position_are_those_that_one_has_and_those_that_one_lacks(
 ) -> None:
     names = rankings.candidates["skills"].names
     for one in answer(PERSON).positions:
-        logs = Recommender(rankings, tiny).skills_of([one.title])[0]
+        logs = Recommender(rankings, tiny).predictor.skills_of([one.title])[0]
         needed = [names[place] for place in np.argsort(-logs)[:NEEDS]]
         assert one.has == tuple(name for name in needed if name in PERSON.skills)
         assert one.lacks == tuple(name for name in needed if name not in PERSON.skills)
@@ -114,7 +115,7 @@ def test_skills_to_have_are_for_the_position_given_or_the_best_next_one(
 ) -> None:
     found = answer(PERSON._replace(position=position), top=5)
     assert found.skills_for == (position or found.positions[0].title)
-    shares = np.exp(Recommender(rankings, tiny).skills_of([found.skills_for])[0])
+    shares = np.exp(Recommender(rankings, tiny).predictor.skills_of([found.skills_for])[0])
     order = np.argsort(-shares)[:5].tolist()
     names = rankings.candidates["skills"].names
     assert [skill.skill for skill in found.skills] == [names[place] for place in order]

@@ -21,7 +21,7 @@ from careergpt.errors import InputError
 from careergpt.modeling.loaded import find_model
 from careergpt.recommend.evaluation import Query, ranking_fields
 from careergpt.recommend.peers import strong_peers
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 from careergpt.training.evaluation import EvaluateRankings
 from careergpt.training.module import CareerModule
 from careergpt.training.trainer import CareerTrainer

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 from careergpt.training.finish import next_commands
 
 RECORDS = [

@@ -1,0 +1,187 @@
+"""Predictions for a person: log-probabilities of next titles, and of the skills of a title."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from scipy.special import log_softmax
+
+from careergpt.data.tasks import Fields
+from careergpt.errors import InputError
+from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.calibration import skill_likelihoods
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.count_models import KneserNey
+from careergpt.recommend.evaluation import without
+from careergpt.recommend.language_model import Reading
+from careergpt.recommend.people import Person
+from careergpt.recommend.rankings import Rankings
+
+Logs = Float64[np.ndarray, " C"]
+
+NEEDS = 10
+"""Skills that a position is said to need."""
+
+REMEMBERED = 4_096
+"""Titles, known or not, of which is kept what depends on them alone."""
+
+
+class PersonQuery(NamedTuple):
+    """A person and what the model reads of them.
+
+    Attributes:
+        person: With titles and skills that training knows in its spelling, slips mended.
+        slips: The names that were taken for slips, and what for.
+        readings: By ranking of titles, "path" of the career and "position" of the skills; without
+            those that ask for more than is told.
+    """
+
+    person: Person
+    slips: Mapping[str, str]
+    readings: Mapping[str, Reading]
+
+
+class Predictor:
+    """Predicts by one model folder.
+
+    Attributes:
+        rankings: What the folder knows.
+        titles: That are ranked.
+        skills: That are ranked by a title; none where the question needs more.
+    """
+
+    def __init__(self, rankings: Rankings, model: LoadedModel) -> None:
+        """Reads nothing yet."""
+        self.rankings = rankings
+        self._models = {name: ranking.by(model) for name, ranking in rankings.by_task.items()}
+        ranked = rankings.by_task.get("path") or rankings.by_task.get("position")
+        self.titles = ranked.candidates if ranked else Candidates()
+        by_title = self.can_ask("skills", {"position_title": "title"})
+        self.skills = rankings.candidates["skills"] if by_title else Candidates()
+        # They depend on a title alone, and are kept for who asks next.
+        self._title_reading = lru_cache(REMEMBERED)(
+            lambda title: self.read("skills", {"position_title": title})
+        )
+        self._skills_of: dict[str, Logs] = {}
+
+    def can_ask(self, task: str, query: Fields) -> bool:
+        """Whether the task is ranked, and all that its question asks for is known."""
+        return task in self._models and self._models[task].can_ask(query)
+
+    def read(self, task: str, query: Fields) -> Reading:
+        """What the model reads of a task's question.
+
+        Raises:
+            InputError: It leaves the model no room for a candidate.
+        """
+        return self._models[task].read(query)
+
+    def read_person(self, person: Person) -> dict[str, Reading]:
+        """What the model reads of a person, as `PersonQuery` has it.
+
+        Raises:
+            InputError: What is told leaves the model no room for a candidate.
+        """
+        fields: dict[str, Fields] = {}
+        if person.career:
+            fields["path"] = {"titles": person.career}
+        if person.skills:
+            fields["position"] = {"skills": person.skills}
+        if person.position and len(self.skills):
+            self._title_reading(person.position)
+        return {t: self.read(t, query) for t, query in fields.items() if self.can_ask(t, query)}
+
+    def log_probabilities(
+        self, query: PersonQuery, *others: Reading, among: Sequence[int] | None = None
+    ) -> Float64[np.ndarray, "N C"]:
+        """Log-probabilities of the person's next position, the current one left out, in one row.
+
+        Where a career and skills are told, what the career says times what the skills say, this to
+        the power that validation chose. Skills that are a held title's own change nothing. With
+        other readings of skills, in place of the person's own, there is a row for each.
+
+        Args:
+            query: The person.
+            others: Other skills.
+            among: The only candidates, where given, in this order.
+
+        Raises:
+            InputError: Nothing that the person tells is what a ranking goes by.
+        """
+        if not query.readings:
+            raise InputError("no ranking goes by what is told: give a career or skills")
+        career, path = query.person.career, query.readings.get("path")
+        skills = others or [reading for name, reading in query.readings.items() if name != "path"]
+        every = range(len(self.titles)) if among is None else among
+        columns = {place: column for column, place in enumerate(every)}
+        logs = np.zeros((1, len(columns)))
+        if path:
+            logs = self._said("path", [path])[:, list(every)]
+        if skills:
+            power = self.rankings.exponent if path else 1.0
+            held = [columns[p] for p in self.titles.places_of(career) if p in columns]
+            said = self._said("position", skills, among)
+            logs = logs + power * np.stack([skill_likelihoods(one, held) for one in said])
+        current = [columns.get(place) for place in self.titles.places_of(career[-1:])]
+        return np.stack([without(one, current) for one in logs])
+
+    def after(self, careers: Sequence[tuple[str, ...]]) -> Float64[np.ndarray, "N C"]:
+        """Log-probabilities of what follows each career, its last title left out.
+
+        Raises:
+            InputError: The model was not taught careers.
+        """
+        if "path" not in self._models:
+            raise InputError("the model was not taught careers: train it on a table of them")
+        said = self._said("path", [self.read("path", {"titles": career}) for career in careers])
+        pairs = zip(said, careers, strict=True)
+        return np.stack([without(one, self.titles.places_of(c[-1:])) for one, c in pairs])
+
+    @property
+    def moves(self) -> KneserNey | None:
+        """The counts of moves between titles; None where the folder has none of these titles."""
+        ranking = self.rankings.by_task.get("path")
+        found = ranking.count_models.get("markov") if ranking else None
+        return found if isinstance(found, KneserNey) else None
+
+    @cached_property
+    def popularity(self) -> Logs | None:
+        """Of each title by how many training records have it; None where none is counted."""
+        counts = np.array(self.titles.counts, dtype=np.float64)
+        return np.asarray(log_softmax(np.log(counts + 1))) if counts.any() else None
+
+    def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
+        """Log-probabilities of the skill that a posting of each title names next."""
+        if len(self._skills_of) > REMEMBERED:
+            self._skills_of.clear()
+        new = [title for title in dict.fromkeys(titles) if title not in self._skills_of]
+        if (kept := self.rankings.skills_of) is not None:
+            self._skills_of |= {t: logs for t in new if (logs := kept.of(t)) is not None}
+            new = [title for title in new if title not in self._skills_of]
+        if new:
+            said = self._said("skills", list(map(self._title_reading, new)))
+            self._skills_of |= dict(zip(new, said, strict=True))
+        return np.stack([self._skills_of[title] for title in titles])
+
+    def likeliest_skills(self, title: str, number: int = NEEDS) -> dict[str, float]:
+        """The skills that postings of the title name most, with their probabilities."""
+        if not title or not len(self.skills):
+            return {}
+        (logs,) = self.skills_of([title])
+        return {self.skills.names[at]: float(np.exp(logs[at])) for at in first(logs, number)}
+
+    def _said(
+        self, task: str, readings: Sequence[Reading], among: Sequence[int] | None = None
+    ) -> Float64[np.ndarray, "N C"]:
+        """What one ranking says, by what validation found best."""
+        return self.rankings.by_task[task].answers(self._models[task], readings, among)
+
+
+def first(logs: Logs, number: int) -> list[int]:
+    """Places of the likeliest, those of probability 0 left out; of equals the first."""
+    order = np.argsort(-logs, kind="stable")[:number].tolist()
+    return [place for place in order if np.isfinite(logs[place])]
