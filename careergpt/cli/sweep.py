@@ -114,7 +114,7 @@ def trials_text(study: Study, plan: Plan) -> str:
             (one.value or 0) * (1 if plan.goal == "minimize" else -1),
         ),
     )
-    names = [name for name, one in plan.space.items() if not one.single()]
+    names = _varied(plan)
     rows = [["trial", plan.metric, *names]]
     for one in trials:
         value = one.state.name.lower() if one.value is None else f"{one.value:.4f}"
@@ -125,6 +125,10 @@ def trials_text(study: Study, plan: Plan) -> str:
     return "\n".join(
         "  ".join(cell.rjust(width) for cell, width in zip(row, wide, strict=True)) for row in rows
     )
+
+
+def _varied(plan: Plan) -> list[str]:
+    return [name for name, one in plan.space.items() if not one.single()]
 
 
 def _nested(values: dict[str, Any]) -> dict[str, Any]:
@@ -143,11 +147,11 @@ def report_html(study: Study, plan: Plan) -> str:
     """A page with the trials' course, the parameters' importance, and parallel coordinates."""
     from optuna import visualization
 
-    figures = [visualization.plot_optimization_history(study)]
-    if sum(not one.single() for one in plan.space.values()) > 1:
-        figures.append(visualization.plot_parallel_coordinate(study))
+    figures, names = [visualization.plot_optimization_history(study)], _varied(plan)
+    if len(names) > 1:
+        figures.append(visualization.plot_parallel_coordinate(study, names))
     with suppress(ValueError, RuntimeError):  # Of trials that are too few, or all alike.
-        figures.append(visualization.plot_param_importances(study))
+        figures.append(visualization.plot_param_importances(study, params=names))
     drawn = "".join(
         figure.to_html(full_html=False, include_plotlyjs=place == 0)
         for place, figure in enumerate(figures)
