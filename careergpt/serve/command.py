@@ -102,7 +102,7 @@ def _parser() -> OneLineParser:
         parser.add_argument(f"--{name}", type=str, default=defaults[name], help=text)
     numbers = {
         "port": (7860, "Port to listen on; 0: any free one."),
-        "wait": (1.0, "Seconds to wait for others; longer: told to come back (429)."),
+        "wait": (1.0, "Seconds to an answer behind others'; later: told to come back (429)."),
         "seconds": (30.0, "The most that a request may take."),
     }
     for name, (default, text) in numbers.items():

@@ -21,7 +21,7 @@ _WEIGHT = 0.1
 
 
 class FullError(Exception):
-    """Too many ask: those before would take longer than anybody is let wait; `after` in seconds."""
+    """Too many ask: an answer would take longer than anybody is let wait; `after` in seconds."""
 
     def __init__(self, after: float) -> None:
         super().__init__(after)
@@ -40,8 +40,8 @@ class Worker:
     """Runs one piece of work at a time, in the order of arrival.
 
     Args:
-        wait: Seconds that a request may have to wait, as the latest ones lead to expect; who would
-            wait longer is refused at once. The first to wait is let in however long that takes.
+        wait: Seconds after which a request is answered, as the latest ones lead to expect; who
+            would wait longer is refused at once. The first to wait is let in however long it takes.
         seconds: The most that a request may take, waiting included.
     """
 
@@ -117,9 +117,9 @@ class Worker:
 
     def _enter(self) -> None:
         with self._lock:
-            expected = self._held * self._mean
-            if self._held > 1 and expected > self._wait:
-                raise FullError(expected)
+            before = self._held * self._mean
+            if self._held > 1 and before + self._mean > self._wait:
+                raise FullError(before)
             self._held += 1
         WAITING.inc()
 
