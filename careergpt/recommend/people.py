@@ -34,9 +34,9 @@ class Person(NamedTuple):
         history: The titles that they have held, oldest first.
     """
 
-    position: str
-    skills: tuple[str, ...]
-    history: tuple[str, ...]
+    position: str = ""
+    skills: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
 
     @property
     def career(self) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ class Service:
             found = self._finetuned.qualifications(
                 asked.position, lambda text: give(("piece", {"text": text}))
             )
-            give(("end", {"text": None if found is None else found.text}))
+            give(("end", {"text": None} if found is None else found._asdict()))
 
         return await self._streamed(work)
 
