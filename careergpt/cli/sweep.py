@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 import io
+import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,8 @@ def report_html(study: Study, plan: Plan) -> str:
     figures, names = [visualization.plot_optimization_history(study)], _varied(plan)
     if len(names) > 1:
         figures.append(visualization.plot_parallel_coordinate(study, names))
-    with suppress(ValueError, RuntimeError):  # Of trials that are too few, or all alike.
+    # Of trials that are too few, or all alike, there is none.
+    with suppress(ValueError, RuntimeError), warnings.catch_warnings(action="ignore"):
         figures.append(visualization.plot_param_importances(study, params=names))
     drawn = "".join(
         figure.to_html(full_html=False, include_plotlyjs=place == 0)
@@ -166,29 +168,27 @@ def report_html(study: Study, plan: Plan) -> str:
 def confirmed(sweep: Sweep, seeds: int, workers: int) -> Iterator[str]:
     """Compares the best with the configuration as it stands, a pair for each seed, in a line each.
 
+    The runs are those of two grids, of seeds alone, so that they survive what a sweep's do.
+
     Raises:
-        RunEndedError: A run did not come to its end.
+        RunEndedError: A signal came, or a run did not come to its end.
     """
+    from optuna.distributions import CategoricalDistribution as Choice
+
     from careergpt.cli.compare import run as compare
-    from careergpt.training.sweeps import last_line, start_run
+    from careergpt.training.sweeps import Sweep
 
-    folder = sweep.folder / "confirm"
-    folder.mkdir(exist_ok=True)
-
-    def trained(task: tuple[str, int]) -> Path:
-        name, seed = task
-        values = sweep.study.best_params if name == "best" else {}
-        words = [*sweep.plan.words(values), f"--seed_everything={seed}"]
-        run = folder / f"{name}-{seed}"
-        if start_run(words, run).wait() != 0:
-            raise RunEndedError(f"{run}: {last_line(run)}", 1)
-        return run
-
-    tasks = [(name, seed) for seed in range(1, seeds + 1) for name in ("start", "best")]
-    with ThreadPoolExecutor(workers) as pool:
-        runs = list(pool.map(trained, tasks))
+    folder, places = sweep.folder / "confirm", [*range(seeds)]
+    for name, values in (("start", {}), ("best", sweep.study.best_params)):
+        space = {**{k: Choice([v]) for k, v in values.items()}, "seed_everything": Choice(places)}
+        plan = replace(sweep.plan, method="grid", space=space, least=None)
+        grid = Sweep(plan, folder / name, seeds)
+        grid.run(workers)
+        if len(grid.study.get_trials(states=(_complete(),))) < seeds:
+            raise RunEndedError(f"a run did not come to its end: see {grid.folder / 'trials'}", 1)
     better = 0
-    for seed, (start, best) in enumerate(zip(runs[::2], runs[1::2], strict=True), 1):
+    for seed in places:
+        start, best = (folder / name / "trials" / f"{seed:04}" for name in ("start", "best"))
         words = [f"--config={start / 'config.yaml'}", "--answers=0"]
         pair = [f"--baseline={start / 'model'}", f"--finetuned={best / 'model'}"]
         with redirect_stdout(io.StringIO()):

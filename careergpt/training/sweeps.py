@@ -184,7 +184,7 @@ class Sweep:
             return None
         self._tries[trial.number] += 1
         words = self.plan.words(_drawn(trial, self.plan.space))
-        return _Running(trial, folder, start_run(words, folder, (lock,)), lock, reported)
+        return _Running(trial, folder, _run_started(words, folder, (lock,)), lock, reported)
 
     def _ended(self, one: _Running) -> bool:
         """Reports what the trial has logged since; tells the study of its end; whether it has."""
@@ -207,7 +207,7 @@ class Sweep:
             self.study.tell(one.trial, state=TrialState.FAIL)
         os.close(one.lock)
         if code == 2:
-            self._stop = InputError(f"trial {one.trial.number}: {last_line(one.folder)}")
+            self._stop = InputError(f"trial {one.trial.number}: {_last_line(one.folder)}")
         return True
 
 
@@ -224,8 +224,8 @@ def _drawn(trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> dict[s
     return drawn
 
 
-def start_run(
-    words: Sequence[str], folder: Path, passed: Sequence[int] = ()
+def _run_started(
+    words: Sequence[str], folder: Path, passed: Sequence[int]
 ) -> subprocess.Popen[bytes]:
     """Starts a fit in a folder, or goes on with the one there; it logs to `folder`.log.
 
@@ -257,7 +257,7 @@ def logged(folder: Path, metric: str) -> list[float]:
     return [by_step[step] for step in sorted(by_step)]
 
 
-def last_line(folder: Path) -> str:
+def _last_line(folder: Path) -> str:
     """What a run said last."""
     said = folder.with_suffix(".log").read_text(encoding="utf-8", errors="replace")
     return (said.strip().splitlines() or ["it said nothing"])[-1].removeprefix("error: ")
