@@ -173,3 +173,10 @@ def test_what_compare_says_is_right_as_often_as_it_promises(script: Callable[...
     assert max(error, wrong) <= 8 / 40
     assert min(coverage, apart, alike) >= 32 / 40
     assert 23 / 40 <= power <= 39 / 40
+
+
+def test_sixty_people_of_ten_fields_are_answered(script: Callable[..., str], model: Path) -> None:
+    shown = script("recommend_answers", "--model", model)
+    assert len(re.findall(r"^## ", shown, re.MULTILINE)) == 10
+    assert len(re.findall(r"^- \*\*", shown, re.MULTILINE)) == 60
+    assert len(re.findall(r"^    - next: \S", shown, re.MULTILINE)) == 60
