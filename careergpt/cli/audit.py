@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from careergpt.cli.configuration import data_parser
+from careergpt.cli.parsing import typed_columns
 from careergpt.data.datamodule import audit
 from careergpt.data.report import DataReport
 
@@ -14,4 +15,6 @@ def run(options: Sequence[str]) -> DataReport:
     parser = data_parser("audit", str(audit.__doc__), skip={"context", "models"})
     parser.add_argument("--out", type=str | None, help="Also write data_report.json there.")
     config = parser.parse_args(list(options))
-    return audit(parser.instantiate(config).data, config.out)
+    data = parser.instantiate(config).data
+    data.typed_columns = typed_columns(options)
+    return audit(data, config.out)

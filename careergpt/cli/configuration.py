@@ -43,11 +43,15 @@ def data_parser(verb: str, description: str, skip: set[str]) -> OneLineParser:
     return parser
 
 
-def data_module(config: Any) -> CareerDataModule:
-    """The data module of a configuration's part, without what a model would give it."""
+def data_module(config: Any, typed: tuple[str, ...]) -> CareerDataModule:
+    """The data module of a configuration's part, without what a model would give it.
+
+    `typed` are the fields of which a column was typed.
+    """
     parser = OneLineParser()
     parser.add_class_arguments(CareerDataModule, "data")
     plain = {name: value for name, value in config.as_dict().items() if name != "tokenizer"}
     made = parser.instantiate(parser.parse_object({"data": plain}))
     module: CareerDataModule = made.data
+    module.typed_columns = typed
     return module

@@ -217,7 +217,8 @@ class CareerCLI(LightningCLI):
         if scratch.vocabulary is not None and config.model.pretrained is None:
             scratch.tokenizer = str(Path(config.trainer.default_root_dir or "") / "tokenizer")
             if verb == "fit" and not config.ckpt_path:
-                texts = data_module(config.data).open().texts(TRAIN)
+                data = data_module(config.data, typed_columns(self._words))
+                texts = data.open().texts(TRAIN)
                 train_tokenizer(texts, scratch.vocabulary, Path(scratch.tokenizer))
         if self.config.subcommand != "fit" and config.ckpt_path:
             # Whatever the checkpoint's run began with, its model folder says what it trained on.

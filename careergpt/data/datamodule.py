@@ -137,7 +137,7 @@ class CareerDataModule(LightningDataModule):
                 raise InputError(
                     f"data.shuffled names {field!r}, which is no list: there are {', '.join(lists)}"
                 )
-        self.source, self._mapped = source, tuple(columns or {})
+        self.source = source
         self.typed_columns: tuple[str, ...] = ()
         """Fields whose columns are named for these tables, whichever those of training were."""
         self._split_by: dict[str, Any] = {
@@ -312,7 +312,7 @@ class CareerDataModule(LightningDataModule):
                 self.rules,
                 self._cache,
                 workers=workers,
-                typed_columns=self._mapped if taught else self.typed_columns,
+                typed_columns=self.typed_columns,
                 taught=taught,
             )
         if self._token_file is None and self.tokenizer_source is not None:

@@ -266,8 +266,8 @@ def check_columns(
 ) -> None:
     """Raises InputError where no table serves a task, or a named column is in none or no text.
 
-    `typed` are the fields whose columns the user named for these tables. They need not serve every
-    task unless a model is `taught` on them.
+    `typed` are the fields whose columns the user named for these tables. Where a model is `taught`,
+    a column that a configuration names is missed by the tasks that the tables serve in part.
     """
     for table, (field, columns) in product(tables, rules.columns.items()):
         _check_field(table, field, columns)
@@ -277,7 +277,10 @@ def check_columns(
     if all(lacking):
         raise _no_task(tables, rules)
     everywhere = {column for table in tables for column in table.columns}
-    for field in typed:
+    needed = [required_fields(task) for task in rules.tasks.values() if taught]
+    begun = [all_of for all_of in needed if any(rules.find(one, everywhere) for one in all_of)]
+    named = [field for all_of in begun for field in all_of if rules.columns[field] != (field,)]
+    for field in (*typed, *named):
         if not rules.find(field, everywhere):
             raise InputError(
                 f"--data.columns.{field}: no table has a column {' or '.join(rules.columns[field])}"

@@ -200,11 +200,21 @@ def test_a_header_twice_matters_only_where_it_is_mapped(rules) -> None:
 def test_a_configuration_for_other_tables_reads_those_that_serve_some_task(rules) -> None:
     tasks = {"path": DEFAULT_TASKS["path"], "own": Task("{question}", "{answer}")}
     made = rules(tasks, columns={"position_title": "Job Title", "question": "Q"})
-    with pytest.raises(InputError, match=r"--data\.columns\.position_title: no table has"):
-        check_columns([table("titles")], made, ["position_title"])
+    for taught in (False, True):
+        with pytest.raises(InputError, match=r"--data\.columns\.position_title: no table has"):
+            check_columns([table("titles")], made, ["position_title"], taught)
     check_columns([table("titles")], made, taught=False)
     with pytest.raises(InputError, match="no column 'titles'"):
         check_columns([table("career")], made, taught=False)
+
+
+def test_a_model_is_taught_what_the_tables_serve_and_no_task_by_half(rules) -> None:
+    made = rules(columns={"position_title": "Job Title", "skills": "Key Skils"})
+    check_columns([table("titles")], made)
+    for served in (["Job Title", "job_description"], ["titles", "Job Title"]):
+        with pytest.raises(InputError, match=r"--data\.columns\.skills: no table has .* Key Skils"):
+            check_columns([table(*served)], made)
+    check_columns([table("Job Title", "job_description", "Key Skils")], made)
 
 
 def test_a_table_without_an_optional_column_serves_the_task(rules, write_table, prepare) -> None:
