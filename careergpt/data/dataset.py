@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from careergpt.data.names import spellings
 from careergpt.data.prepare import RecordFile
-from careergpt.data.records import RecordRules, fields_of_row, items_of
+from careergpt.data.records import DESCRIPTION, RecordRules, fields_of_row, items_of
 from careergpt.data.report import DataReport, data_report
 from careergpt.data.splits import (
     LEFT_OUT,
@@ -124,12 +124,14 @@ class CareerDataset:
             start = end
 
     def fields(self, split: int, names: Iterable[str]) -> list[Fields]:
-        """These fields of a split's records, one record of each group of near-duplicates.
+        """These fields of a split's records, one record of each group of near-duplicate texts.
 
         In the order of the hash that decides the split: as if drawn.
         """
         first = self.table["group"].to_numpy() == np.arange(len(self.table))
-        places = np.flatnonzero(self.in_split(split) & first)
+        # Lists that are alike may be of different positions, and of different people.
+        counts = first | pc.is_null(self.table[DESCRIPTION]).to_numpy()
+        places = np.flatnonzero(self.in_split(split) & counts)
         order = places[np.argsort(self.table["hash"].to_numpy()[places], kind="stable")]
         held = self.table.select([name for name in names if name in self.table.column_names])
         return [fields_of_row(row) for row in held.take(order).to_pylist()]

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from careergpt.data.names import key_words, title_key
+from careergpt.data.names import distinct_names, key_words, title_key
 from careergpt.data.objects import RawRow, Table
 from careergpt.data.processes import map_chunks
 from careergpt.data.records import (
@@ -33,9 +33,16 @@ from careergpt.data.records import (
     record_from,
     standard_key,
 )
-from careergpt.data.splits import groups, hash_of, near_pairs, signature, split_named
+from careergpt.data.splits import (
+    LONG_TEXT,
+    groups,
+    hash_of,
+    near_pairs,
+    signature,
+    split_named,
+)
 from careergpt.data.tables import find_tables, open_tables
-from careergpt.data.tasks import PromptForm
+from careergpt.data.tasks import Fields, PromptForm
 from careergpt.data.tokens import TOKEN_SCHEMA, encode_records, prompt_frame
 from careergpt.data.whole_files import (
     check_writable,
@@ -50,7 +57,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # Part of every cache key: raise it when the same input would be prepared differently.
-_FORMAT = 8
+_FORMAT = 9
 
 _COUNTS = b"counts"
 
@@ -77,7 +84,7 @@ def prepare_records(
     """Reads, cleans and groups the tables; a second call with the same content reads the cache.
 
     Of the fields in `typed_columns` some table must have a column; where a model is `taught`, also
-    of each that a task alone asks for.
+    of each that a task alone asks for, or asks for beside others that there are.
 
     Raises:
         InputError: A table cannot be read, serves no task, or no row is left.
@@ -201,7 +208,7 @@ def _first_pass(
                     _count_dropped(Dropped("exact duplicate", row["place"]), counts)
                     continue
                 row["id"] = _numbered(row["id"], again)
-                # Equal careers are different people: each has an id and a split of its own.
+                # Equal careers are different people; those who share a short one are split, too.
                 if CAREER in row and not row["signature"]:
                     careers[row["key"]] += 1
                     row["key"] = _numbered(row["key"], careers[row["key"]] - 1)
@@ -224,13 +231,15 @@ def _clean_rows(rows: Sequence[RawRow], rules: RecordRules) -> list[_Cleaned | D
 
 
 def _cleaned(record: Record, place: str, rules: RecordRules) -> _Cleaned:
-    key, same_as, sketch = standard_key(record), record.id, b""
+    key, same_as = standard_key(record), record.id
     if description := str(record.fields.get(DESCRIPTION, "")):
         title = title_key(str(record.fields.get("position_title", "")))
         words = key_words(description)
         key = digest(" ".join(words) or description)
         same_as = digest(title, key)
         sketch = signature(words).tobytes()
+    else:
+        sketch = _list_signature(record.fields)
     # The row names its split, or else its file or its part of a data set on the hub.
     table = place.rpartition(":")[0].rpartition(":")[2]
     own = split_named(record.split or PurePath(table).stem)
@@ -247,6 +256,18 @@ def _cleaned(record: Record, place: str, rules: RecordRules) -> _Cleaned:
     return row, same_as + mark, reads_like_a_description(record.fields)
 
 
+def _list_signature(fields: Fields) -> bytes:
+    """What a record without a description is a near-duplicate by: its skills, or its moves.
+
+    None for a career whose titles are a short text: it may be many people's.
+    """
+    if skills := fields.get("skills"):
+        return signature([*map(title_key, skills)], 1).tobytes()
+    titles = [*map(title_key, fields.get(CAREER, ()))]
+    is_long = len(" ".join(distinct_names(titles))) >= LONG_TEXT
+    return signature(titles, 2).tobytes() if is_long else b""
+
+
 def _count_dropped(row: Dropped, counts: dict[str, Any]) -> None:
     counts["dropped"][row.reason] += 1
     # Without its folder: the same content may lie elsewhere by another day.
@@ -259,11 +280,11 @@ def _numbered(name: str, number: int) -> str:
 
 def _near_groups(table: pa.Table) -> NDArray[np.int64]:
     """For each record the index of its group's first."""
-    described = np.flatnonzero(pc.binary_length(table["signature"]))
+    signed = np.flatnonzero(pc.binary_length(table["signature"]))
     cells = (value.as_py() for chunk in table["signature"].chunks for value in chunk)
     sketches = (np.frombuffer(cell, dtype=np.uint32) for cell in cells if cell)
     group = np.arange(len(table))
-    group[described] = described[groups(len(described), near_pairs(sketches))]
+    group[signed] = signed[groups(len(signed), near_pairs(sketches))]
     return group
 
 

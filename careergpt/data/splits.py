@@ -43,7 +43,7 @@ PERMUTATIONS = 128
 SHINGLE_WORDS = 5
 
 NEAR_DUPLICATE = 0.8
-"""Estimated Jaccard similarity of five-word shingles from which two descriptions are one."""
+"""Estimated Jaccard similarity of shingles from which two texts, or two lists, are one."""
 
 # Copied for each text: drawing the permutations anew costs as much as the sketch itself.
 _EMPTY = MinHash(PERMUTATIONS, hashfunc=zlib.crc32, scheme="affine32")
@@ -117,10 +117,10 @@ def split_records(
     return np.where(own == TRAIN, split_by_hash(hashes, *fractions), own)
 
 
-def signature(words: Sequence[str]) -> Signature:
-    """(128,) MinHash of a text's shingles of five words; equal texts have equal signatures."""
+def signature(words: Sequence[str], size: int = SHINGLE_WORDS) -> Signature:
+    """(128,) MinHash of a text's shingles of so many words; equal texts have equal signatures."""
     encoded = [word.encode("utf-8", "replace") for word in words]
-    shifted = (encoded[start:] for start in range(SHINGLE_WORDS))
+    shifted = (encoded[start:] for start in range(size))
     shingles = set(map(b" ".join, zip(*shifted, strict=False)))
     sketch = _EMPTY.copy()
     sketch.update_batch(shingles or {b" ".join(encoded)})

@@ -238,7 +238,7 @@ def test_equal_skill_lists_of_two_companies_are_on_one_side(write_table, prepare
     rows = [
         {"company_name": company, "position_title": f"Nurse {title}", "skills": skills}
         for title in range(40)
-        for company, skills in (("Ash", "triage|charting"), ("Elm", "charting|Triage"))
+        for company, skills in (("Ash", f"triage|ward {title}"), ("Elm", f"Ward {title}|Triage"))
     ]
     prepared = prepare(write_table(rows))
     assert len(prepared.rows) == 80

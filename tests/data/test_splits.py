@@ -137,7 +137,46 @@ def test_the_split_depends_on_no_template_and_no_weight(write_table, prepare, ot
     assert [row["hash"] for row in usual.rows] == [row["hash"] for row in changed.rows]
 
 
-def test_equal_careers_are_different_people(write_table, prepare) -> None:
+def listed(seed: int) -> dict[str, object]:
+    names = random.Random(seed).choices("abcdefghij", k=180)
+    return {"position_title": f"Title {seed}", "skills": ["".join(names[n::30]) for n in range(30)]}
+
+
+def test_lists_that_are_alike_share_a_split_and_each_counts(write_table, data_module) -> None:
+    rows = [listed(seed) for seed in range(40)]
+    for row in rows[:]:
+        rows.append({"position_title": "Other", "skills": [s.upper() for s in row["skills"][::-1]]})
+        rows.append({"position_title": "Third", "skills": [*row["skills"], "one more"]})
+    data = data_module(source=write_table(rows, "skills.jsonl"), columns={}).open()
+    of_list: dict[frozenset[str], set[int]] = {}
+    for row, split in zip(data.table.to_pylist(), data.split.tolist(), strict=True):
+        key = frozenset(skill.casefold() for skill in row["skills"]) - {"one more"}
+        of_list.setdefault(key, set()).add(split)
+    assert len(of_list) == 40
+    assert {len(splits) for splits in of_list.values()} == {1}
+    assert sum(len(data.fields(split, ["skills"])) for split in range(3)) == 120
+
+
+def test_a_long_career_is_one_persons(write_table, prepare) -> None:
+    longer = [
+        [f"Officer {title} of {seed}" for title in "ABCDEFGHIJKLMNOPQRSTUVWXY"] for seed in range(5)
+    ]
+    rows = [{"titles": titles} for titles in longer]
+    rows += [{"titles": [*titles, "Chief"]} for titles in longer] + rows[:2]
+    found = prepare(write_table(rows, "careers.jsonl"))
+    assert found.counts["kept"] == len({row["id"] for row in found.rows}) == 12
+    assert len({row["hash"] for row in found.rows}) == 5
+
+
+def test_near_duplicate_lists_leave_the_splits_their_shares(write_table, data_module) -> None:
+    chance = random.Random(0)
+    rows = [listed(chance.randrange(600)) | {"position_title": f"T {n}"} for n in range(1500)]
+    split = data_module(source=write_table(rows, "skills.jsonl"), columns={}).open().split
+    shares = np.bincount(split, minlength=3) / len(split)
+    assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.06)
+
+
+def test_equal_careers_of_few_titles_are_different_people(write_table, prepare) -> None:
     found = prepare(write_table([career(0), career(1), career(0), career(0)], "careers.jsonl"))
     assert found.counts["kept"] == 4
     assert len({row["id"] for row in found.rows}) == 4
