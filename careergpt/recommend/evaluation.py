@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -48,6 +48,12 @@ class Query(NamedTuple):
     current: str | None
 
     @property
+    def sequence(self) -> tuple[str, ...]:
+        """The career's titles in normalised form, the target last; empty where there is none."""
+        career = () if self.current is None else (*items_in(self.known, "titles"), *self.targets)
+        return tuple(map(title_key, career))
+
+    @property
     def changes(self) -> bool:
         """Whether the career goes on under another title."""
         return self.current is not None and title_key(self.current) != title_key(self.targets[0])
@@ -62,6 +68,11 @@ def ranking_fields(tasks: Mapping[str, Task]) -> tuple[str, ...]:
     """The fields that rankings are made of: those of their tasks, descriptions not among them."""
     fields = (field for task in ranking_tasks(tasks).values() for field in fields_of(task))
     return tuple(dict.fromkeys((*TARGET.values(), *fields)))
+
+
+def sequences_of(records: Iterable[Fields]) -> set[tuple[str, ...]]:
+    """The careers of records, each as its titles in normalised form."""
+    return {tuple(map(title_key, items_in(record, "titles"))) for record in records}
 
 
 def queries_of(name: str, task: Task, records: Iterable[Fields]) -> Iterator[Query]:
@@ -164,7 +175,8 @@ Outcomes = dict[tuple[str, str], list[Outcome]]
 """By task and ranker.
 
 The task is path, position or skills; or "path/changed": moves that change the title, the current
-one being no candidate. The ranker is model, blend, baseline, or a count model's name.
+one being no candidate; or "path/seen" and "path/unseen": careers that training has, title by title,
+and those that it has not. The ranker is model, blend, baseline, or a count model's name.
 """
 
 
@@ -173,19 +185,19 @@ def evaluate(
     candidates: Candidates,
     rank: Callable[[Sequence[Fields]], Mapping[str, Float64[np.ndarray, "N C"]]],
     queries: Iterable[Query],
+    trained: Container[tuple[str, ...]] | None = None,
 ) -> Outcomes:
-    """Where the targets come, by ranker, in all queries and in those that change the title.
+    """Where the targets come, by ranker, in all queries and in some of their kinds: see `Outcomes`.
 
-    Queries whose targets are no candidates are in rows of their own, for `joined` to deal out.
+    `trained` are the sequences of training's careers; None where nobody knows them. Queries whose
+    targets are no candidates are in rows of their own, for `joined` to deal out.
     """
     found: Outcomes = defaultdict(list)
 
     def add(ranker: str, query: Query, targets: Targets, logs: LogProbabilities | None) -> None:
-        found[name, ranker].append(outcome_of(logs, targets))
-        if query.changes:
-            current = [candidates.place(str(query.current))]
-            rest = None if logs is None else without(logs, current)
-            found[f"{name}/changed", ranker].append(outcome_of(rest, targets))
+        current = candidates.place(str(query.current))
+        for kind, outcome in _outcomes(query, targets, logs, current, trained):
+            found[name + kind, ranker].append(outcome)
 
     rest = iter(queries)
     while batch := list(islice(rest, _AT_ONCE)):
@@ -201,6 +213,23 @@ def evaluate(
             for (query, targets), of_query in zip(answerable, logs, strict=True):
                 add(ranker, query, targets, of_query)
     return dict(found)
+
+
+def _outcomes(
+    query: Query,
+    targets: Targets,
+    logs: LogProbabilities | None,
+    current: int | None,
+    trained: Container[tuple[str, ...]] | None,
+) -> Iterator[tuple[str, Outcome]]:
+    """Where the query's targets come, for each kind of queries that it is of; "" is all."""
+    found = outcome_of(logs, targets)
+    yield "", found
+    if trained is not None and query.sequence:
+        yield "/seen" if query.sequence in trained else "/unseen", found
+    if query.changes:
+        rest = None if logs is None else without(logs, [current])
+        yield "/changed", outcome_of(rest, targets)
 
 
 def joined(shares: Iterable[Outcomes]) -> Outcomes:
@@ -227,7 +256,7 @@ class RankingMetrics(NamedTuple):
 
     Attributes:
         n: Queries scored. Those without a target among the candidates are left out, not failed:
-            no ranking could find it. With them as failures, a mean is its n / (n + left_out) part.
+            no ranking could find it.
         mrr: Mean reciprocal rank of the first target, in (0, 1]; higher is better.
         recall_at_1: Share of a query's targets that come first, in [0, 1].
         recall_at_5: The same among the first five.
@@ -238,6 +267,8 @@ class RankingMetrics(NamedTuple):
         calibration_error: Expected gap between confidence and accuracy, in [0, 1].
         left_out: Queries left out.
         outside: Targets that are no candidates, of all queries.
+        coverage: Share of queries that have a target among the candidates, in [0, 1].
+        mrr_all: Mean reciprocal rank over all queries, those left out being misses, in [0, 1].
     """
 
     n: int
@@ -251,6 +282,8 @@ class RankingMetrics(NamedTuple):
     calibration_error: float
     left_out: int
     outside: int
+    coverage: float
+    mrr_all: float
 
     def figures(self) -> dict[str, float]:
         """All but n, by the names that tables give them: "recall@5"."""
@@ -278,6 +311,8 @@ def metrics_of(outcomes: Iterable[Outcome]) -> RankingMetrics:
         ),
         left_out=len(every) - len(scored),
         outside=sum(one.outside for one in every),
+        coverage=_mean([float(one.inside > 0) for one in every]),
+        mrr_all=_mean([1 / one.rank for one in every]),
     )
 
 

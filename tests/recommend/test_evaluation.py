@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.names import title_key
 from careergpt.data.tasks import Fields, Task
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.evaluation import (
@@ -21,6 +22,7 @@ from careergpt.recommend.evaluation import (
     queries_of,
     ranking_fields,
     ranking_tasks,
+    sequences_of,
     without,
 )
 
@@ -150,6 +152,24 @@ def test_the_current_title_is_no_candidate_among_moves_that_change_it() -> None:
 def test_a_current_title_that_is_no_candidate_is_excluded_from_nothing() -> None:
     found = evaluate("path", TITLES, alone, [move("A", "odd", "B")])
     assert found["path/changed", "m"] == found["path", "m"]
+
+
+@given(st.lists(careers, max_size=8), st.lists(careers, max_size=8))
+def test_careers_that_training_has_and_others_are_all_careers(
+    records: list[dict[str, Any]], training: list[dict[str, Any]]
+) -> None:
+    cases = list(queries_of("path", DEFAULT_TASKS["path"], records))
+    found = joined([evaluate("path", TITLES, alone, cases, sequences_of(training))])
+    held = [[title_key(title) for title in record["titles"]] for record in training]
+    was = [[*map(title_key, (*case.known["titles"], *case.targets))] in held for case in cases]
+    of_kind = {True: "path/seen", False: "path/unseen"}
+    for kind, task in of_kind.items():
+        rows = {by: some for (name, by), some in found.items() if name == task}
+        assert all(len(some) == was.count(kind) for some in rows.values())
+        assert bool(rows) == (kind in was)
+    for by in {by for name, by in found if name == "path"}:
+        parts = [outcome for task in of_kind.values() for outcome in found.get((task, by), [])]
+        assert sorted(parts) == sorted(found["path", by])
 
 
 def test_cases_without_a_career_have_no_changes() -> None:

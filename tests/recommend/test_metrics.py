@@ -28,7 +28,15 @@ def test_queries_without_a_candidate_to_find_are_counted_and_left_out(
     inside = [(p, target) for p, target in queries if target is not None]
     without = metrics_of(outcome_of(distribution(p), [target]) for p, target in inside)
     missing = len(queries) - len(inside)
-    assert found == pytest.approx(without._replace(left_out=missing, outside=missing), nan_ok=True)
+    told = {"left_out": missing, "outside": missing, "coverage": len(inside) / len(queries)}
+    told["mrr_all"] = (without.mrr if inside else 0.0) * told["coverage"]
+    assert found == pytest.approx(without._replace(**told), nan_ok=True)
+
+
+def test_a_longer_list_of_candidates_is_compared_by_misses() -> None:
+    first = outcome_of(distribution([4, 2, 1]), [0])
+    found = metrics_of([first, *[outcome_of(None, [None])] * 3])
+    assert (found.mrr, found.coverage, found.mrr_all) == (1, 0.25, 0.25)
 
 
 def test_means_are_over_queries() -> None:
