@@ -24,10 +24,6 @@ from careergpt.compare.wording import as_perplexity, number
 from careergpt.compare.words import END
 from careergpt.data.whole_files import whole
 
-START_MARK, END_MARK = "<!-- comparison -->", "<!-- /comparison -->"
-
-# From a start to the next end with no other start between: what is not ours is never cut out.
-_BLOCK = re.compile(f"{START_MARK}(?:(?!{START_MARK}).)*?{END_MARK}", re.DOTALL)
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]|#~$!]|^[-+=]")
 
 # Control characters become their pictures; what turns the text around, and what UTF-8 cannot
@@ -208,8 +204,13 @@ def card_text(comparison: Comparison) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-def add_to_card(folder: Path, text: str) -> bool:
-    """Puts the text into the folder's README.md between two marks, in place of an earlier one.
+def marks(part: str) -> tuple[str, str]:
+    """What a part of a card begins and ends with."""
+    return f"<!-- {part} -->", f"<!-- /{part} -->"
+
+
+def add_to_card(folder: Path, text: str, part: str = "comparison") -> bool:
+    """Puts the text into the folder's README.md between the part's marks, in place of an earlier.
 
     A card without marks gets it at its end; a folder without a card gets one. The card is replaced
     whole or not at all.
@@ -218,16 +219,19 @@ def add_to_card(folder: Path, text: str) -> bool:
         Whether it stands there now. False, and nothing has changed: there is no such folder (a
         model of the Hub, say), it cannot be written, or its card is not UTF-8.
     """
-    assert not re.search(f"{START_MARK}|{END_MARK}", text), "the next would cut the card there"
+    start, end = marks(part)
+    assert not re.search(f"{start}|{end}", text), "the next would cut the card there"
     if not folder.is_dir():
         return False
     path = folder / "README.md"
-    block = f"{START_MARK}\n{text}\n{END_MARK}"
+    block = f"{start}\n{text}\n{end}"
+    # From a start to the next end with no other start between: what is not ours is never cut out.
+    earlier = re.compile(f"{start}(?:(?!{start}).)*?{end}", re.DOTALL)
     try:
         card = path.read_bytes().decode() if path.exists() else ""
-        if _BLOCK.search(card):
+        if earlier.search(card):
             # A function: backslashes of the text are no references to groups.
-            card = _BLOCK.sub(lambda _: block, card, count=1)
+            card = earlier.sub(lambda _: block, card, count=1)
         else:
             card = f"{card.rstrip() or '# A compared model'}\n\n{block}\n"
         with whole(path) as partial:

@@ -8,17 +8,11 @@ from pathlib import Path
 import pytest
 
 from careergpt.compare.comparison import Comparison
-from careergpt.compare.report import (
-    END_MARK,
-    START_MARK,
-    add_to_card,
-    card_text,
-    code,
-    plain,
-)
+from careergpt.compare.report import add_to_card, card_text, code, marks, plain
 from careergpt.compare.statistics import Interval
 from careergpt.compare.wording import as_perplexity
 
+START_MARK, END_MARK = marks("comparison")
 HOSTILE = (
     "a | b `c` <script>x</script>\n# d\r\n\n| e |\n<!-- /comparison --> *f* [g](h) \\| &lt; _i_"
 )
