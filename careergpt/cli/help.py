@@ -19,7 +19,10 @@ COMMON: dict[str, tuple[str, ...]] = {
         "trainer.logger", "seed_everything",
     ),
     "validate": (*_MODEL, *_DEVICE, "data.batch_tokens"),
-    "test": (*_MODEL, *_DEVICE, "data.batch_tokens", "trainer.logger", "json", "queries"),
+    "test": (
+        *_MODEL, *_DEVICE, "data.batch_tokens", "trainer.logger", "json", "queries", "fairness",
+        "card",
+    ),
     "predict": (
         *_MODEL, *_DEVICE, "data.prompts", "data.prompts_per_batch", "out",
         "model.decoding.max_new_tokens", "model.decoding.greedy", "model.decoding.temperature",
@@ -66,7 +69,7 @@ EXAMPLES = {
     "test": (
         "--config RUN/config.yaml --model.pretrained RUN/model --json results.json",
         "--model.pretrained RUN/model --data.source other.csv --data.splits all",
-        "--config RUN/config.yaml --model.pretrained RUN/model --queries 200",
+        "--config RUN/config.yaml --model.pretrained RUN/model --fairness 100 --card true",
     ),
     "predict": (
         "--model.pretrained RUN/model --data.prompts data/prompts.txt --out answers.jsonl",

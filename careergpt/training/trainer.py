@@ -21,12 +21,13 @@ from lightning.pytorch.strategies import (
 )
 from lightning.pytorch.utilities import rank_zero_only
 
+from careergpt.compare.report import add_to_card, plain
 from careergpt.data.foreign_files import reading
 from careergpt.data.prompts import Prompt
 from careergpt.data.whole_files import adding, check_writable, write_json, write_lines, writing
 from careergpt.errors import InputError
 from careergpt.modeling.lora import weights_digest
-from careergpt.training.evaluation import EvaluateRankings, rankings_table, result_rows
+from careergpt.training.evaluation import EvaluateRankings, result_rows
 from careergpt.training.metrics import Quality, quality_table
 from careergpt.training.stops import Signals
 
@@ -58,10 +59,12 @@ class CareerTrainer(Trainer):
     def test(  # type: ignore[override]
         self,
         model: LightningModule,
-        datamodule: LightningDataModule,
+        datamodule: Any,
         ckpt_path: str | None = None,
         json: str | None = None,
         queries: int | None = 2000,
+        fairness: int = 0,
+        card: bool = False,
     ) -> Any:
         """Score a model on unseen records: loss by task, and its rankings beside count models.
 
@@ -72,20 +75,28 @@ class CareerTrainer(Trainer):
             json: Write the table of results to this file.
             queries: What each ranking is asked, at most, drawn by the split's hash; null: all that
                 unseen records ask, 0: nothing.
+            fairness: People of the unseen records with whom each ranking of titles is audited: how
+                far names, pronouns and ages move an answer, beside harmless words. Into
+                fairness.json of the model folder.
+            card: Tell of rankings and fairness in the model's card, in place of an earlier test.
         """
         if json is not None:
             check_writable(Path(json), "--json", is_file=True)
         # Candidates and calibration belong to the folder's weights, not to a checkpoint's.
         folder = None if ckpt_path else getattr(model, "pretrained", None)
-        evaluation = EvaluateRankings(folder, queries)
+        evaluation = EvaluateRankings(folder, queries, fairness)
         self.callbacks.append(evaluation)  # type: ignore[attr-defined]
         results = super().test(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False)
         self._print_quality(model, datamodule)
         if self.is_global_zero:
-            found = evaluation.metrics, evaluation.candidates
-            if evaluation.metrics:
-                print("\n" + rankings_table(*found))
+            if told := evaluation.told():
+                print("\n" + told)
+            if card and folder and told:
+                text = f"## Tested on {plain(str(datamodule.source))}\n\n```\n{told}\n```"
+                done = add_to_card(Path(folder), text, "test")
+                print(f"its card {'tells' if done else 'could not be made to tell'} of it")
             if json is not None:
+                found = evaluation.metrics, evaluation.candidates
                 write_json(Path(json), result_rows(_quality_of(model), *found))
         return results
 

@@ -1,6 +1,6 @@
 """Laws of the fairness audit: it finds what is unfair, and takes no harmless edit for it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -15,8 +15,9 @@ from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import fairness
 from careergpt.recommend.evaluation import Query, queries_of
 from careergpt.recommend.fairness import Fairness, fairness_of, fairness_table, rank_moves
+from careergpt.recommend.language_model import Reading
 from careergpt.recommend.people import person_of
-from careergpt.recommend.ranking import Rankings
+from careergpt.recommend.rankings import Rankings
 
 ROWS = st.lists(st.permutations(range(15)), min_size=2, max_size=4)
 
@@ -96,26 +97,24 @@ def test_people_take_turns_and_only_titles_are_audited(
 
 
 def test_a_ranking_that_goes_by_a_name_is_found_out(
-    rankings: Rankings, people: Mapping[str, list[Query]], monkeypatch: pytest.MonkeyPatch
+    rankings: Rankings,
+    tiny: LoadedModel,
+    people: Mapping[str, list[Query]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ranking = rankings.by_task["position"]
     size = len(ranking.candidates)
 
-    class Unfair:
-        """Ranks women's and men's names the other way round, and by all else hardly."""
+    def answer(known: Fields) -> np.ndarray:
+        """Turned round by three words, and hardly moved by how long a text is."""
+        text = title_key(" ".join(known["skills"]))
+        order = np.arange(size)[:: -1 if {"emily", "she", "young"} & {*text.split()} else 1]
+        return order + 1.5 * (np.arange(size) == len(text) % size)
 
-        def read(self, known: Fields) -> Fields:
-            return known
-
-        def answer(self, known: Fields) -> Iterator[float]:
-            words = title_key(" ".join(known["skills"])).split()
-            turned = {"emily", "she", "young"} & set(words)
-            order = np.arange(size) if turned else np.arange(size)[::-1]
-            return order + 0.6 * (np.arange(size) == len(words[0]))
-
-    def answers(_: Any, model: Unfair, readings: list[Fields]) -> np.ndarray:
-        return np.stack([model.answer(known) for known in readings])
+    def answers(_: Any, model: Any, readings: list[Reading]) -> np.ndarray:
+        return np.stack([answer(reading.known) for reading in readings])
 
     monkeypatch.setattr(type(ranking), "answers", answers)
-    every = fairness_of(ranking, Unfair(), people["position"])[0]  # type: ignore[arg-type]
-    assert every.telling > 1.1 * every.neutral
+    every = fairness_of(ranking, ranking.by(tiny), people["position"])[0]
+    assert every.telling > every.neutral > 0
+    assert every.ratio > fairness.BAR

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,18 +36,21 @@ SKILLS = {
 PEERS = {
     "path": ["popularity", "markov"],
     "path/changed": ["popularity", "markov"],
+    "path/unseen": ["popularity", "markov"],
     "position": ["popularity", "neighbours"],
     "skills": ["popularity", "by_title"],
 }
 EMBEDDED = {
     "path": ["smoothed", "cosine"],
     "path/changed": ["smoothed", "cosine"],
+    "path/unseen": ["smoothed", "cosine"],
     "position": ["logistic"],
     "skills": [],
 }
 BY = {task: ["model", "blend", *PEERS[task], "baseline", *more] for task, more in EMBEDDED.items()}
 FIGURES = ["mrr", "recall@1", "recall@5", "recall@10", "map", "loss", "perplexity",
-           "calibration_error", "left_out", "outside", "candidates"]  # fmt: skip
+           "calibration_error", "left_out", "outside", "coverage", "mrr_all",
+           "candidates"]  # fmt: skip
 
 
 def write_tables(folder: Path) -> str:
@@ -241,10 +245,12 @@ def test_each_ranking_has_a_row_for_each_that_ranks(
         if task in BY:
             own = {"examples", "token_loss", "token_perplexity", "token_accuracy",
                    "token_bits_per_byte", "tokens"}  # fmt: skip
-            has_own = by == "model" and task != "path/changed"
+            has_own = by == "model" and "/" not in task
             assert set(row) == {"task", "row", "n", *FIGURES} | (own if has_own else set())
             assert row["n"] == rows[task, "model"]["n"] > 0
             assert row["left_out"] == rows[task, "model"]["left_out"]
+            assert row["coverage"] == row["n"] / (row["n"] + row["left_out"])
+            assert row["mrr_all"] == pytest.approx(row["mrr"] * row["coverage"])
             listed = settings_of(model)["candidates"]["skills" if task == "skills" else "titles"]
             assert row["candidates"] == len(listed["names"])
 
@@ -354,6 +360,31 @@ def test_as_many_records_are_ranked_as_asked(
 def test_fewer_than_none_is_refused() -> None:
     with pytest.raises(InputError, match="--queries must be 0 or more, found -1"):
         EvaluateRankings(None, -1)
+    with pytest.raises(InputError, match="--fairness must be 0 or more, found -2"):
+        EvaluateRankings(None, None, -2)
+
+
+def test_fairness_and_the_rankings_stand_in_the_model_folder_and_its_card_once(
+    model: Path, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model, folder)
+    before = (folder / "README.md").read_text(encoding="utf-8")
+    for queries in (3, 0):
+        options = [f"--queries={queries}", "--fairness=4", "--card=true"]
+        measured(folder, words, tmp_path / "t.json", *options)
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert card.startswith(before.rstrip())
+        assert card.count("fairness      swapped") == card.count("<!-- test -->") == 1
+        assert ("coverage" in card) == (queries > 0)
+        (table,) = re.findall(r"<!-- test -->.*```\n(.*?)\n```\n<!-- /test -->", card, re.DOTALL)
+        assert table in capsys.readouterr().out
+    found = rows_in(folder / "fairness.json")
+    assert [(row["task"], row["swapped"]) for row in found] == [
+        (task, swapped) for task in ("path", "position")
+        for swapped in ("all", "names", "pronouns", "ages")
+    ]  # fmt: skip
+    assert [row["people"] for row in found] == [4, 2, 1, 1] * 2
 
 
 def test_the_model_s_figures_are_logged(
