@@ -18,19 +18,28 @@ _WITHIN = re.compile(r"(?<=[^\W\d])[.'’](?=\w)")
 _WORD = re.compile(rf"(?:(?<![\w.])\.(?=[^\W\d]))?[\w{_SIGNS}]+(?:\.[\w{_SIGNS}]+)*[+#♯]*")
 
 
+SPELLED_OUT = {"sr": "senior", "snr": "senior", "jr": "junior", "jnr": "junior"}
+"""Of a title's words; what they say is kept: a senior and a junior are two."""
+
+
 def key_words(text: str) -> tuple[str, ...]:
     """The text's words, without case and punctuation but for what belongs to names such as C++."""
     folded = normalize("NFC", text.casefold()).replace("_", " ")
     return tuple(_WORD.findall(_WITHIN.sub("", folded)))
 
 
+def plain_key(name: str) -> str:
+    """The name's words, or, without any, its characters: splits are drawn by it, for ever."""
+    return " ".join(key_words(name)) or "".join(name.casefold().split())
+
+
 def title_key(name: str) -> str:
-    """Normalised form of a title or skill: its words, or, without any, its characters.
+    """Normalised form of a title or skill: its `plain_key`, seniority spelled in one way.
 
     Example:
-        title_key("Sr. C++  developer!") == title_key("SR C++ Developer") == "sr c++ developer"
+        title_key("Sr. C++  developer!") == title_key("SENIOR C++ Developer")
     """
-    return " ".join(key_words(name)) or "".join(name.casefold().split())
+    return " ".join(SPELLED_OUT.get(word, word) for word in plain_key(name).split(" "))
 
 
 def distinct_names(names: Iterable[str]) -> tuple[str, ...]:

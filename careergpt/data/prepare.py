@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from careergpt.data.names import distinct_names, key_words, title_key
+from careergpt.data.names import distinct_names, key_words, plain_key
 from careergpt.data.objects import RawRow, Table
 from careergpt.data.processes import map_chunks
 from careergpt.data.records import (
@@ -233,7 +233,7 @@ def _clean_rows(rows: Sequence[RawRow], rules: RecordRules) -> list[_Cleaned | D
 def _cleaned(record: Record, place: str, rules: RecordRules) -> _Cleaned:
     key, same_as = standard_key(record), record.id
     if description := str(record.fields.get(DESCRIPTION, "")):
-        title = title_key(str(record.fields.get("position_title", "")))
+        title = plain_key(str(record.fields.get("position_title", "")))
         words = key_words(description)
         key = digest(" ".join(words) or description)
         same_as = digest(title, key)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from careergpt.data.cleaning import clean_item, clean_text, is_missing, split_list
-from careergpt.data.names import clean_title, distinct_names, title_key
+from careergpt.data.names import clean_title, distinct_names, plain_key
 from careergpt.data.objects import Cell, NamelessError, RawRow, Table, structured
 from careergpt.data.tasks import (
     Field,
@@ -245,7 +245,7 @@ def standard_key(record: Record) -> str:
     forms: dict[str, Field] = {}
     for name in ("position_title", "skills", CAREER):
         if value := record.fields.get(name):
-            keys = [title_key(value)] if isinstance(value, str) else [*map(title_key, value)]
+            keys = [plain_key(value)] if isinstance(value, str) else [*map(plain_key, value)]
             forms[name] = "\x1e".join(sorted(keys) if name == "skills" else keys)
     return digest(*_flatten(forms)) if forms else record.id
 

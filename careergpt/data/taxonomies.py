@@ -68,6 +68,10 @@ MAJOR_GROUPS = {
 """Of the Standard Occupational Classification, and of ISCO-08: the column `field`."""
 
 
+PREPARATION = ("job_zone", "education")
+"""Columns that say what an occupation takes, where the taxonomy does."""
+
+
 class Occupation(NamedTuple):
     """What a taxonomy says of one occupation.
 
@@ -76,6 +80,8 @@ class Occupation(NamedTuple):
         titles: Other names of it.
         field: Its major group, as `MAJOR_GROUPS` names it.
         next: Occupations that people change to, as names, the nearest first.
+        job_zone: 1 (little preparation) to 5 (extensive), as a text; "" where it is not said.
+        education: What most of those who do the work say that it takes; "" where it is not said.
     """
 
     name: str
@@ -84,6 +90,8 @@ class Occupation(NamedTuple):
     skills: tuple[str, ...]
     field: str
     next: tuple[str, ...] = ()
+    job_zone: str = ""
+    education: str = ""
 
 
 def read_onet(folder: str) -> list[Occupation]:
@@ -100,6 +108,10 @@ def read_onet(folder: str) -> list[Occupation]:
     moves = "Career Changers Matrix" if "careerchangersmatrix" in files else "Related Occupations"
     after = _lists(_rows(files, moves, "O*NET-SOC Code", "Related O*NET-SOC Code"))
     names = {code: singular(title) for code, title, _ in occupations}
+    zones: dict[str, str] = {}
+    if "jobzones" in files:
+        zones |= {code: zone for code, zone in _rows(files, "Job Zones", *_CODE, "Job Zone")}
+    education = _education(files) if _bare(_EDUCATION) in files else {}
     return [
         Occupation(
             name=names[code],
@@ -109,9 +121,32 @@ def read_onet(folder: str) -> list[Occupation]:
             skills=tuple(re.sub(r"^(\w+) .*\b(?=\1\b)", "", skill) for skill in skills[code]),
             field=MAJOR_GROUPS.get(code[:2], code[:2]),
             next=tuple(names[other] for other in after[code] if other in names),
+            job_zone=zones.get(code, ""),
+            education=education.get(code, ""),
         )
         for code, title, description in occupations
     ]
+
+
+_CODE = ("O*NET-SOC Code",)
+_EDUCATION = "Education, Training, and Experience"
+
+
+def _education(files: Mapping[str, str]) -> dict[str, str]:
+    """By occupation the level of education that most name as required (scale RL)."""
+    levels = {
+        category: text
+        for scale, category, text in _rows(
+            files, f"{_EDUCATION} Categories", "Scale ID", "Category", "Category Description"
+        )
+        if scale == "RL"
+    }
+    most: dict[str, tuple[float, str]] = {}
+    columns = (*_CODE, "Scale ID", "Category", "Data Value")
+    for code, scale, category, share in _rows(files, _EDUCATION, *columns):
+        if scale == "RL":
+            most[code] = max(most.get(code, (0.0, "")), (float(share), levels.get(category, "")))
+    return {code: text for code, (_, text) in most.items()}
 
 
 def read_esco(folder: str) -> list[Occupation]:
@@ -199,6 +234,8 @@ def rows_of(occupation: Occupation) -> Iterator[dict[str, str | list[str]]]:
     """
     rng = Random(occupation.name)  # Whatever else the taxonomy holds.
     shared: dict[str, str | list[str]] = {"occupation": occupation.name, "field": occupation.field}
+    told = {name: getattr(occupation, name) for name in PREPARATION}
+    shared |= {name: text for name, text in told.items() if text}
     name, *others = distinct_names((occupation.name, *occupation.titles))
     drawn = rng.sample(others, min(DRAWS, len(others)))
     for title in (name, *drawn):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from careergpt.compare.overlap import SkillFinder
 from careergpt.compare.unseen import other_titles
-from careergpt.data.names import distinct_names, key_words, title_key
+from careergpt.data.names import distinct_names, key_words, plain_key, title_key
 from careergpt.recommend.candidates import Candidates
 
 EQUAL = [
@@ -33,6 +33,7 @@ DIFFERENT = [
     ("Python 3.1", "Python 31", "Python 3", "Python 3 1"),
     ("Engineer I", "Engineer II"),
     ("I/O", "IO", "IT"),
+    ("Senior Nurse", "Junior Nurse", "Lead Nurse", "Nurse"),
     ("दिन", "दीन"),  # Hindi words that differ by a vowel sign alone.
     ("กา", "กี"),
 ]
@@ -56,6 +57,13 @@ def test_marks_and_signs_that_make_a_name_tell_it_apart(
     assert len(Candidates.from_lines(name + ending for name in names)) == len(names)
     others = other_titles([name + ending for name in names], seed=0)
     assert all(title_key(a + ending) != title_key(b) for a, b in zip(names, others, strict=True))
+
+
+def test_seniority_is_spelled_in_one_way_and_old_splits_stay() -> None:
+    pairs = [("Sr. Nurse", "SENIOR nurse"), ("Nurse, Jr", "nurse junior")]
+    for one, other in pairs:
+        assert title_key(one) == title_key(other)
+        assert plain_key(one) != plain_key(other)
 
 
 @given(st.text())

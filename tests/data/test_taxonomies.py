@@ -125,6 +125,36 @@ def test_a_later_release_has_related_occupations_instead(onet: Path) -> None:
     assert read_onet(str(onet))[0].next == ("Nurse Practitioner",)
 
 
+def test_what_an_occupation_takes_is_told_where_the_files_say_so(
+    onet: Path, tmp_path: Path
+) -> None:
+    assert not any(
+        {"job_zone", "education"} & row.keys() for row in rows_of(read_onet(str(onet))[0])
+    )
+    code = "O*NET-SOC Code"
+    files = {
+        **TEXTS,
+        "Job Zones.txt": [(code, "Job Zone", "Date"), (RN, "3", "07/2020")],
+        "Education, Training, and Experience Categories.txt": [
+            ("Element ID", "Scale ID", "Category", "Category Description"),
+            ("2.D.1", "RL", "5", "Associate's Degree"),
+            ("2.D.1", "RL", "6", "Bachelor's Degree"),
+            ("3.A.1", "RW", "6", "Over 1 year"),
+        ],
+        "Education, Training, and Experience.txt": [
+            (code, "Element ID", "Scale ID", "Category", "Data Value"),
+            (RN, "2.D.1", "RL", "5", "40.5"),
+            (RN, "2.D.1", "RL", "6", "9.25"),
+            (RN, "3.A.1", "RW", "6", "99.0"),
+        ],
+    }
+    nurse, practitioner = read_onet(str(written(tmp_path / "more", files, "\t")))
+    assert (nurse.job_zone, nurse.education) == ("3", "Associate's Degree")
+    assert (practitioner.job_zone, practitioner.education) == ("", "")
+    told = {(row["job_zone"], row["education"]) for row in rows_of(nurse)}
+    assert told == {("3", "Associate's Degree")}
+
+
 def test_esco_gives_essential_skills_under_every_label(tmp_path: Path) -> None:
     (midwife,) = read_esco(str(written(tmp_path / "esco", TABLES, ",")))
     assert midwife.skills == ("give care",)
