@@ -262,8 +262,8 @@ def _list_signature(fields: Fields) -> bytes:
     None for a career whose titles are a short text: it may be many people's.
     """
     if skills := fields.get("skills"):
-        return signature([*map(title_key, skills)], 1).tobytes()
-    titles = [*map(title_key, fields.get(CAREER, ()))]
+        return signature([*map(plain_key, skills)], 1).tobytes()
+    titles = [*map(plain_key, fields.get(CAREER, ()))]
     is_long = len(" ".join(distinct_names(titles))) >= LONG_TEXT
     return signature(titles, 2).tobytes() if is_long else b""
 

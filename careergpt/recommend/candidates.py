@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from functools import cache, cached_property
 from typing import Any
 
-from careergpt.data.names import clean_title, spellings, title_key
+from careergpt.data.names import clean_title, plain_key, spellings, title_key
 from careergpt.data.objects import Table
 from careergpt.data.tables import is_table, open_tables
 from careergpt.data.tasks import Fields
@@ -63,7 +63,7 @@ def items_in(record: Fields, field: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Names that may be recommended, compared by case, white space and punctuation only.
+    """Names that may be recommended, compared as `title_key` says: in any spelling.
 
     Of `Candidates(("Nurse", "C++"), (9, 5))`, "NURSE." has the place 0 and "C" none.
 
@@ -78,7 +78,8 @@ class Candidates:
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.names):
             raise InputError(f"{len(self.names)} candidates have {len(self.counts)} counts")
-        if len(self.places) != len(self.names):
+        # Folders of before may have Sr. and Senior as two: the first of them is found.
+        if len(set(map(plain_key, self.names))) != len(self.names):
             raise InputError("two candidates differ by case or punctuation only: keep one of them")
 
     def __len__(self) -> int:
@@ -87,7 +88,10 @@ class Candidates:
     @cached_property
     def places(self) -> Mapping[str, int]:
         """Key -> place, from 0."""
-        return {title_key(name): place for place, name in enumerate(self.names)}
+        places: dict[str, int] = {}
+        for place, name in enumerate(self.names):
+            places.setdefault(title_key(name), place)
+        return places
 
     def place(self, name: str) -> int | None:
         """The place of the candidate that the name is compared as equal to; None: no candidate."""
@@ -190,16 +194,19 @@ def _column(table: Table) -> Iterator[str]:
             yield cell
 
 
-def spelled(name: str, candidates: Candidates) -> str:
-    """The candidate that the name is or, by a slip in long words, was to be; else the name."""
-    place = candidates.place(name)
+def spelled(name: str, candidates: Candidates) -> tuple[str, float]:
+    """The candidate that the name is or, by a slip in long words, was to be, and their likeness.
+
+    The name itself and 0 where it is none.
+    """
+    place, key = candidates.place(name), title_key(name)
     if place is not None:
-        return candidates.names[place]
-    key = title_key(name)
+        return candidates.names[place], 1.0
     for other in get_close_matches(key, candidates.places, n=1, cutoff=_SLIP):
         if _is_slip(key.split(), other.split()):
-            return candidates.names[candidates.places[other]]
-    return name
+            like = SequenceMatcher(None, other, key).ratio()
+            return candidates.names[candidates.places[other]], like
+    return name, 0.0
 
 
 def nearest(name: str, candidates: Candidates) -> list[str]:

@@ -52,7 +52,11 @@ class TitleSkills(NamedTuple):
         """
         titles = tables.get("titles", np.empty(0)).tolist()
         logs = of_shape(tables.get("skills_of"), (len(titles), skills))
-        return None if logs is None else cls({str(t): row for row, t in enumerate(titles)}, logs)
+        return (
+            None
+            if logs is None
+            else cls({title_key(str(t)): row for row, t in enumerate(titles)}, logs)
+        )
 
 
 def title_skills(ranking: Ranking, skills: LanguageModel, titles: Candidates) -> TitleSkills | None:

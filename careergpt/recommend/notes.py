@@ -26,8 +26,9 @@ def unknown_names(query: PersonQuery, titles: Candidates, skills: Candidates) ->
     unknown = [skill for skill in person.skills if skills.place(skill) is None]
     if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
         yield "Nothing of what is told is known: what follows is a guess by words alone."
-    for name, used in query.slips.items():
-        yield f"{name!r} is taken for {used!r}."
+    for name, (used, confidence, seniority) in query.taken_for.items():
+        more = f", {seniority}" if seniority else ""
+        yield f"{name!r} is taken for {used!r}{more} ({confidence:.0%} sure)."
     for title in others[-SHOWN:]:
         yield (
             f"Not known: {title!r} is none of the candidates, and what follows goes by its "
@@ -65,10 +66,12 @@ def how_sure(
 def of_the_ranking(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
     """What was ranked, and what of the query did not fit."""
     titles, person = rankings.candidates["titles"], query.person
+    lends = any(ranking.lent for ranking in rankings.by_task.values())
+    goes = "those of the nearest titles that it saw" if lends else "their words alone"
     if new := sum(count == 0 for count in titles.counts):
         yield (
             f"{new:,} of the {len(titles):,} candidates were never in training: "
-            "their places go by their words alone."
+            f"their places go by {goes}."
         )
     if not query.readings and not len(titles):
         yield (

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from careergpt.data.names import clean_title, title_key
 from careergpt.data.objects import Table
 from careergpt.data.tables import is_table, open_tables
+from careergpt.data.taxonomies import PREPARATION
+from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.embeddings import (
     Encoder,
     Vectors,
@@ -22,15 +25,21 @@ from careergpt.recommend.embeddings import (
 )
 
 SENIORITY = {
-    "jr": "Junior", "junior": "Junior", "trainee": "Junior", "intern": "Junior",
-    "entry level": "Junior", "i": "Junior",
-    "sr": "Senior", "senior": "Senior", "iii": "Senior", "iv": "Senior",
+    "junior": "Junior", "trainee": "Junior", "intern": "Junior", "entry level": "Junior",
+    "i": "Junior", "senior": "Senior", "iii": "Senior", "iv": "Senior",
     "lead": "Lead", "principal": "Lead", "staff": "Lead",
     "manager": "Manager", "supervisor": "Manager", "head": "Manager", "director": "Manager",
     "ii": "",
 }  # fmt: skip
 """Words at a title's ends that say how far one has come, not what one does."""
 
+FIRST = {"principal", "staff", "head"}
+"""Those that say so before other words alone: of a Chief of Staff or a School Principal not."""
+
+ENOUGH = 5
+"""Distinct titles, from which on one sees what a word in them is."""
+
+_END = re.compile(r"[,(/;:|&]|\s[-\u2013]\s|\b(?:of|for|in|at|and|with|to)\b", re.IGNORECASE)
 
 SHORTLIST = 200
 """Titles beside the occupations' names that are embedded for a text."""
@@ -42,13 +51,34 @@ class Match(NamedTuple):
     Attributes:
         occupation: Its name in the taxonomy.
         confidence: 1 for one of its titles, 1 / n for a title of n occupations; else the cosine of
-            the nearest title, in [0, 1].
+            the nearest title, or the likeness of a slip, in [0, 1].
         seniority: Junior, Senior, Lead or Manager, where that is not of the occupation's own name.
     """
 
     occupation: str
     confidence: float
     seniority: str = ""
+
+
+class Preparation(NamedTuple):
+    """What an occupation takes: a job zone of 1 to 5 and education, as far as they are known."""
+
+    job_zone: str = ""
+    education: str = ""
+
+    def __str__(self) -> str:
+        zone = self.job_zone and f"job zone {self.job_zone}"
+        return "; ".join(filter(None, [zone, self.education]))
+
+
+def preparation_of(records: Iterable[Mapping[str, Any]]) -> dict[str, Preparation]:
+    """By key of the title what each takes, of records that say so."""
+    found: dict[str, Preparation] = {}
+    for record in records:
+        told = Preparation(*(str(record.get(name) or "") for name in PREPARATION))
+        if any(told) and (title := record.get("position_title")):
+            found.setdefault(title_key(str(title)), told)
+    return found
 
 
 class Occupations:
@@ -59,27 +89,33 @@ class Occupations:
         nurses.match(["Sr. staff nurse"]) == [Match("Registered Nurse", 1.0, "Senior")]
     """
 
-    def __init__(self, titles: Mapping[str, Iterable[str]]) -> None:
-        """Of the names, and their other titles."""
+    def __init__(
+        self,
+        titles: Mapping[str, Iterable[str]],
+        preparation: Mapping[str, Preparation] | None = None,
+    ) -> None:
+        """Of the names, and their other titles; and of what their work takes, where it is known."""
         self.names = tuple(titles)
         self._of: dict[str, list[int]] = defaultdict(list)  # By key the places of the names.
         for place, (name, others) in enumerate(titles.items()):
             self._of[title_key(name)].insert(0, place)
             for key in {*map(title_key, others)} - {title_key(name), ""}:
                 self._of[key].append(place)
+        self.preparation = dict(preparation or {})
         self._own = {title_key(name): place for place, name in enumerate(self.names)}
 
     @classmethod
     def of_table(cls, table: Table) -> Occupations:
         """Of a table that `tables` made: its columns occupation, position_title, other_titles."""
         titles: dict[str, list[str]] = defaultdict(list)
+        preparation: dict[str, Preparation] = {}
         for row in table.rows():
+            name = str(row.cells.get("occupation"))
+            preparation |= preparation_of([{**row.cells, "position_title": name}])
             for column in ("position_title", "other_titles"):
                 cell = row.cells.get(column) or []
-                titles[str(row.cells.get("occupation"))] += (
-                    [cell] if isinstance(cell, str) else cell
-                )
-        return cls(titles)
+                titles[name] += [cell] if isinstance(cell, str) else cell
+        return cls(titles, preparation)
 
     @property
     def by_letters(self) -> bool:
@@ -156,15 +192,51 @@ def read_occupations(given: str | Sequence[str]) -> Occupations | None:
     return None
 
 
-def without_seniority(title: str) -> tuple[str, str]:
+def without_seniority(title: str, manages: bool = True) -> tuple[str, str]:
     """The title's key without the words of seniority at its ends, and the first of these.
+
+    Without `manages`, words such as Manager stay.
 
     Example:
         without_seniority("Sr. Data Analyst II") == ("data analyst", "Senior")
     """
+    apart = {word: kind for word, kind in SENIORITY.items() if manages or kind != "Manager"}
     words, found = title_key(title).replace("entry level", "entry-level").split(), []
-    while len(words) > 1 and words[0].replace("-", " ") in SENIORITY:
-        found.append(SENIORITY[words.pop(0).replace("-", " ")])
-    while len(words) > 1 and words[-1] in SENIORITY:
-        found.append(SENIORITY[words.pop()])
+    while len(words) > 1 and words[0].replace("-", " ") in apart:
+        found.append(apart[words.pop(0).replace("-", " ")])
+    while len(words) > 1 and words[-1] in apart.keys() - FIRST:
+        found.append(apart[words.pop()])
     return " ".join(words), next(filter(None, found), "")
+
+
+def levels_of(titles: Iterable[str]) -> list[str]:
+    """For each title what it has in common with those that are but another level of it.
+
+    Managers are an occupation of their own: a nurse manager is no level of a nurse.
+    """
+    return [without_seniority(title, manages=False)[0] for title in titles]
+
+
+def occupations_and_skills(
+    titles: Candidates, skills: Candidates, every: Iterable[str]
+) -> dict[str, Candidates]:
+    """The candidates without those that name no occupation, or no skill, going by all titles.
+
+    A title of one word goes that mostly stands before the word for who does the work: of "Tier 2
+    Technician" and "General Manager", Tier and General. A skill goes that is a title and ends in a
+    word for who does the work: Java Developer, while Project Management stays.
+    """
+    ends, before = Counter[str](), Counter[str]()
+    for core in {*levels_of(_END.split(title)[0] for title in every)}:
+        *others, last = core.split() or [""]
+        if others:
+            ends[last] += 1
+            before.update({*others} - {last})
+    parts = {word for word, n in before.items() if n >= ENOUGH and n > 2 * ends[word]}
+    works = {word for word, n in ends.items() if n >= ENOUGH} - parts
+    who = (p for p, name in enumerate(titles.names) if title_key(name) not in parts)
+    what = (
+        p for p, name in enumerate(skills.names)
+        if titles.place(name) is None or without_seniority(name, False)[0].split()[-1] not in works
+    )  # fmt: skip
+    return {"titles": titles.at(who), "skills": skills.at(what)}

@@ -16,8 +16,10 @@ from scipy.special import log_softmax
 from careergpt.data.names import title_key
 from careergpt.errors import InputError
 from careergpt.recommend.count_models import KneserNey
+from careergpt.recommend.occupations import Preparation
 from careergpt.recommend.people import Person
 from careergpt.recommend.predictor import PersonQuery, Predictor
+from careergpt.recommend.recommendation import plain
 
 WIDTH = 10
 """Paths that go on at each step."""
@@ -40,12 +42,14 @@ class Step(NamedTuple):
         probability: Of this step, after all before it.
         seen: Training careers' moves from the title before to this one; None: they are not counted.
         gain: Skills that the title asks for, which neither the person nor the title before has.
+        preparation: The title's job zone and education, where the taxonomy knows them.
     """
 
     title: str
     probability: float
     seen: int | None
     gain: tuple[str, ...]
+    preparation: Preparation
 
 
 class Path(NamedTuple):
@@ -188,7 +192,7 @@ def _step(
     held = {title_key(skill) for skill in (*person.skills, *predictor.likeliest_skills(before))}
     needed = predictor.likeliest_skills(title)
     gain = tuple(skill for skill in needed if title_key(skill) not in held)
-    return Step(title, probability, seen, gain)
+    return Step(title, probability, seen, gain, predictor.preparation(title))
 
 
 def _matrix(predictor: Predictor) -> Float64[np.ndarray, "C C"] | None:
@@ -202,12 +206,8 @@ def _matrix(predictor: Predictor) -> Float64[np.ndarray, "C C"] | None:
 
 def paths_as_json(found: Paths) -> dict[str, Any]:
     """The paths as JSON holds them."""
-    paths = [
-        {**path._asdict(), "steps": [{**s._asdict(), "gain": list(s.gain)} for s in path.steps]}
-        for path in found.paths
-    ]
-    person = {name: value for name, value in found.person._asdict().items() if value}
-    return {"person": person, "goal": found.goal, "paths": paths}
+    person = {name: value for name, value in plain(found.person).items() if value}
+    return {**plain(found), "person": person}
 
 
 def paths_as_text(found: Paths) -> str:
@@ -223,5 +223,6 @@ def paths_as_text(found: Paths) -> str:
         for step in path.steps:
             seen = "" if step.seen is None else f", seen {step.seen:,} times"
             gain = f"; gain: {', '.join(step.gain[:5])}" if step.gain else ""
-            lines.append(f"     {step.title}: {step.probability:.1%}{seen}{gain}")
+            takes = f"; takes: {step.preparation}" if any(step.preparation) else ""
+            lines.append(f"     {step.title}: {step.probability:.1%}{seen}{takes}{gain}")
     return "\n".join(lines)

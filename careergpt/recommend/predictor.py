@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import log_softmax
 
+from careergpt.data.names import title_key
 from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
@@ -18,6 +19,7 @@ from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.count_models import KneserNey
 from careergpt.recommend.evaluation import without
 from careergpt.recommend.language_model import Reading
+from careergpt.recommend.occupations import Match, Preparation
 from careergpt.recommend.people import Person
 from careergpt.recommend.rankings import Rankings
 
@@ -35,13 +37,14 @@ class PersonQuery(NamedTuple):
 
     Attributes:
         person: With titles and skills that training knows in its spelling, slips mended.
-        slips: The names that were taken for slips, and what for.
+        taken_for: The names that were taken for another's slip or spelling, or for a title of an
+            occupation, and what for, with the confidence in it.
         readings: By ranking of titles, "path" of the career and "position" of the skills; without
             those that ask for more than is told.
     """
 
     person: Person
-    slips: Mapping[str, str]
+    taken_for: Mapping[str, Match]
     readings: Mapping[str, Reading]
 
 
@@ -59,7 +62,7 @@ class Predictor:
         self.rankings = rankings
         self._models = {name: ranking.by(model) for name, ranking in rankings.by_task.items()}
         ranked = rankings.by_task.get("path") or rankings.by_task.get("position")
-        self.titles = ranked.candidates if ranked else Candidates()
+        self.titles = ranked.ranked if ranked else Candidates()
         by_title = self.can_ask("skills", {"position_title": "title"})
         self.skills = rankings.candidates["skills"] if by_title else Candidates()
         # They depend on a title alone, and are kept for who asks next.
@@ -145,7 +148,7 @@ class Predictor:
     def moves(self) -> KneserNey | None:
         """The counts of moves between titles; None where the folder has none of these titles."""
         ranking = self.rankings.by_task.get("path")
-        found = ranking.count_models.get("markov") if ranking else None
+        found = ranking.count_models.get("markov") if ranking and not ranking.lent else None
         return found if isinstance(found, KneserNey) else None
 
     @cached_property
@@ -166,6 +169,10 @@ class Predictor:
             said = self._said("skills", list(map(self._title_reading, new)))
             self._skills_of |= dict(zip(new, said, strict=True))
         return np.stack([self._skills_of[title] for title in titles])
+
+    def preparation(self, title: str) -> Preparation:
+        """What the title takes; empty where it is not known."""
+        return self.rankings.preparation.get(title_key(title), Preparation())
 
     def likeliest_skills(self, title: str, number: int = NEEDS) -> dict[str, float]:
         """The skills that postings of the title name most, with their probabilities."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from jaxtyping import Float64
 from scipy.special import log_softmax
 
 from careergpt.data.tasks import Fields, Task
@@ -26,6 +27,7 @@ from careergpt.recommend.candidates import GIVEN, Candidates, items_in
 from careergpt.recommend.count_models import CountModel
 from careergpt.recommend.evaluation import Query, Targets
 from careergpt.recommend.language_model import LanguageModel, Logs, Reading
+from careergpt.recommend.lent import Lent
 
 FEW = (1, 2, 3)
 """Skills that people tell of; training lists are longer, and lists cut to so many are calibrated
@@ -39,7 +41,8 @@ class Ranking:
     The count models are those that it is measured against, by name. The calibration is of the
     language model's scores, the blend with its strongest count model; before validation chose one
     there is none. `few` has the choices for queries that tell of so few items; `neutral` what
-    `LanguageModel.neutral` gives, where it was kept.
+    `LanguageModel.neutral` gives, where it was kept. With `lent` other titles are ranked, by what
+    is found of the candidates.
     """
 
     name: str
@@ -50,11 +53,17 @@ class Ranking:
     blend: Blend | None = None
     few: Mapping[int, Choice] = field(default_factory=dict)
     neutral: np.ndarray | None = field(default=None, compare=False)
+    lent: Lent | None = None
 
     def alone(self) -> Ranking:
         """The same by the language model alone."""
         few = {number: choice._replace(blend=None) for number, choice in self.few.items()}
         return replace(self, count_models={}, blend=None, few=few)
+
+    @property
+    def ranked(self) -> Candidates:
+        """What is ranked."""
+        return self.lent.titles if self.lent else self.candidates
 
     def by(self, model: LoadedModel, calibration: Calibration | None = None) -> LanguageModel:
         """The ranking by a language model; `AS_SCORED` leaves its scores as they are."""
@@ -70,18 +79,25 @@ class Ranking:
     def answers(
         self, model: LanguageModel, readings: Sequence[Reading], among: Sequence[int] | None = None
     ) -> Logs:
-        """Log-probabilities by what validation found best.
+        """Log-probabilities of what is ranked, by what validation found best.
 
-        `among` are the only candidates, where given, in this order.
+        `among` are the only ones, where given, in this order.
         """
+        if self.lent is None:
+            return self._of_candidates(model, readings, among)
+        lent = self.lent if among is None else self.lent.at(among)
+        return lent.evidence(self._of_candidates(model, readings, lent.lenders))
+
+    def _of_candidates(
+        self, model: LanguageModel, readings: Sequence[Reading], among: Sequence[int] | None
+    ) -> Logs:
         model = model if among is None else model.among(among)
         logs = self._by_model(model, readings)
         for row, reading in enumerate(readings):
             blend = self.choice(reading.known).blend
             if blend is None or blend.weight == 1 or blend.peer not in self.count_models:
                 continue
-            counts = self.count_models[blend.peer]
-            said = counts.distribution(items_in(reading.known, GIVEN[self.name]))
+            said = self._counted(blend.peer, reading.known)
             said = said if among is None else log_softmax(said[list(among)])
             logs[[row]] = blended(logs[[row]], said[None], blend.weight)
         return logs
@@ -100,7 +116,7 @@ class Ranking:
         found = {"model": self._by_model(model, readings)}
         if self.blend is not None:
             found["blend"] = self.answers(model, readings)
-        return found | self._counted(queries)
+        return found | self._all_counted(queries)
 
     def can_answer(self, query: Query) -> bool:
         """Whether a target is among the candidates."""
@@ -131,12 +147,21 @@ class Ranking:
         scores = model.scores([model.read(query.known) for query in queries])
         calibration = fit_calibration(scores, model.neutral, targets)
         logs = calibrated(scores, model.neutral, calibration)
-        counted = self._counted([query.known for query in queries])
+        counted = self._all_counted([query.known for query in queries])
         peer = min(counted, key=lambda name: float(query_nats(counted[name], targets).mean()))
         return Choice(calibration, Blend(peer, fit_blend(logs, counted[peer], targets)))
 
-    def _counted(self, queries: Sequence[Fields]) -> dict[str, Logs]:
-        return {name: m.log_probabilities(queries) for name, m in self.count_models.items()}
+    def _counted(self, peer: str, query: Fields) -> Float64[np.ndarray, " C"]:
+        given, counts = items_in(query, GIVEN[self.name]), self.count_models[peer]
+        if self.lent is None or self.name != "path":
+            return counts.distribution(given)
+        # A title that training never saw stands for the nearest ones.
+        parts = [(w, counts.distribution((*given[:-1], t))) for t, w in self.lent.near(given[-1])]
+        shares = sum(weight * np.exp(logs) for weight, logs in parts)
+        return np.asarray(np.log(shares), dtype=np.float64)
+
+    def _all_counted(self, queries: Sequence[Fields]) -> dict[str, Logs]:
+        return {p: np.stack([self._counted(p, q) for q in queries]) for p in self.count_models}
 
 
 def _cut(queries: Iterable[Query], field: str, number: int) -> Iterator[Query]:

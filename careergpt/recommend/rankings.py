@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from careergpt.recommend.kept import (
     write_kept,
 )
 from careergpt.recommend.language_model import LanguageModel, Reading, check_ranking_task
+from careergpt.recommend.lent import Lent
+from careergpt.recommend.occupations import Preparation, occupations_and_skills, preparation_of
 from careergpt.recommend.ranking import Ranking
 
 PEERS = "peers"
@@ -53,6 +55,7 @@ class Rankings:
         exponent: Of what the skills say, where it multiplies what the career says.
         skills_of: The skills of titles that were worked out before; None: none were.
         trained: The titles that training knows, where others are ranked; None: they are ranked.
+        preparation: What titles take, by key, where training or a taxonomy says so.
     """
 
     tasks: Mapping[str, Task]
@@ -61,6 +64,7 @@ class Rankings:
     exponent: float = EXPONENT
     skills_of: TitleSkills | None = field(default=None, compare=False)
     trained: Candidates | None = None
+    preparation: Mapping[str, Preparation] = field(default_factory=dict)
 
     @classmethod
     def of(cls, tasks: Mapping[str, Task], records: Sequence[Fields], min_count: int) -> Rankings:
@@ -68,12 +72,11 @@ class Rankings:
 
         A name is a candidate from `min_count` records on.
         """
-        titles = (items_in(r, "position_title") + items_in(r, "titles") for r in records)
+        titles = [items_in(r, "position_title") + items_in(r, "titles") for r in records]
         skills = (items_in(record, "skills") for record in records)
-        candidates = {
-            "titles": Candidates.of(titles, min_count),
-            "skills": Candidates.of(skills, min_count),
-        }
+        candidates = occupations_and_skills(
+            Candidates.of(titles, min_count), Candidates.of(skills, min_count), chain(*titles)
+        )
         rankings = {}
         for name, task in ranking_tasks(tasks).items():
             check_ranking_task(name, task)
@@ -83,7 +86,9 @@ class Rankings:
                 models = COUNT_MODELS[name].items()
                 counted = {peer: model.fit(name, candidates, records) for peer, model in models}
                 rankings[name] = Ranking(name, task, ranked, counted)
-        return cls(tasks, candidates, rankings)
+        places, told = candidates["titles"].places, preparation_of(records)
+        known = {key: preparation for key, preparation in told.items() if key in places}
+        return cls(tasks, candidates, rankings, preparation=known)
 
     def fit(self, model: LoadedModel, records: Sequence[Fields], limit: int) -> Rankings:
         """The same with what validation records choose, each choice on so many at most."""
@@ -104,18 +109,23 @@ class Rankings:
         return replace(self, skills_of=title_skills(ranking, ranking.by(model), titles))
 
     def with_titles(self, titles: Candidates) -> Rankings:
-        """The same over a user's titles, for every task that ranks titles; without count models.
+        """The same over a user's titles, lent by those of training, if there are any.
 
         They have the counts that training gave them: 0 where it saw none.
         """
         trained = self.candidates["titles"]
-        known = dict(zip(trained.places, trained.counts, strict=True))
-        titles = replace(titles, counts=tuple(known.get(key, 0) for key in titles.places))
+        seen = map(trained.place, titles.names)
+        counts = tuple(0 if place is None else trained.counts[place] for place in seen)
+        titles = replace(titles, counts=counts)
         rankings = dict(self.by_task)
         for name in self.by_task or ranking_tasks(self.tasks):
             if KIND[name] == "titles":
-                before = self.by_task.get(name) or Ranking(name, self.tasks[name], titles, {})
-                rankings[name] = replace(before.alone(), candidates=titles, neutral=None)
+                before = self.by_task.get(name)
+                rankings[name] = (
+                    replace(before, lent=Lent.between(titles, before.candidates))
+                    if before
+                    else Ranking(name, self.tasks[name], titles, {})
+                )
         candidates = {**self.candidates, "titles": titles}
         return replace(self, candidates=candidates, by_task=rankings, trained=trained)
 
@@ -166,6 +176,7 @@ class Rankings:
             "blend": {name: ranking.blend._asdict() for name, ranking in every if ranking.blend},
             "few": {name: {n: c.as_json() for n, c in r.few.items()} for name, r in every if r.few},
             "exponent": self.exponent,
+            "preparation": {key: told._asdict() for key, told in self.preparation.items()},
         }
 
     def save_tables(self, folder: Path) -> None:
@@ -206,6 +217,8 @@ class Rankings:
                 name: {int(number): Choice.from_json(choice) for number, choice in some.items()}
                 for name, some in settings.get("few", {}).items()
             }
+            told = settings.get("preparation", {}).items()
+            preparation = {key: Preparation(**content) for key, content in told}
             exponent = float(settings.get("exponent", EXPONENT))
             if not 0 < exponent < math.inf:
                 raise InputError(f"no exponent is {exponent}")
@@ -231,7 +244,7 @@ class Rankings:
                 _check_peers(ranking, folder)
             rankings[name] = ranking if count_models else ranking.alone()
         kept = TitleSkills.of_tables(tables, len(candidates["skills"]))
-        return cls(tasks, candidates, rankings, exponent, kept)
+        return cls(tasks, candidates, rankings, exponent, kept, preparation=preparation)
 
 
 def _check_peers(ranking: Ranking, folder: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from careergpt.errors import printable
+from careergpt.recommend.occupations import Match, Preparation
 from careergpt.recommend.people import Person
 
 _LEAST = 0.005
@@ -36,6 +38,9 @@ class NextPosition(NamedTuple):
     Attributes:
         title: Its name.
         probability: Of all candidates but the current title.
+        levels: Less likely levels of the same occupation, Senior or Junior, each with its own
+            probability.
+        preparation: Its job zone and education, where the taxonomy knows them.
         has: Skills of the position that the person has, the most asked for first.
         lacks: Those that the person has not.
         raised_by: What each of the person's skills does to it, the most helpful first; empty where
@@ -45,6 +50,8 @@ class NextPosition(NamedTuple):
 
     title: str
     probability: float
+    levels: Mapping[str, float]
+    preparation: Preparation
     has: tuple[str, ...]
     lacks: tuple[str, ...]
     raised_by: tuple[Effect, ...] = ()
@@ -85,6 +92,7 @@ class Recommendation(NamedTuple):
         skills_for: The position that the skills and qualifications are of; "" where there is none.
         skills: Skills to have, the likeliest first.
         qualifications: None where the model knows no task that asks for them.
+        taken_for: Names that were told, and the title or skill that each was taken for.
         notes: What the reader should know of this answer, a sentence each.
     """
 
@@ -95,6 +103,7 @@ class Recommendation(NamedTuple):
     skills_for: str
     skills: tuple[SkillToHave, ...]
     qualifications: Qualifications | None
+    taken_for: Mapping[str, Match]
     notes: tuple[str, ...]
 
 
@@ -102,22 +111,24 @@ def as_json(found: Recommendation) -> dict[str, Any]:
     """The recommendation as JSON holds it; what the model wrote freely is marked so."""
     written = found.qualifications
     return {
-        "person": _plain(found.person),
+        "person": plain(found.person),
         "notes": list(found.notes),
+        "taken_for": plain(found.taken_for),
         "candidates": found.candidates,
         "ranked_by": found.ranked_by,
-        "positions": [_plain(one) for one in found.positions],
+        "positions": [plain(one) for one in found.positions],
         "skills_for": found.skills_for,
-        "skills": [_plain(skill) for skill in found.skills],
-        "qualifications": {**_plain(written), "written_by": "model"} if written else None,
+        "skills": [plain(skill) for skill in found.skills],
+        "qualifications": {**plain(written), "written_by": "model"} if written else None,
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Named tuples as objects, and other tuples as lists."""
-    if hasattr(value, "_asdict"):
-        return {name: _plain(part) for name, part in value._asdict().items()}
-    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+    value = value._asdict() if hasattr(value, "_asdict") else value
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 def as_text(found: Recommendation) -> str:
@@ -165,6 +176,11 @@ def _person_line(person: Person) -> str:
 
 def _lines(number: int, one: NextPosition, width: int) -> list[str]:
     lines = [f"{number:3}. {one.title:{width}}  {one.probability:6.1%}"]
+    if any(one.preparation):
+        lines.append(f"     takes: {one.preparation}")
+    if one.levels:
+        levels = [f"{title} {share:.1%}" for title, share in one.levels.items()]
+        lines.append(f"     levels: {', '.join(levels[:_SHOWN])}")
     for word, skills in (("has", one.has), ("lacks", one.lacks)):
         if skills:
             more = " …" if len(skills) > _SHOWN else ""

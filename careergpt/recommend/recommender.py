@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from careergpt.modeling.loaded import LoadedModel, device_named, find_model
 from careergpt.recommend.candidates import read_candidates, spelled
 from careergpt.recommend.explanation import FIRST, NEAR, Explanation
 from careergpt.recommend.notes import how_sure, of_the_ranking, unknown_names
-from careergpt.recommend.occupations import Occupations, read_occupations
+from careergpt.recommend.occupations import Match, Occupations, levels_of, read_occupations
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.predictor import Logs, PersonQuery, Predictor, first
 from careergpt.recommend.qualifications import qualifications_in
@@ -122,6 +124,9 @@ class Recommender:
         if candidates is not None:
             rankings = rankings.with_titles(read_candidates(candidates))
         occupations = None if candidates is None else read_occupations(candidates)
+        if occupations is not None:
+            told = {**rankings.preparation, **occupations.preparation}
+            rankings = replace(rankings, preparation=told)
         if decoding is None:
             try:
                 decoding = Decoding(**settings.get("decoding", {}))
@@ -159,24 +164,23 @@ class Recommender:
             InputError: What is told leaves the model no room for a candidate.
         """
         titles = {name: self._title(name) for name in (*person.history, person.position)}
-        skills = {name: spelled(name, self.predictor.skills) for name in person.skills}
+        skills = {name: Match(*spelled(name, self.predictor.skills)) for name in person.skills}
         known = Person(
-            titles[person.position],
-            tuple(dict.fromkeys(skills.values())),
-            tuple(titles[title] for title in person.history),
+            titles[person.position].occupation,
+            tuple(dict.fromkeys(match.occupation for match in skills.values())),
+            tuple(titles[title].occupation for title in person.history),
         )
         used = {title: titles[title] for title in person.career} | skills
-        slips = {name: to for name, to in used.items() if title_key(name) != title_key(to)}
-        return PersonQuery(known, slips, self.predictor.read_person(known))
+        taken = {n: to for n, to in used.items() if title_key(n) != title_key(to.occupation)}
+        return PersonQuery(known, taken, self.predictor.read_person(known))
 
-    def _title(self, name: str) -> str:
+    def _title(self, name: str) -> Match:
         """The candidate that the title is, by its spelling or as a title of its occupation."""
-        titles = self.predictor.titles
-        found = spelled(name, titles)
-        if self._occupations is None or not name or titles.place(found) is not None:
+        found = Match(*spelled(name, self.predictor.titles))
+        if self._occupations is None or not name or found.confidence:
             return found
         (match,) = self._occupations.match([name])
-        return match.occupation if match.confidence >= SURE else name
+        return match if match.confidence >= SURE else found
 
     def answer(self, query: PersonQuery, write: bool = True) -> Recommendation:
         """Positions and skills for a person who was read; qualifications where `write` says so."""
@@ -210,21 +214,33 @@ class Recommender:
                 for skill, share in predictor.likeliest_skills(subject, self._top).items()
             ),
             qualifications=written,
+            taken_for=query.taken_for,
             notes=tuple(notes),
         )
 
+    @cached_property
+    def _levels(self) -> list[str]:
+        return levels_of(self.predictor.titles.names)
+
     def _positions(self, query: PersonQuery, logs: Logs) -> tuple[NextPosition, ...]:
-        predictor, places = self.predictor, first(logs, self._top)
-        titles = [predictor.titles.names[place] for place in places]
+        predictor, names = self.predictor, self.predictor.titles.names
+        levels: dict[str, list[int]] = {}  # Of each occupation, the likeliest first.
+        for place in first(logs, len(logs)):
+            levels.setdefault(self._levels[place], []).append(place)
+        of_each = list(levels.values())[: self._top]
+        places = [some[0] for some in of_each]
+        titles = [names[place] for place in places]
         held = set(map(title_key, query.person.skills))
         if len(predictor.skills) and titles:
             predictor.skills_of(titles)  # All at once.
         found = []
-        for title, place in zip(titles, places, strict=True):
+        for title, (place, *others) in zip(titles, of_each, strict=True):
             needed = predictor.likeliest_skills(title)
             has = tuple(skill for skill in needed if title_key(skill) in held)
             lacks = tuple(skill for skill in needed if title_key(skill) not in held)
-            found.append(NextPosition(title, float(np.exp(logs[place])), has, lacks))
+            also = {names[other]: float(np.exp(logs[other])) for other in others}
+            takes, share = predictor.preparation(title), float(np.exp(logs[place]))
+            found.append(NextPosition(title, share, also, takes, has, lacks))
         explained = found[: self._explain]
         why = Explanation(predictor, query, logs, places[: self._explain], self._exact)
         raised, would = why.leave_one_out(), why.add_one_in([one.lacks for one in explained])

@@ -19,6 +19,7 @@ from careergpt.compare.unseen import title_task, unseen
 from careergpt.compare.wording import evidence_text
 from careergpt.data.splits import TEST, TRAIN, VAL, write_trained_rows
 from careergpt.data.tasks import Task
+from careergpt.data.taxonomies import PREPARATION
 from careergpt.data.whole_files import find_damage, write_json
 from careergpt.errors import InputError, printable
 from careergpt.generation.decoding import Generated
@@ -200,7 +201,7 @@ class FinishRun(Callback):
     def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> Rankings:
         """Writes candidates and count models into the folder, and what validation chooses."""
         data = trainer.datamodule.dataset
-        names = ranking_fields(data.tasks)
+        names = (*ranking_fields(data.tasks), *PREPARATION)
         rankings = Rankings.of(data.tasks, data.fields(TRAIN, names), data.min_count)
         if self._rankings_limit:
             print("ranking validation records: how sure may the model be? …", flush=True)

@@ -53,6 +53,8 @@ def test_one_career_makes_no_candidate_however_often_it_names_a_title() -> None:
 def test_the_most_common_spelling_stands_for_all() -> None:
     spelled = [["SQL"], ["sql"], ["SQL"], ["Sql."]]
     assert Candidates.of(spelled, 4) == Candidates(("SQL",), (4,))
+    nurses = [["Sr. Nurse"], ["Senior nurse"], ["SR NURSE"], ["Senior nurse"], ["Junior nurse"]]
+    assert Candidates.of(nurses, 1) == Candidates(("Senior nurse", "Junior nurse"), (4, 1))
 
 
 def test_every_candidate_is_found_by_any_spelling() -> None:
@@ -116,5 +118,8 @@ def test_more_candidates_than_can_be_ranked_are_refused_and_never_made(
 def test_an_edited_file_with_two_equal_names_is_refused() -> None:
     with pytest.raises(InputError, match="keep one of them"):
         Candidates.from_json({"names": ["C#", "c#"], "counts": [5, 5]})
+    # Of before seniority was spelled in one way: the first stands for both.
+    old = Candidates.from_json({"names": ["Sr. Nurse", "Senior Nurse"], "counts": [5, 5]})
+    assert (old.place("senior nurse"), len(old)) == (0, 2)
     with pytest.raises(InputError, match="2 candidates have 1 counts"):
         Candidates.from_json({"names": ["C#", "C"], "counts": [5]})

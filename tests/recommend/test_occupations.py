@@ -8,7 +8,14 @@ from careergpt.data.tables import open_tables
 from careergpt.data.taxonomies import Occupation, rows_of
 from careergpt.data.whole_files import write_lines
 from careergpt.recommend import occupations
-from careergpt.recommend.occupations import Match, Occupations, without_seniority
+from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.occupations import (
+    Match,
+    Occupations,
+    levels_of,
+    occupations_and_skills,
+    without_seniority,
+)
 
 TITLES = {
     "Registered Nurse": ["Staff Nurse", "Charge Nurse", "Coordinator"],
@@ -83,7 +90,39 @@ def test_a_table_of_a_taxonomy_has_all_titles(tmp_path: Path) -> None:
         ("Senior Lead Cook II", ("cook", "Senior")),
         ("Manager", ("manager", "")),
         ("Project Manager", ("project", "Manager")),
+        ("School Principal", ("school principal", "")),
+        ("Staff Nurse", ("nurse", "Lead")),
     ],
 )
 def test_seniority_stands_at_the_ends_and_never_is_all(title: str, rest: tuple[str, str]) -> None:
     assert without_seniority(title) == rest
+
+
+def test_levels_are_of_one_occupation_and_managers_of_another() -> None:
+    nurses = levels_of(["Nurse", "Senior nurse", "Sr. Nurse II", "Nurse intern", "Staff nurse"])
+    assert set(nurses) == {"nurse"}
+    assert levels_of(["Nurse manager", "Senior nurse manager"]) == ["nurse manager"] * 2
+
+
+BEFORE = ["Tier", "General", "Java"]
+WORKS = ["Technician", "Manager", "Developer"]
+EVERY = [f"{part} {area} {who}" for part in BEFORE for who in WORKS for area in ("", "Web", "Lab")]
+
+
+def test_parts_of_titles_are_no_occupations() -> None:
+    titles = Candidates.from_lines([*BEFORE, *WORKS, "Paralegal", "General manager"])
+    found = occupations_and_skills(titles, Candidates(), EVERY)["titles"]
+    assert found.names == (*WORKS, "Paralegal", "General manager")
+    # Of a few titles nobody knows.
+    assert occupations_and_skills(titles, Candidates(), EVERY[:2])["titles"] == titles
+
+
+def test_titles_of_who_does_the_work_are_no_skills() -> None:
+    areas = [f"Project management {who}" for who in ("clerk", "intern", "aide", "tutor", "guide")]
+    titles = Candidates.from_lines(["Java developer", "Developer", "Project management"])
+    skills = Candidates.from_lines(
+        ["Java", "java Developer", "Developer", "Project Management", "Game developer"]
+    )
+    found = occupations_and_skills(titles, skills, [*EVERY, *areas])
+    # A name that is no title of training is a skill, whatever it ends in.
+    assert found["skills"].names == ("Java", "Project Management", "Game developer")

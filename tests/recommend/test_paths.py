@@ -1,5 +1,6 @@
 """Laws of paths: the beam finds what enumeration finds, and a joint probability is a product."""
 
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -7,7 +8,14 @@ import pytest
 
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.paths import likeliest_paths, paths_of, promises
+from careergpt.recommend.occupations import Preparation
+from careergpt.recommend.paths import (
+    likeliest_paths,
+    paths_as_json,
+    paths_as_text,
+    paths_of,
+    promises,
+)
 from careergpt.recommend.people import Person
 from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommender import Recommender
@@ -142,3 +150,14 @@ def test_a_mistake_is_said(recommender: Recommender, person, goal, steps, said) 
     query = None if person is None else recommender.read(person)
     with pytest.raises(InputError, match=said):
         paths_of(recommender.predictor, query, goal, steps)
+
+
+def test_each_step_says_what_its_title_takes(rankings: Rankings, tiny: LoadedModel) -> None:
+    takes = Preparation("4", "Bachelor's degree")
+    every = dict.fromkeys(rankings.candidates["titles"].places, takes)
+    some = Recommender(replace(rankings, preparation=every), tiny)
+    found = paths_of(some.predictor, some.read(Person("Data clerk", (), ())), steps=2)
+    assert {step.preparation for path in found.paths for step in path.steps} == {takes}
+    assert "; takes: job zone 4; Bachelor's degree" in paths_as_text(found)
+    (step, *_) = paths_as_json(found)["paths"][0]["steps"]
+    assert step["preparation"] == takes._asdict()

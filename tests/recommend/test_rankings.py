@@ -18,6 +18,8 @@ from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.calibration import AS_SCORED, EXPONENTS, query_nats, skill_likelihoods
 from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.occupations import Preparation
+from careergpt.recommend.predictor import Predictor
 from careergpt.recommend.rankings import EXPONENT, FEWEST, Rankings
 
 Records = list[dict[str, Any]]
@@ -61,6 +63,17 @@ def test_what_is_saved_ranks_alike_when_loaded(
         assert list(found) == list(expected)
         for by, logs in found.items():
             assert (logs == expected[by]).all(), by
+
+
+def test_what_a_title_takes_is_kept(training: Records, tiny: LoadedModel, tmp_path: Path) -> None:
+    told = [{"position_title": "Welder", "job_zone": "2", "education": "High school"},
+            {"position_title": "Rare bird", "job_zone": "5"}]  # fmt: skip
+    first = Rankings.of(DEFAULT_TASKS, [*training, *told], 2)
+    assert first.preparation == {"welder": Preparation("2", "High school")}
+    again = Rankings.load(DEFAULT_TASKS, saved(first, tmp_path), tmp_path, count_models=False)
+    assert again.preparation == first.preparation
+    assert str(Predictor(first, tiny).preparation("WELDER")) == "job zone 2; High school"
+    assert not any(Predictor(first, tiny).preparation("Data analyst"))
 
 
 def test_only_what_records_name_is_ranked(training: Records) -> None:
@@ -308,10 +321,11 @@ def test_a_user_s_titles_take_the_place_of_all_titles(
     assert found.candidates == {**rankings.candidates, "titles": listed}
     for name in ("path", "position"):
         ranking, before = found.by_task[name], rankings.by_task[name]
-        assert (ranking.candidates, ranking.calibration) == (listed, before.calibration)
-        ranked = ranking.log_probabilities(ranking.by(tiny), ASKED[name])
-        assert set(ranked) == {"model"}
-        assert np.exp(ranked["model"]).sum(axis=1) == pytest.approx(1)
+        assert (ranking.ranked, ranking.calibration) == (listed, before.calibration)
+        model = ranking.by(tiny)
+        logs = ranking.answers(model, [model.read(query) for query in ASKED[name]])
+        assert logs.shape == (len(ASKED[name]), len(listed))
+        assert np.exp(logs).sum(axis=1) == pytest.approx(1)
     assert found.by_task["skills"] is rankings.by_task["skills"]
     assert found.exponent == rankings.exponent
 

@@ -19,7 +19,7 @@ from careergpt.recommend import recommender as module
 from careergpt.recommend.candidates import Candidates, spelled
 from careergpt.recommend.language_model import LanguageModel, Reading
 from careergpt.recommend.notes import how_sure
-from careergpt.recommend.occupations import Occupations
+from careergpt.recommend.occupations import Match, Occupations, Preparation
 from careergpt.recommend.people import Person
 from careergpt.recommend.predictor import NEEDS
 from careergpt.recommend.rankings import Rankings
@@ -167,14 +167,16 @@ def test_a_slip_is_said_and_answered_as_what_it_was_to_be(
     answer: Answer, title: str, known: str
 ) -> None:
     found, meant = answer(Person(title, (), ())), answer(Person(known, (), ()))
-    assert found.notes == (f"{title!r} is taken for {known!r}.",)
-    assert found._replace(notes=()) == meant._replace(notes=())
+    (note,), match = found.notes, found.taken_for[title]
+    assert note == f"{title!r} is taken for {known!r} ({match.confidence:.0%} sure)."
+    assert (match.occupation, 0.9 <= match.confidence < 1) == (known, True)
+    assert found._replace(notes=(), taken_for={}) == meant._replace(notes=())
 
 
 def test_a_skill_s_slip_is_mended_too_and_counts_once(answer: Answer) -> None:
     found = answer(PERSON._replace(skills=("statistcs", "statistics", "SQL")))
     assert found.person.skills == ("statistics", "SQL")
-    assert found.notes == ("'statistcs' is taken for 'statistics'.",)
+    assert found.notes == ("'statistcs' is taken for 'statistics' (95% sure).",)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +191,7 @@ def test_a_skill_s_slip_is_mended_too_and_counts_once(answer: Answer) -> None:
     ],
 )
 def test_another_name_is_no_slip(name: str, known: str) -> None:
-    assert spelled(name, Candidates.from_lines([known])) == name
+    assert spelled(name, Candidates.from_lines([known])) == (name, 0)
 
 
 def test_what_is_near_by_its_letters_is_suggested(answer: Answer) -> None:
@@ -311,8 +313,8 @@ def test_where_training_knows_no_title_the_remedy_is_said(
 
 def test_candidates_that_training_never_saw_are_counted(answer: Answer, rankings: Rankings) -> None:
     known = rankings.with_titles(Candidates.from_lines(["Lion tamer", "Welder", "Diver"]))
-    (note,) = answer(Person("Welder", (), ()), known=known).notes
-    assert note.startswith("2 of the 3 candidates were never in training")
+    notes = answer(Person("Welder", (), ()), known=known).notes
+    assert any(n.startswith("2 of the 3 candidates were never in training") for n in notes)
 
 
 def test_without_candidates_there_is_nothing_to_recommend(
@@ -374,6 +376,36 @@ def test_a_title_of_the_taxonomy_is_answered_as_its_occupation(answer: Answer) -
     taxonomy = Occupations({"Welder": ["Metal joiner"], "Data analyst": []})
     found = answer(Person("Metal Joiner", ("rigging",), ()), occupations=taxonomy)
     assert found.positions == answer(Person("Welder", ("rigging",), ())).positions
-    assert any("'Metal Joiner' is taken for 'Welder'" in note for note in found.notes)
+    assert found.taken_for == {"Metal Joiner": Match("Welder", 1.0)}
+    assert "'Metal Joiner' is taken for 'Welder' (100% sure)." in found.notes
+    assert as_json(found)["taken_for"]["Metal Joiner"]["occupation"] == "Welder"
     stranger = Person("Zzyzx", ("rigging",), ())
     assert answer(stranger, occupations=taxonomy) == answer(stranger)
+
+
+def test_an_occupation_is_listed_once_with_its_levels(answer: Answer, rankings: Rankings) -> None:
+    names = ["Welder", "Senior welder", "Junior diver", "Diver", "Diver II", "Cook"]
+    known = rankings.with_titles(Candidates.from_lines(names))
+    found = answer(Person("Welder", (), ()), known=known, explain=0).positions
+    assert {frozenset([one.title, *one.levels]) for one in found} == {
+        frozenset(["Senior welder"]), frozenset(["Junior diver", "Diver", "Diver II"]),
+        frozenset(["Cook"]),
+    }  # fmt: skip
+    shares = [share for one in found for share in (one.probability, *one.levels.values())]
+    assert sum(shares) == pytest.approx(1)
+    assert all(one.probability >= max(one.levels.values(), default=0) for one in found)
+    (diver,) = (one for one in found if one.levels)
+    assert f"levels: {next(iter(diver.levels))}" in as_text(
+        answer(Person("Welder", (), ()), known=known, explain=0)
+    )
+
+
+def test_what_a_position_takes_is_shown_where_it_is_known(
+    answer: Answer, rankings: Rankings
+) -> None:
+    takes = Preparation("4", "Bachelor's degree")
+    found = answer(PERSON, known=replace(rankings, preparation={"data scientist": takes}))
+    assert {one.title for one in found.positions if any(one.preparation)} == {"Data scientist"}
+    assert "takes: job zone 4; Bachelor's degree" in as_text(found)
+    told = {one["title"]: one["preparation"] for one in as_json(found)["positions"]}
+    assert told["Data scientist"] == takes._asdict()
