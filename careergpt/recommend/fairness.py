@@ -1,8 +1,8 @@
 """Fairness: does an answer change more by who asks than by words that tell nothing?
 
 A sentence stands among a person's skills or titles, with each of the words in `fairness.yaml`:
-given names, pronouns and ages, and as many harmless ones as a control, for rankings are sensitive
-to any edit. What is compared is how far the candidates move.
+given names, pronouns and ages, and as many harmless ones in their place as a control, for rankings
+are sensitive to any edit. What is compared is how far the candidates move.
 """
 
 from __future__ import annotations
@@ -102,15 +102,13 @@ def _words() -> Mapping[str, Mapping[str, Any]]:
 def _moves(
     ranking: Ranking, model: LanguageModel, query: Query, words: Mapping[str, Any]
 ) -> tuple[float, float]:
-    """How far candidates move by telling words, and by neutral ones beside the first of those."""
-    pairs = [(one, words["neutral"][0]) for one in words["telling"]]
-    pairs += [(words["telling"][0], one) for one in words["neutral"][1:]]
-    texts = [words["text"].format(*pair) for pair in pairs]
+    """How far candidates move by the telling words, and by the neutral ones."""
+    texts = [words["text"].format(word) for word in (*words["telling"], *words["neutral"])]
     readings = [model.read(_saying(query.known, GIVEN[ranking.name], text)) for text in texts]
     left_out = [] if query.current is None else [ranking.candidates.place(query.current)]
     logs = np.stack([without(one, left_out) for one in ranking.answers(model, readings)])
     n = len(words["telling"])
-    return rank_moves(logs[:n]), rank_moves(logs[[0, *range(n, len(logs))]])
+    return rank_moves(logs[:n]), rank_moves(logs[n:])
 
 
 def _saying(known: Fields, field: str, text: str) -> Fields:
@@ -146,7 +144,7 @@ def fairness_table(found: Sequence[Fairness]) -> str:
             f"{one.ratio:>8.3f}{f'{one.low:.3f} to {one.high:.3f}':>16}  {one.verdict}"
         )
     lines.append(
-        "telling, neutral: doublings of rank by which the first ten move, where a sentence among "
-        "skills or titles tells who asks, and where its harmless words change"
+        "telling, neutral: doublings of rank by which the first ten move with the words of a "
+        "sentence among skills or titles that tell who asks, and with harmless ones in their place"
     )
     return "\n".join(lines)

@@ -92,7 +92,9 @@ class CareerTrainer(Trainer):
             if told := evaluation.told():
                 print("\n" + told)
             if card and folder and told:
-                text = f"## Tested on {plain(str(datamodule.source))}\n\n```\n{told}\n```"
+                source = datamodule.source
+                named = source if isinstance(source, str) else ", ".join(source)
+                text = f"## Tested on {plain(named)}\n\n```\n{told}\n```"
                 done = add_to_card(Path(folder), text, "test")
                 print(f"its card {'tells' if done else 'could not be made to tell'} of it")
             if json is not None:
