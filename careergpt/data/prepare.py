@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 # Part of every cache key: raise it when the same input would be prepared differently.
-_FORMAT = 9
+_FORMAT = 10
 
 _COUNTS = b"counts"
 
