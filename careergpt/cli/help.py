@@ -99,6 +99,7 @@ EXAMPLES = {
     "sweep": (
         "--config configs/sweep.yaml --trials 20 --workers 2",
         "--config configs/sweep.yaml --trials 20 --confirm 3",
+        "--config SWEEP.yaml --trials 100 --workers 4 --out SHARED_FOLDER/sweep",
     ),
     "tables": (
         "onet db_24_2_text --out onet.jsonl",

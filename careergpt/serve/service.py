@@ -147,10 +147,12 @@ class Service:
         history: str = "",
         goal: str = "",
         steps: int = 0,
+        zone: int = 0,
     ) -> HTMLResponse:
         """The page that recommends; its address holds the question.
 
-        With a goal, or a number of steps, it shows paths.
+        With a goal, or a number of steps, it shows paths; with a zone, positions of no higher job
+        zone than that.
         """
         asked = {"position": position, "skills": skills, "history": history, "goal": goal}
         told: dict[str, Any] = {name: text for name, text in asked.items() if text.strip()}
@@ -173,6 +175,7 @@ class Service:
             paths=paths,
             fault=fault,
             unknown="" if known else start,
+            zone=zone,
         )
 
     async def compare(self, prompt: str = "", blind: bool = False) -> HTMLResponse:

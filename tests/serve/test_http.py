@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 import careergpt
 from careergpt.cli import main
 from careergpt.errors import InputError
+from careergpt.recommend.occupations import Preparation
 from careergpt.recommend.paths import paths_as_json
 from careergpt.recommend.recommendation import as_json
 from careergpt.serve import guard
@@ -479,3 +480,22 @@ def test_what_was_asked_before_a_signal_is_answered(taught: careergpt.Run, tmp_p
     _, told = server.communicate(timeout=60)
     assert server.returncode == 128 + signal.SIGTERM
     assert told.strip() == "stopped by SIGTERM"
+
+
+def test_positions_that_take_more_preparation_can_be_left_out(
+    client: TestClient, models: dict[str, careergpt.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = models["finetuned"].recommend(position="Registered nurse", qualifications=False)
+    zones = [Preparation(str(1 + place % 5)) for place in range(len(found.positions))]
+    positions = tuple(
+        one._replace(preparation=zone) for one, zone in zip(found.positions, zones, strict=True)
+    )
+    answer = found._replace(positions=positions)
+    monkeypatch.setattr(models["finetuned"], "recommend", lambda **_: answer)
+    asked = {"position": "Registered nurse"}
+    whole, some = (client.get("/", params={**asked, **more}).text for more in ({}, {"zone": 2}))
+    assert "zone=2" in whole
+    for place, one in enumerate(positions):
+        shown = f">{one.title}</a></h3>"
+        assert shown in whole
+        assert (shown in some) == (place % 5 < 2)
