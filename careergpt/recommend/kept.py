@@ -24,8 +24,8 @@ from careergpt.recommend.ranking import Ranking
 KEPT = "rankings.npz"
 """Its file in the model folder."""
 
-_AFFORDABLE = 2e13
-"""Products of a parameter and a token that the skills of titles may take: minutes of a core."""
+_AFFORDABLE = 5e12
+"""Products of a parameter and a token that the skills of titles may take: two minutes or three."""
 
 _AT_ONCE = 64
 
