@@ -3,8 +3,6 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from careergpt import cli
 from careergpt.cli import main
+from tests.processes import run
 
 ROOT = Path(__file__).parents[2]
 HEADER = "company_name,position_title,job_description,skills\n"
@@ -377,14 +376,7 @@ def test_an_unknown_verb(refused: Callable) -> None:
 
 
 def test_the_same_from_a_shell(elsewhere: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), "fit", "--data.source=no.csv"],
-        capture_output=True,
-        text=True,
-        cwd=elsewhere,
-        timeout=120,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
+    done = run(["fit", "--data.source=no.csv"], anew=True, cwd=elsewhere)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

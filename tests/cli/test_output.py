@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run
+
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
@@ -83,10 +85,9 @@ def test_a_model_is_whole_though_nobody_reads_and_the_terminal_is_ascii(
 ) -> None:
     words = ["fit", *short, "--samples.prompts=['Qui êtes-vous?']"]
     output = closed_pipe()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *words, "--trainer.default_root_dir=run"],
+    done = run(
+        [*words, "--trainer.default_root_dir=run"], {"PYTHONIOENCODING": "ascii"},
         stdout=output, stderr=output, cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "ascii", "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
     assert done.returncode == 0
     card = (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")

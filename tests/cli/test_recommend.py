@@ -18,8 +18,8 @@ from careergpt.errors import InputError
 from careergpt.generation.sampling import Decoding
 from careergpt.recommend.recommendation import as_json
 from careergpt.recommend.recommender import Recommender
+from tests.processes import start
 
-ROOT = Path(__file__).parents[2]
 Ask = Callable[..., str]
 NURSE = ["--position=Registered nurse", "--skills=patient care; SQL", "--history=Nursing assistant"]
 
@@ -457,7 +457,8 @@ DAMAGED = {
 
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_damaged_folder_is_one_line(run: Path, refused: Ask, tmp_path: Path, case: str) -> None:
-    folder, damage = tmp_path / "model", DAMAGED[case]
+    folder = tmp_path / "model"
+    damage: Any = DAMAGED[case]
     shutil.copytree(run / "model", folder)
     path = folder / "careergpt.json"
     if isinstance(damage, dict):
@@ -490,12 +491,10 @@ def test_the_folder_s_way_of_writing_counts_unless_another_is_typed(
 def test_who_reads_no_further_gets_no_complaint(run: Path, people: Callable) -> None:
     words = [f"--model.pretrained={run / 'model'}", "--device=cpu", "--decoding.max_new_tokens=4"]
     asked = people(*[{"position": "Paralegal"}] * 3)
-    program = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), "recommend", *words, asked],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    program = start(["recommend", *words, asked], anew=True, **pipes)
     assert program.stdout is not None
     program.stdout.close()
     assert program.stderr is not None
-    assert program.stderr.read() == b""
+    assert program.stderr.read() == ""
     assert program.wait(timeout=120) == 0

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from careergpt.cli import main
 from careergpt.training.checkpoints import WholeCheckpoints
+from tests.processes import start
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,13 +48,10 @@ def into(folder: Path) -> str:
     return f"--trainer.default_root_dir={folder}"
 
 
-def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), *words], env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options,
-    )  # fmt: skip
+def started(words: list[str], **options: Any) -> subprocess.Popen[str]:
+    """Leads a group of its own, and what it prints can be read."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return start(words, start_new_session=True, **pipes, **options)
 
 
 def logged(folder: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
@@ -97,7 +94,7 @@ def test_a_run_killed_again_and_again_ends_as_one_left_in_peace(
 ) -> None:
     folder, total = tmp_path / "killed", max(row["step"] for row in logged(whole)) + 1
     for step in (1, total // 2):
-        with start([*words, into(folder)]) as process:
+        with started([*words, into(folder)]) as process:
             wait_for_step(process, folder, step)
             assert process.poll() is None
             os.killpg(process.pid, signal.SIGKILL)
@@ -109,7 +106,7 @@ def test_a_signal_ends_a_step_saves_and_says_how_to_go_on(
     words: list[str], whole: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "a rün"
-    with start([*words, into(folder)]) as process:
+    with started([*words, into(folder)]) as process:
         wait_for_step(process, folder, 3)
         process.terminate()
         told, _ = process.communicate(timeout=60)
@@ -364,7 +361,7 @@ def test_a_second_run_in_the_same_folder_is_refused_until_the_first_is_killed(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    with start([*words, into(folder), "--trainer.max_epochs=50", "--data.workers=1"]) as process:
+    with started([*words, into(folder), "--trainer.max_epochs=50", "--data.workers=1"]) as process:
         wait_for_step(process, folder, 1)
         with pytest.raises(SystemExit, match="2"):
             main([*words, into(folder)])
@@ -397,7 +394,7 @@ def test_a_loader_process_that_is_killed_ends_the_run_in_one_line(
     words: list[str], tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    with start([*words, into(folder), "--trainer.max_epochs=90", "--data.workers=1"]) as process:
+    with started([*words, into(folder), "--trainer.max_epochs=90", "--data.workers=1"]) as process:
         wait_for_step(process, folder, 1)
         found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         os.kill(int(found[0]), signal.SIGKILL)

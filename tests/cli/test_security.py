@@ -7,8 +7,6 @@ import os
 import pickle
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +20,7 @@ from careergpt.cli import main
 from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
 from careergpt.modeling.folder import build_model, pretrained_config
+from tests.processes import run
 
 ROOT = Path(__file__).parents[2]
 FORCED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
@@ -252,15 +251,14 @@ def test_a_run_s_folder_holds_no_secret_of_the_environment(
 ) -> None:
     folder = tmp_path / "run"
     words = [word for word in short if word != "--trainer.logger=false"]
-    program = "import sys; from careergpt.cli import main; main(sys.argv[1:])"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "fit", *words, f"--trainer.default_root_dir={folder}"],
-        env={**os.environ, **SECRETS, "WANDB_MODE": "offline", "HF_HUB_OFFLINE": "1"},
-        cwd=ROOT, capture_output=True, timeout=300,
+    done = run(
+        ["fit", *words, f"--trainer.default_root_dir={folder}"],
+        {**SECRETS, "WANDB_MODE": "offline"}, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     written = [path for path in folder.rglob("*") if path.is_file()]
     assert [path for path in written if path.suffix == ".wandb"]
-    for content in (done.stdout, done.stderr, *(path.read_bytes() for path in written)):
+    told = (done.stdout.encode(), done.stderr.encode())
+    for content in (*told, *(path.read_bytes() for path in written)):
         for secret in SECRETS.values():
             assert secret.encode() not in content

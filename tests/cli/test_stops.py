@@ -6,33 +6,22 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from careergpt.data.processes import STOPS
-
-ROOT = Path(__file__).parents[2]
+from tests.processes import hear, start
 
 
-def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
-    """The program as the leader of a process group, which hears every signal."""
-    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, **options}
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), *words], start_new_session=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-        **{"preexec_fn": _hear, **options},
-    )  # fmt: skip
-
-
-def _hear() -> None:
-    for number in STOPS:
-        signal.signal(number, signal.SIG_DFL)
+def leading(words: list[str], **options: Any) -> subprocess.Popen[str]:
+    """The program as the leader of a process group."""
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    return start(words, start_new_session=True, **{**silent, **options})
 
 
 def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
@@ -71,7 +60,7 @@ def steps(run: Path) -> int:
 def test_a_signal_to_all_processes_of_a_run_saves_its_state(
     long: list[str], tmp_path: Path
 ) -> None:
-    with start(long) as process:
+    with leading(long) as process:
         wait_until(lambda: steps(tmp_path / "run") > 2, process)
         os.killpg(process.pid, signal.SIGTERM)
         _, told = process.communicate(timeout=60)
@@ -91,14 +80,14 @@ def test_a_terminal_stops_a_run_by_a_key_and_by_being_closed(
         master, terminal = pty.openpty()
 
         def own_terminal() -> None:
-            _hear()
+            hear()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        with start(
+        with leading(
             long, stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=own_terminal
         ) as process:
             os.close(terminal)
-            wait_until(lambda before=before: steps(run) > before + 2, process)
+            wait_until(partial(lambda least: steps(run) > least, before + 2), process)
             if ended == signal.SIGINT:
                 os.write(master, b"\x03")
             else:
@@ -117,9 +106,8 @@ def test_tables_that_are_prepared_leave_no_process_and_what_is_told_no_file(
     table, cache = tmp_path / "jobs.jsonl", tmp_path / "cache"
     rows = ({"titles": [f"Title {row}", f"Next {row}"]} for row in range(100_000))
     table.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with start(
-        ["audit", f"--data.source={table}", f"--data.cache={cache}", "--data.processes=2"]
-    ) as process:
+    words = ["audit", f"--data.source={table}", f"--data.cache={cache}", "--data.processes=2"]
+    with leading(words, anew=number == signal.SIGKILL) as process:
         wait_until(lambda: cache.exists() and any(cache.iterdir()), process)
         if number == signal.SIGKILL:
             process.kill()

@@ -7,7 +7,6 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,10 +20,10 @@ from careergpt.cli import main
 from careergpt.generation import decoding
 from careergpt.training import module, trainer
 from careergpt.training.checkpoints import WholeCheckpoints
+from tests.processes import run, start
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-ROOT = Path(__file__).parents[2]
 PROMPTS = 51  # 26 batches of 2, the last of 1.
 
 
@@ -80,12 +79,11 @@ def kept(out: Path) -> list[list[int]]:
     return found
 
 
-def kill(words: list[str], out: Path, batches: int) -> None:
+def kill(words: list[str], out: Path, batches: int, anew: bool = False) -> None:
     """Starts the command, and kills it with all its ranks once so many batches are kept."""
-    running = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), *words, f"--out={out}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=out.parent, start_new_session=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+    running = start(
+        [*words, f"--out={out}"], anew=anew, cwd=out.parent, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
         while len(kept(out)) < batches:
@@ -124,7 +122,7 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
 ) -> None:
     before = 0
     for batches in (1, 12):
-        kill(words, out, batches)
+        kill(words, out, batches, anew=batches == 1)
         answered = assert_none_twice(out)
         assert answered > before
         before = answered
@@ -138,11 +136,7 @@ def test_killed_ranks_end_as_one_undisturbed_process_on_ranks_or_alone(
     before = assert_none_twice(out)
     copy = out.parent / "copy"
     shutil.copytree(out.parent, copy)
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *words, *ranks(2), f"--out={copy / out.name}"],
-        capture_output=True, text=True, timeout=240,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    done = run([*words, *ranks(2), f"--out={copy / out.name}"])
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"{before} prompts were answered before") == 1
     assert (copy / out.name).read_bytes() == undisturbed

@@ -1,31 +1,39 @@
 """Several ranks on a processor do what one process does."""
 
 import json
-import os
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from careergpt.cli import main
+from tests.processes import run, start
 
-ROOT = Path(__file__).parents[2]
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
-THREE = ["--trainer.devices=3", "--trainer.strategy=ddp"]
 
 
-def from_a_shell(words: list[str], folder: Path) -> str:
-    """What the program prints; ranks are processes, which copy the command that was typed."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "main.py"), *words],
-        capture_output=True, text=True, cwd=folder, env=environment, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def by_torchrun(words: list[str], number: int, folder: Path, nodes: int = 1) -> str:
+    """What rank 0 prints; so many ranks are started as torchrun does, on one node or on several."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    local = number // nodes
+    words = [*words, f"--trainer.devices={local}", f"--trainer.num_nodes={nodes}"]
+    named = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "none"}
+    ranks = []
+    for rank in range(number):
+        of = {"GROUP_RANK": rank // local, "RANK": rank, "LOCAL_RANK": rank % local}
+        known = {**named, **of, "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": local}
+        ranks.append(
+            start(
+                [*words, "--trainer.strategy=ddp"], {name: str(is_) for name, is_ in known.items()},
+                cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )
+        )  # fmt: skip
+    told = [rank.communicate(timeout=240) for rank in ranks]
+    assert not any(rank.returncode for rank in ranks), told
+    return told[0][0]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -52,7 +60,9 @@ def test_two_ranks_are_one_process_that_accumulates(
     ]  # fmt: skip
     runs = {"one": ["--trainer.accumulate_grad_batches=2"], "two": TWO}
     main([*words, *runs["one"], f"--trainer.default_root_dir={tmp_path / 'one'}"])
-    from_a_shell([*words, *runs["two"], f"--trainer.default_root_dir={tmp_path / 'two'}"], tmp_path)
+    # The one run here whose second rank Lightning starts: it copies the command that was typed.
+    done = run([*words, *runs["two"], f"--trainer.default_root_dir={tmp_path / 'two'}"])
+    assert done.returncode == 0, done.stderr
     losses = {
         run: {
             (name, row["step"]): row[name]
@@ -124,12 +134,12 @@ def test_any_number_of_ranks_measures_and_answers_as_one(
             assert (found[task, by]["n"], found[task, by]["left_out"]) == (1, 4)
     assert {by for task, by in found if task == "path"} >= {"model", "blend", "markov", "baseline"}
     assert [found[task, "model"]["n"] for task in ("position", "skills")] == [13, 13]
-    from_a_shell(["test", *words, *THREE, f"--json={tmp_path / 'n.json'}"], tmp_path)
+    by_torchrun(["test", *words, f"--json={tmp_path / 'n.json'}"], 3, tmp_path)
     for row, other in zip(expected, json.loads((tmp_path / "n.json").read_text()), strict=True):
         assert (other.pop("task"), other.pop("row")) == (row["task"], row["row"])
         assert other == pytest.approx({name: row[name] for name in other}, rel=1e-6)
-    assert from_a_shell(["validate", *words, *TWO], tmp_path).endswith(told)
-    from_a_shell(["predict", *words, *asking, *TWO, f"--out={tmp_path / 'n.jsonl'}"], tmp_path)
+    assert by_torchrun(["validate", *words], 2, tmp_path).endswith(told)
+    by_torchrun(["predict", *words, *asking, f"--out={tmp_path / 'n.jsonl'}"], 2, tmp_path)
     assert (tmp_path / "n.jsonl").read_bytes() == (tmp_path / "1.jsonl").read_bytes()
     assert len(rows(tmp_path / "n.jsonl")) == 18
 
@@ -141,7 +151,7 @@ def test_one_prompt_on_two_ranks_is_answered_once(
     asked.write_text("Which skills does a Welder need?\n")
     words = ["predict", f"--model.pretrained={tiny_gpt2}", *common, f"--data.prompts={asked}"]
     few = "--model.decoding.max_new_tokens=4"
-    from_a_shell([*words, *TWO, few, f"--out={tmp_path / 'out.jsonl'}"], tmp_path)
+    by_torchrun([*words, few, f"--out={tmp_path / 'out.jsonl'}"], 2, tmp_path)
     (row,) = rows(tmp_path / "out.jsonl")
     assert row["prompt"] == "Which skills does a Welder need?"
     assert not list(tmp_path.glob("*.partial"))
@@ -150,27 +160,11 @@ def test_one_prompt_on_two_ranks_is_answered_once(
 def test_two_nodes_that_torchrun_started_are_one_run_in_one_folder(
     common: list[str], tiny_gpt2: Path, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     words = [
-        "fit", f"--model.pretrained={tiny_gpt2}", *common, "--trainer.num_nodes=2",
-        "--trainer.devices=1", "--trainer.strategy=ddp", "--trainer.max_steps=2",
+        "fit", f"--model.pretrained={tiny_gpt2}", *common, "--trainer.max_steps=2",
         "--samples.prompts=[]", "--samples.records=0", "--titles.limit=0", "--rankings.limit=0",
         f"--trainer.default_root_dir={tmp_path / 'run'}",
     ]  # fmt: skip
-    nodes = []
-    for node in ("0", "1"):
-        named = {"RANK": node, "GROUP_RANK": node, "LOCAL_RANK": "0", "WORLD_SIZE": "2"}
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": "1"}
-        threads = {"OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "none"}
-        nodes.append(
-            subprocess.Popen(
-                [sys.executable, str(ROOT / "main.py"), *words], text=True, cwd=tmp_path,
-                env={**os.environ, "HF_HUB_OFFLINE": "1", **named, **place, **threads},
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            )
-        )  # fmt: skip
-    told = [node.communicate(timeout=240)[0] for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], told
+    by_torchrun(words, 2, tmp_path, nodes=2)
     assert [row["step"] for row in rows(tmp_path / "run" / "metrics.jsonl") if "val/loss" in row]
     assert (tmp_path / "run" / "model" / "model.safetensors").exists()

@@ -1,10 +1,8 @@
 """W&B asks nobody, and neither a missing, nor a dead, nor a dying server stops a fit."""
 
 import json
-import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,7 +12,8 @@ from threading import Thread
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import MAIN, start
+
 BUCKET = {
     "id": "aWQ=", "displayName": "abc", "config": "{}", "historyLineCount": 0,
     "project": {"id": "cA==", "name": "careergpt", "entity": {"id": "ZQ==", "name": "me"}},
@@ -75,18 +74,14 @@ for step in range(3):
 logger.finalize("success")
 print("the run went on")
 """
-FIT = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from careergpt.cli import main; main()"
 
 
-def run(program: str, words: list[str], folder: Path, **environment: str) -> tuple[str, float]:
+def run(script: Path, words: list[str], folder: Path, **environment: str) -> tuple[str, float]:
     """What a program prints that logs to W&B, and its seconds; its input is open and silent."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    own = {"HOME": str(folder.parent), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     began = time.monotonic()
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, *words], env={**known, **own, **environment},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        cwd=folder.parent,
+    process = start(
+        words, {"HOME": str(folder.parent), **environment}, script=script, cwd=folder.parent,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
     said = process.stdout.read()
@@ -94,8 +89,16 @@ def run(program: str, words: list[str], folder: Path, **environment: str) -> tup
     return said, time.monotonic() - began
 
 
-def test_without_a_key_it_logs_offline_and_asks_nobody(tmp_path: Path) -> None:
-    said, _ = run(LOG, [str(tmp_path / "run")], tmp_path / "run")
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A program that logs and does nothing else."""
+    path = tmp_path / "log.py"
+    path.write_text(LOG)
+    return path
+
+
+def test_without_a_key_it_logs_offline_and_asks_nobody(log: Path, tmp_path: Path) -> None:
+    said, _ = run(log, [str(tmp_path / "run")], tmp_path / "run")
     assert said == "the run went on\n"
     assert list((tmp_path / "run").glob("wandb/offline-run-*/*.wandb"))
 
@@ -110,13 +113,13 @@ SERVERS = {
 
 @pytest.mark.parametrize("case", SERVERS)
 def test_a_server_that_fails_costs_a_line_and_no_run(
-    case: str, tables: Path, tiny_gpt2: Path, tmp_path: Path
+    case: str, log: Path, tables: Path, tiny_gpt2: Path, tmp_path: Path
 ) -> None:
     serve, why = SERVERS[case]
     folder = tmp_path / "run"
-    program, words = LOG, [str(folder)]
+    script, words = log, [str(folder)]
     if case == "dying":  # Within a whole fit: it may fail at any of its hooks.
-        program, words = FIT, [
+        script, words = MAIN, [
             "fit", f"--model.pretrained={tiny_gpt2}", f"--data.source={tables}",
             f"--data.cache={tmp_path / 'cache'}", "--data.processes=1", "--data.batch_tokens=1024",
             "--rankings.limit=0", "--titles.limit=0", "--trainer.max_epochs=1",
@@ -125,7 +128,7 @@ def test_a_server_that_fails_costs_a_line_and_no_run(
         ]  # fmt: skip
     with serve() as port:
         url = f"http://127.0.0.1:{port}"
-        said, seconds = run(program, words, folder, WANDB_API_KEY="0" * 40, WANDB_BASE_URL=url)
+        said, seconds = run(script, words, folder, WANDB_API_KEY="0" * 40, WANDB_BASE_URL=url)
     assert seconds < 60
     assert ("the run went on" in said) or (folder / "model" / "model.safetensors").exists()
     (told,) = [line for line in said.splitlines() if line.startswith("W&B at ")]
