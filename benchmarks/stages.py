@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
-from careergpt.data.datamodule import DEFAULT_SEPARATORS, DEFAULT_SHUFFLED, DEFAULT_TASKS
+from careergpt.data.datamodule import DEFAULT_SEPARATORS, DEFAULT_SHUFFLED
 from careergpt.data.dataset import GPT2_CONTEXT
 from careergpt.data.names import key_words
 from careergpt.data.prepare import RecordFile, prepare_records, prepare_tokens, rows_of
@@ -20,7 +20,7 @@ from careergpt.data.processes import map_chunks
 from careergpt.data.records import fields_of_row, record_from, record_rules
 from careergpt.data.splits import NEAR_DUPLICATE, groups, near_pairs, signature
 from careergpt.data.tables import open_tables
-from careergpt.data.tasks import prompt_completion, text_of
+from careergpt.data.tasks import DEFAULT_TASKS, prompt_completion, text_of
 from careergpt.data.tokens import load_tokenizer
 from careergpt.data.whole_files import read_arrow
 

@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
 }  # fmt: skip
 IMPORTS = ("audit", "compare", "recommend", "trainer")
-"""Of the command line's; not wandb, whose import makes a folder that the first child would remove."""
+"""Of the command line; not wandb, whose import makes a folder that the first child removes."""
 READ_LATE = {
     "GROUP_RANK", "HOME", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK",
     "TORCHELASTIC_RUN_ID", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE", "WORLD_SIZE",

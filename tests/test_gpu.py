@@ -69,7 +69,7 @@ def test_the_kernel_for_unequal_lengths_computes_what_sdpa_does(
 ) -> None:
     module = CareerModule(str(tiny_gpt2), dropout=0.0)
     module.configure_model()
-    model, (batch,) = module.model.cuda(), batches(1)
+    model, (batch,) = module.model.to("cuda"), batches(1)
     found = []
     for fits in (attention._fits_varlen, lambda *_: False):
         monkeypatch.setattr(attention, "_fits_varlen", fits)

@@ -12,6 +12,7 @@ from functools import reduce
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -120,7 +121,7 @@ def private_names(tree: ast.AST) -> Iterator[str]:
             yield node.attr
 
 
-def of_self(node: ast.AST) -> bool:
+def of_self(node: ast.AST) -> TypeGuard[ast.Attribute]:
     return isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in ("self", "cls")
 
 

@@ -88,8 +88,9 @@ def test_a_child_counts_to_the_memory_of_its_parent() -> None:
         pytest.skip("needs Linux")
     hold = "held = bytes(range(256)) * 2**17; print('ready', flush=True); input()"
     before = memory_of(os.getpid()).own
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", hold], **pipes) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
         child.stdout.readline()
         assert memory_of(child.pid).own > 32
         assert memory_of(os.getpid()).own > before + 30

@@ -10,6 +10,7 @@ import pytest
 import careergpt
 from careergpt.cli import main
 from careergpt.compare import compare as comparing
+from careergpt.compare.answers import answer
 from careergpt.modeling.folder import read_settings
 
 PROMPT = "Which skills does a welder need?"
@@ -72,10 +73,9 @@ def test_compare_asks_both_in_the_fine_tuned_folder_s_form_and_tells_of_silence(
     newline: Path, run: Path, sample: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    prompt_frame = comparing.answer
 
     def watched(*arguments: Any) -> Any:
-        table = prompt_frame(*arguments)
+        table = answer(*arguments)
         asked.append(arguments[-1])
         silent = ["" if m == "baseline" else t for m, t in zip(table["model"].to_pylist(),
                   table["text"].to_pylist(), strict=True)]  # fmt: skip

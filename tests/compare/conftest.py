@@ -161,7 +161,7 @@ def _of_answers(chance: random.Random) -> Iterator[Finding]:
         yield Finding(
             metric, "", 64, 48, before, after, Interval(change, change - width, change + width),
             change / scale, 0.5 + 0.3 * (1 if better else -1), 0.002, 0.024, ruling,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
 
 
 def _words(text: str, chance: random.Random, level: float) -> tuple[tuple[str, float], ...]:
@@ -183,7 +183,7 @@ def _word_scores(scores: pa.Table, chance: random.Random) -> Iterator[WordScores
         text = one["completion"]
         levels = {m: rows[m]["nats"][n] / len(text.split(" ")) for m in rows}
         yield WordScores(
-            place,  # type: ignore[arg-type]
+            place,
             "describe",
             one["title"],
             one["prompt"],

@@ -195,7 +195,7 @@ def test_the_correction_counts_in_the_verdict() -> None:
         },
     ],
 )
-def test_records_that_do_not_match_are_refused_by_the_metrics_name(change: dict) -> None:  # type: ignore[type-arg]
+def test_records_that_do_not_match_are_refused_by_the_metrics_name(change: dict) -> None:
     values = dict.fromkeys(("baseline", "finetuned"), np.ones(2))
     one = Measured(LOSS, "describe", values, np.ones(2), ["clerk", "nurse"])
     with pytest.raises(ValueError, match=r"loss describe: .*one of each a record"):
@@ -206,7 +206,7 @@ def test_no_metrics_have_no_findings() -> None:
     assert findings([]) == ()
 
 
-def clear(metric, titles: int) -> Measured:  # type: ignore[no-untyped-def]
+def clear(metric: Metric, titles: int) -> Measured:
     """Better on every record, each of a title of its own: the clearest difference there is."""
     ones = np.ones(titles)
     return Measured(

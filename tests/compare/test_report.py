@@ -81,8 +81,8 @@ def changed(value: Any, change: Callable[[Any], Any]) -> Any:
         parts = [changed(part, change) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if isinstance(value, Comparison):
-        parts = {f.name: changed(getattr(value, f.name), change) for f in fields(value)}
-        return Comparison(**parts)
+        named = {f.name: changed(getattr(value, f.name), change) for f in fields(value)}
+        return Comparison(**named)
     if isinstance(value, pa.Table):
         rows = [
             {k: v if k in KEYS else change(v) for k, v in row.items()} for row in value.to_pylist()

@@ -85,7 +85,7 @@ def test_with_many_clusters_p_is_near_the_share_of_all_flips() -> None:
 
 
 @given(records | many_clusters, st.randoms())
-def test_the_order_of_records_changes_nothing(rows, random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_records_changes_nothing(rows, random) -> None:
     assert p_of(rows) == p_of(random.sample(rows, len(rows)))
 
 
@@ -164,7 +164,7 @@ def test_holm_closes_bonferroni(p: list[float]) -> None:
 
 
 @given(probabilities, st.randoms())
-def test_holm_keeps_the_given_order(p, random) -> None:  # type: ignore[no-untyped-def]
+def test_holm_keeps_the_given_order(p, random) -> None:
     order = random.sample(range(len(p)), len(p))
     corrected = holm(p)
     assert holm([p[i] for i in order]) == [corrected[i] for i in order]

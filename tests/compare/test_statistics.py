@@ -59,7 +59,7 @@ def test_the_estimate_is_the_plain_ratio(rows: Records) -> None:
 
 
 @given(records, st.randoms())
-def test_the_order_of_records_changes_nothing(rows, random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_records_changes_nothing(rows, random) -> None:
     assert interval_of(rows) == interval_of(random.sample(rows, len(rows)))
 
 
@@ -128,7 +128,7 @@ def test_records_that_do_not_match_are_refused(
 @pytest.mark.parametrize("options", [{"level": 1.0}, {"level": 0.0}, {"resamples": 0}])
 def test_impossible_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="level is"):
-        ratio_interval(np.ones(2), np.ones(2), "ab", **options)  # type: ignore[arg-type]
+        ratio_interval(np.ones(2), np.ones(2), "ab", **options)
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=40))

@@ -64,7 +64,7 @@ def test_ids_never_seen_share_one_floor() -> None:
 
 
 @given(corpora, st.randoms())
-def test_contexts_do_not_leak_over_the_ends_of_sequences(corpus, random) -> None:  # type: ignore[no-untyped-def]
+def test_contexts_do_not_leak_over_the_ends_of_sequences(corpus, random) -> None:
     shuffled = random.sample(corpus, len(corpus))
     probe = np.array([0, 1, 2, 3, 4, 3, 2, 1, 0])
     one, other = (fitted(c) for c in (corpus, shuffled))

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pytest
 
-from careergpt.data.datamodule import DEFAULT_SEPARATORS, DEFAULT_TASKS, CareerDataModule
+from careergpt.data.datamodule import DEFAULT_SEPARATORS, CareerDataModule
 from careergpt.data.prepare import prepare_records
 from careergpt.data.records import RecordRules, record_rules
-from careergpt.data.tasks import Task
+from careergpt.data.tasks import DEFAULT_TASKS, Task
 from careergpt.data.tokens import TOKEN_SCHEMA, TokenStore
 from careergpt.data.whole_files import read_arrow, write_arrow
 

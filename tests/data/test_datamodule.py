@@ -10,9 +10,9 @@ import torch
 
 from careergpt.data import prepare as preparing
 from careergpt.data.batches import IGNORED, TokenBatch
-from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
+from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.splits import SPLITS, TEST, TRAIN, VAL
-from careergpt.data.tasks import Task
+from careergpt.data.tasks import DEFAULT_TASKS, Task
 from careergpt.errors import InputError
 
 
@@ -23,7 +23,7 @@ def ready(data: CareerDataModule, stage: str = "fit") -> CareerDataModule:
 
 
 def train_batches(data: CareerDataModule, epoch: int = 0) -> list[TokenBatch]:
-    loader = data.train_dataloader()
+    loader: Any = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
     return list(loader)
 
@@ -41,7 +41,7 @@ def answers(data: CareerDataModule, task: str, epoch: int) -> dict[int, str]:
                 labels = batch.labels[row, start:end]
                 ids = labels[labels != IGNORED].tolist()
                 assert ids.pop() == data.tokenizer.eos_token_id
-                found[batch.examples[number]] = data.tokenizer.decode(ids)
+                found[batch.examples[number]] = str(data.tokenizer.decode(ids))
     return found
 
 
@@ -303,7 +303,8 @@ def test_a_model_is_tested_on_tables_that_its_columns_were_not_named_for(
 
 def test_ranks_share_every_loader(data_module) -> None:
     shares: list[list[int]] = [[], [], []]
-    prompts, told = [], []
+    prompts: list[int] = []
+    told: list[Any] = []
     for rank in range(2):
         data = data_module(batch_tokens=300, prompts_per_batch=3)
         data.trainer = trainer_of(rank, 2, told)

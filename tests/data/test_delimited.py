@@ -34,7 +34,7 @@ def whole(rows: Sequence[RawRow]) -> list[Mapping[str, Cell]]:
 
 def written(**how: object) -> str:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, **how).writerows(ROWS)  # type: ignore[arg-type]
+    csv.writer(buffer, **how).writerows(ROWS)
     return buffer.getvalue()
 
 

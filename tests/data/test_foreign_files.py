@@ -64,7 +64,8 @@ def test_json_that_says_nothing_certain_is_refused_in_one_line(
 
 
 def test_all_else_is_read_as_it_is(tmp_path: Path) -> None:
-    for content in ({"Nurse 🚑": [1, 2.5, None, True, {}], "": ""}, [], json.loads(deep(DEEPEST))):
+    odd: list[Any] = [{"Nurse 🚑": [1, 2.5, None, True, {}], "": ""}, [], json.loads(deep(DEEPEST))]
+    for content in odd:
         (tmp_path / "x.json").write_text(json.dumps(content))
         assert read_json(tmp_path / "x.json") == content
 

@@ -4,13 +4,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from careergpt.data.processes import STOPS, unfinished
 
 
-def run(program: str, *words: str, **options: object) -> subprocess.CompletedProcess[str]:
+def run(program: str, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
     heard = "import os, signal\nfrom careergpt.data.processes import *\n"
     return subprocess.run(
         [sys.executable, "-c", heard + program, *words],

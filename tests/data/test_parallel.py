@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import pytest
 
@@ -54,6 +54,7 @@ def test_few_items_are_read_ahead(workers: int) -> None:
     for chunk in range(5):
         next(results)
         assert len(read) <= 10 * (chunk + 1 + 2 * workers)
+    assert isinstance(results, Generator)
     results.close()
     assert len(read) < 100
 
@@ -79,7 +80,7 @@ def test_processes_are_as_asked_or_as_many_as_cores() -> None:
     assert 1 <= processes(None) <= (os.cpu_count() or 1)
 
 
-def held_back(chunk: Sequence[int]) -> set[signal.Signals]:
+def held_back(chunk: Sequence[int]) -> set[int | signal.Signals]:
     return signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from careergpt.data import prepare as preparing
-from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.prepare import prepare_records, prepare_tokens
-from careergpt.data.tasks import Task
+from careergpt.data.tasks import DEFAULT_TASKS, Task
 from careergpt.data.tokens import TokenStore, load_tokenizer
 from careergpt.errors import InputError
 

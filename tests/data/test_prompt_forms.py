@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from careergpt.data.datamodule import DEFAULT_TASKS, CareerDataModule
+from careergpt.data.datamodule import CareerDataModule
 from careergpt.data.prompts import Question, ready_prompts
 from careergpt.data.splits import TRAIN
 from careergpt.data.tasks import (
+    DEFAULT_TASKS,
     Piece,
     PromptCompletion,
     PromptForm,

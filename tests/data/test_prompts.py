@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 import pytest
 
-from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.prompts import (
     Question,
     check_lengths,
@@ -13,7 +12,7 @@ from careergpt.data.prompts import (
     read_prompts,
     ready_prompts,
 )
-from careergpt.data.tasks import Piece, Task, text_of
+from careergpt.data.tasks import DEFAULT_TASKS, Piece, Task, text_of
 from careergpt.errors import InputError
 
 

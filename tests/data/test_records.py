@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.objects import RawRow, Table
 from careergpt.data.records import Dropped, Record, check_columns, digest, record_from
-from careergpt.data.tasks import Task
+from careergpt.data.tasks import DEFAULT_TASKS, Task
 from careergpt.errors import InputError
 
 POSTING = {

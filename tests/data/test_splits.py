@@ -2,13 +2,13 @@
 
 import json
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 
-from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.splits import TEST, TRAIN, VAL, check_fractions, hash_of, split_by_hash
-from careergpt.data.tasks import Task
+from careergpt.data.tasks import DEFAULT_TASKS, Task
 from careergpt.errors import InputError
 
 
@@ -137,7 +137,7 @@ def test_the_split_depends_on_no_template_and_no_weight(write_table, prepare, ot
     assert [row["hash"] for row in usual.rows] == [row["hash"] for row in changed.rows]
 
 
-def listed(seed: int) -> dict[str, object]:
+def listed(seed: int) -> dict[str, Any]:
     names = random.Random(seed).choices("abcdefghij", k=180)
     return {"position_title": f"Title {seed}", "skills": ["".join(names[n::30]) for n in range(30)]}
 

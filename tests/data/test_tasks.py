@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.tasks import (
+    DEFAULT_TASKS,
     Piece,
     Task,
     check_tasks,

@@ -4,8 +4,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.data.tasks import Piece, PromptCompletion, Task, prompt_completion, render_prompt
+from careergpt.data.tasks import (
+    DEFAULT_TASKS,
+    Piece,
+    PromptCompletion,
+    Task,
+    prompt_completion,
+    render_prompt,
+)
 from careergpt.data.tokens import (
     Example,
     PromptTooLong,

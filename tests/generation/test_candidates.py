@@ -373,7 +373,7 @@ def test_a_gpu_scores_as_the_processor_does(family: str) -> None:
     prompts, trie = many(9, seed=1), Trie(many(300), [[END], [9, 8]])
     expected = score_candidates(shared(family), prompts, trie)
     for nodes in (64, 10**6):
-        found = score_candidates(fresh(family).cuda(), prompts, trie, nodes=nodes)
+        found = score_candidates(fresh(family).to("cuda"), prompts, trie, nodes=nodes)
         assert np.abs(found - expected).max() < 1e-3
 
 

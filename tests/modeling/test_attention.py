@@ -1,5 +1,7 @@
 """Laws of attention within each example."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -120,13 +122,16 @@ def test_blocks_that_are_computed_anew_give_the_same_loss_and_gradients(
 
 
 def test_a_window_shorter_than_a_segment_is_refused() -> None:
-    tensors = torch.randn(3, 1, 2, 6, 4)
+    query, key, value = torch.randn(3, 1, 2, 6, 4)
     layout = Layout([Segment(0, 0, 6)], torch.tensor([0, 6], dtype=torch.int32), True)
+
+    def attend(window: int) -> None:
+        options: dict[str, Any] = {"careergpt_layout": layout, "sliding_window": window}
+        segment_attention(torch.nn.Module(), query, key, value, None, **options)
+
     with pytest.raises(NotImplementedError, match="sliding window 5"):
-        segment_attention(
-            torch.nn.Module(), *tensors, None, careergpt_layout=layout, sliding_window=5
-        )
-    segment_attention(torch.nn.Module(), *tensors, None, careergpt_layout=layout, sliding_window=6)
+        attend(5)
+    attend(6)
 
 
 def test_dropout_falls_on_attention_weights() -> None:
@@ -167,10 +172,9 @@ def test_the_kernel_for_unequal_lengths_is_given_the_same_segments(
         assert longest == longest_key >= bounds.diff().max()
         lengths = bounds.diff().tolist()
         split = [t.transpose(0, 1).split(lengths, 1) for t in (query, key, value)]
-        parts = zip(*split, strict=True)
         done = [
-            torch.nn.functional.scaled_dot_product_attention(*p, is_causal=True, scale=scale)
-            for p in parts
+            torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)
+            for q, k, v in zip(*split, strict=True)
         ]
         return torch.cat(done, 1).transpose(0, 1)
 

@@ -90,7 +90,7 @@ def test_weights_in_half_precision_learn_too(dtype: torch.dtype) -> None:
     expected = with_gradients(plain(states, head, targets), states, head)
     halves = [tensor.detach().to(dtype).requires_grad_() for tensor in (states, head)]
     scale = 2.0**-12  # As the module's own, which keeps fp16 in range.
-    found = with_gradients(linear_cross_entropy(*halves, targets) * scale, *halves)
+    found = with_gradients(linear_cross_entropy(halves[0], halves[1], targets) * scale, *halves)
     for ours, theirs in zip(found[1:], expected[1:], strict=True):
         assert ours.dtype == dtype
         assert (ours.float() / scale - theirs).norm() < 0.03 * theirs.norm()

@@ -40,7 +40,7 @@ def moved(model: PreTrainedModel) -> PreTrainedModel:
     with torch.no_grad():
         for weight in model.parameters():
             if weight.requires_grad:
-                weight += 0.1 * torch.randn(weight.shape, generator=chance)
+                weight.add_(0.1 * torch.randn(weight.shape, generator=chance))
     return model
 
 
@@ -97,7 +97,7 @@ def test_a_state_holds_adapters_alone_and_no_fewer(model: PreTrainedModel) -> No
     expected = hidden_of(model)
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            weight += 1.0 if "lora_" in name else 0.0
+            weight.add_(1.0 if "lora_" in name else 0.0)
     assert not torch.equal(hidden_of(model), expected)
     model.load_state_dict(state)
     assert torch.equal(hidden_of(model), expected)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.tasks import DEFAULT_TASKS
 from careergpt.modeling.loaded import LoadedModel, find_model
 from careergpt.recommend.calibration import Blend, Calibration
 from careergpt.recommend.rankings import Rankings

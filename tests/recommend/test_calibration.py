@@ -142,7 +142,8 @@ def test_a_peer_that_adds_nothing_gets_no_weight() -> None:
 @pytest.mark.filterwarnings("error")
 def test_where_nothing_can_be_chosen_nothing_is_changed() -> None:
     logs, _ = drawn(5, 2)
-    for targets in ([[], []], [[None], [None, None]]):
+    none: list[list[list[int | None]]] = [[[], []], [[None], [None, None]]]
+    for targets in none:
         assert fit_calibration(logs, logs[0], targets) == Calibration(0.0, 1.0)
         assert fit_blend(logs, logs, targets) == 1.0
     # One query has no standard error.

@@ -259,6 +259,7 @@ def test_only_the_fifty_nearest_vote() -> None:
     many = Candidates(("sql", *words), (5,) * 81)
     postings = [(["sql", *words[:n]], "A" if n < 50 else "B") for n in range(80)]
     found = near(postings, many)
+    assert isinstance(found, Neighbours)
     expected = _of_votes(found, [found._cosines(["sql"])[:50].sum(), 0, 0, 0])
     assert np.exp(found.distribution(("sql",))) == pytest.approx(expected)
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.names import title_key
-from careergpt.data.tasks import Fields, Task
+from careergpt.data.tasks import DEFAULT_TASKS, Fields, Task
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.evaluation import (
     Query,

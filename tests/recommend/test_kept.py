@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.tasks import DEFAULT_TASKS
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import explanation

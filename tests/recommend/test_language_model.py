@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.data.tasks import Fields, PromptForm, Task, prompt_completion, text_of
+from careergpt.data.tasks import DEFAULT_TASKS, Fields, PromptForm, Task, prompt_completion, text_of
 from careergpt.data.tokens import Example, encode, encode_prompts, encode_texts, load_tokenizer
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
@@ -55,11 +54,12 @@ lists = st.lists(names, min_size=1, max_size=5).map(tuple)
 
 def known_to(name: str, items: tuple[str, ...], title: str) -> dict[str, Any]:
     """What a question of the ranking shows."""
-    return {
+    known: dict[str, dict[str, Any]] = {
         "path": {"titles": items},
         "position": {"skills": items},
         "skills": {"position_title": title},
-    }[name]
+    }
+    return known[name]
 
 
 def with_answer(name: str, known: Fields, *answers: str) -> dict[str, Any]:

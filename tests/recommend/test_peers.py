@@ -6,22 +6,24 @@ import pytest
 from careergpt.data.tasks import Fields
 from careergpt.recommend import peers
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.count_models import KneserNey, Neighbours
+from careergpt.recommend.count_models import CountModel, KneserNey, Neighbours
 from careergpt.recommend.peers import strong_peers
 
 TITLES = Candidates(("Nurse", "Nurse manager", "Welder", "Pipe fitter"), (9, 9, 9, 9))
 SKILLS = Candidates(("patient care", "triage", "steel", "arc welding"), (9, 9, 9, 9))
 KINDS = {"titles": TITLES, "skills": SKILLS}
-CAREERS: list[Fields] = [{"titles": ("Nurse", "Nurse manager")}] * 4 + [
-    {"titles": ("Welder", "Pipe fitter")}
-] * 4
-POSTINGS: list[Fields] = [{"position_title": "Nurse", "skills": ("patient care", "triage")}] * 4 + [
-    {"position_title": "Welder", "skills": ("steel", "arc welding")}
-] * 4
+CAREERS: list[Fields] = [
+    *[{"titles": ("Nurse", "Nurse manager")}] * 4,
+    *[{"titles": ("Welder", "Pipe fitter")}] * 4,
+]
+POSTINGS: list[Fields] = [
+    *[{"position_title": "Nurse", "skills": ("patient care", "triage")}] * 4,
+    *[{"position_title": "Welder", "skills": ("steel", "arc welding")}] * 4,
+]
 
 
 @pytest.fixture(scope="module")
-def moves() -> dict[str, KneserNey]:
+def moves() -> dict[str, CountModel]:
     return strong_peers({"markov": KneserNey.fit("path", KINDS, CAREERS)})
 
 

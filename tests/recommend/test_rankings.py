@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from careergpt.data.datamodule import DEFAULT_TASKS
-from careergpt.data.tasks import Task
+from careergpt.data.tasks import DEFAULT_TASKS, Task
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.calibration import AS_SCORED, EXPONENTS, query_nats, skill_likelihoods
@@ -23,7 +22,7 @@ from careergpt.recommend.predictor import Predictor
 from careergpt.recommend.rankings import EXPONENT, FEWEST, Rankings
 
 Records = list[dict[str, Any]]
-ASKED = {
+ASKED: dict[str, Any] = {
     "path": [{"titles": ("Welder",)}, {"titles": ("Data clerk", "nobody's")}],
     "position": [{"skills": ("SQL", "unheard of")}, {"skills": ("triage",)}],
     "skills": [{"position_title": "Welder"}, {"position_title": "nobody's"}],

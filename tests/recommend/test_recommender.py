@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from careergpt.data.datamodule import DEFAULT_TASKS
 from careergpt.data.names import title_key
-from careergpt.data.tasks import Task
+from careergpt.data.tasks import DEFAULT_TASKS, Task
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
 from careergpt.generation.sampling import Decoding

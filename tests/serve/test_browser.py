@@ -133,7 +133,7 @@ def test_both_models_answer_side_by_side_and_a_blind_vote_is_kept(page: Page) ->
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_screen_readers_find_no_serious_fault(page: Page, path: str, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=scheme)
     page.goto(path)
     found = Axe().run(page).response["violations"]
     assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []

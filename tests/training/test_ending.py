@@ -47,7 +47,7 @@ class StopAfter(Callback):
         trainer.should_stop = trainer.current_epoch + 1 == self._epochs
 
 
-ENDS = {
+ENDS: dict[str, dict[str, Any]] = {
     "within an epoch": {"max_steps": 5},
     "within the second epoch": {"max_steps": 17, "max_epochs": 3},
     "between two validations": {"val_check_interval": 5},
@@ -168,6 +168,8 @@ def test_a_callback_of_the_user_s_own_may_log_what_another_monitors(
     fit: Fit, examples: list[Scored]
 ) -> None:
     class Own(Callback):
+        log: Any  # Lightning gives it.
+
         def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
             self.log("mine", 1.0)
 

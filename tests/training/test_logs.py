@@ -129,7 +129,7 @@ def parsed(data: bytes) -> list[Any]:
         parts += data[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # A whole record, or a record's last part.
-            found.append(wandb_internal_pb2.Record.FromString(parts))
+            found.append(wandb_internal_pb2.Record.FromString(parts))  # type: ignore[attr-defined]
             parts = b""
     return found
 

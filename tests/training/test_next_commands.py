@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from careergpt.data.datamodule import DEFAULT_TASKS
+from careergpt.data.tasks import DEFAULT_TASKS
 from careergpt.recommend.rankings import Rankings
 from careergpt.training.finish import next_commands
 

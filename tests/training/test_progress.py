@@ -9,7 +9,6 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from careergpt.training import progress
 from careergpt.training.progress import Progress, slow_precision
 
 CPU = torch.device("cpu")
@@ -27,7 +26,7 @@ def test_a_gpu_is_asked_for_its_loss_now_and_then(
 
 def test_the_bar_tells_what_the_whole_run_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 130.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("careergpt.training.progress.time.monotonic", lambda: next(clock))
     monkeypatch.setattr(TQDMProgressBar, "on_train_start", lambda *_: None)
     monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda *_: {"train/loss": 2.0})
     run = Mock(spec=Trainer, global_step=10, estimated_stepping_batches=400, callbacks=[])

@@ -70,7 +70,7 @@ def test_repetition_and_diversity_are_those_of_the_answers(
 def test_no_prompts_no_answers(fit: Fit, examples: list[Scored], tmp_path: Path) -> None:
     samples = SampleAnswers([], records=0)
     fit(rows_of(examples), val=rows_of(examples)[:1], callbacks=[samples])
-    assert samples.first == samples.last == []
+    assert (samples.first, samples.last) == ([], [])
     assert not (tmp_path / "samples.jsonl").exists()
 
 
