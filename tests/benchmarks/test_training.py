@@ -121,14 +121,14 @@ def test_untimed_steps_are_left_out_of_a_turn():
 
 def test_the_script_measures_everyone_on_a_tiny_model(tmp_path: Path):
     out = tmp_path / "training.json"
-    command = ["--tiny", "--rounds", "2", "--sequences", "4", "--threads", "1"]
-    command += ["--precision", "fp32", "bf16", "--json", str(out)]
+    command = ["--tiny", "--rounds", "1", "--sequences", "4", "--threads", "1"]
+    command += ["--precision", "bf16", "--json", str(out)]
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / "training.py"), *command], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())["precisions"]
-    assert list(found) == ["fp32", "bf16"]
+    assert list(found) == ["bf16"]
     for measured in found.values():
         assert measured["failed"] == {}
         assert measured["probe_gflops"] > 0
@@ -145,9 +145,9 @@ def test_the_script_measures_everyone_on_a_tiny_model(tmp_path: Path):
         assert rows["careergpt"]["padding"] == 0
         assert rows["Trainer, longest"]["padding"] > rows["Trainer, grouped"]["padding"]
         # Ours takes a turn in every round of each other.
-        assert [len(row["rounds"]) for row in rows.values()] == [10, 2, 2, 2, 2, 2]
+        assert [len(row["rounds"]) for row in rows.values()] == [5, 1, 1, 1, 1, 1]
         assert all(row["peak_gib"] > 0 for row in rows.values())
-        assert all(done.stdout.count(f"| {name} |") == 2 for name in rows)
+        assert all(done.stdout.count(f"| {name} |") == 1 for name in rows)
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
