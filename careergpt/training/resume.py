@@ -137,7 +137,7 @@ class KeepState(Callback):
     ) -> None:
         """Refuses what would not go on exactly; turns the data to the checkpoint's place."""
         kept, data = checkpoint.get(OURS), trainer.datamodule  # type: ignore[attr-defined]
-        if kept is None:
+        if kept is None or "loops" not in checkpoint:
             raise InputError("--ckpt_path: this checkpoint does not say where its run stands")
         if not checkpoint["optimizer_states"]:
             raise InputError(
