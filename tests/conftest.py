@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,23 +178,25 @@ def taught(
     )
 
 
-def _write_tables(folder: Path) -> Path:
+def write_tables(
+    folder: Path, postings: Iterable[Sequence[str]], careers: Iterable[Sequence[str]]
+) -> Path:
+    """Writes postings.csv and careers.jsonl into a new folder, the careers drawn last."""
     folder.mkdir()
-    chance = random.Random(0)
     with (folder / "postings.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["company_name", "position_title", "job_description", "skills"])
-        for number in range(60):
-            title = list(POSITIONS)[number % 6]
-            skills = chance.sample(POSITIONS[title].split("; "), 4)
-            company = f"{_word(chance)} {_word(chance)}".title()
-            writer.writerow(
-                [company, title, _description(chance, title, skills), "; ".join(skills)]
-            )
-    careers = (_career(chance, STARTS[number % 3]) for number in range(30))
+        writer.writerows(postings)
     lines = [json.dumps({"titles": titles}) + "\n" for titles in careers]
     (folder / "careers.jsonl").write_text("".join(lines), encoding="utf-8")
     return folder
+
+
+def _write_tables(folder: Path) -> Path:
+    chance = random.Random(0)
+    postings = (_posting(chance, list(POSITIONS)[number % 6]) for number in range(60))
+    careers = (_career(chance, STARTS[number % 3]) for number in range(30))
+    return write_tables(folder, postings, careers)
 
 
 @pytest.fixture
@@ -237,9 +239,12 @@ def _word(chance: random.Random) -> str:
     return "".join(chance.choice("bdfgklmnprst") + chance.choice("aeiou") for _ in range(3))
 
 
-def _description(chance: random.Random, title: str, skills: list[str]) -> str:
+def _posting(chance: random.Random, title: str) -> list[str]:
+    skills = chance.sample(POSITIONS[title].split("; "), 4)
+    company = f"{_word(chance)} {_word(chance)}".title()
     sites = " ".join(_word(chance) for _ in range(20))
-    return f"We need a {title.lower()} for {sites}. Skills: {', '.join(skills)}."
+    description = f"We need a {title.lower()} for {sites}. Skills: {', '.join(skills)}."
+    return [company, title, description, "; ".join(skills)]
 
 
 def _career(chance: random.Random, title: str) -> list[str]:

@@ -1,7 +1,7 @@
 """One small run, made once, and the words that make another."""
 
 import csv
-import os
+from contextlib import chdir
 from itertools import islice
 from pathlib import Path
 
@@ -67,12 +67,8 @@ def short(scratch: list[str], quiet: list[str], sample: list[str]) -> list[str]:
 def run(tmp_path_factory: pytest.TempPathFactory, short: list[str]) -> Path:
     """The folder of a finished run; tests read it and write elsewhere."""
     folder = tmp_path_factory.mktemp("runs") / "short"
-    before = os.getcwd()
-    os.chdir(tmp_path_factory.mktemp("started-in"))
-    try:
+    with chdir(tmp_path_factory.mktemp("started-in")):
         main(["fit", *short, f"--trainer.default_root_dir={folder}"])
-    finally:
-        os.chdir(before)
     return folder
 
 

@@ -1,8 +1,8 @@
 """A fit by LoRA, end to end: small states, exact resuming, a merged model and its adapter."""
 
 import json
-import os
 import shutil
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,8 @@ def words(quiet: list[str], sample: list[str], model: str) -> list[str]:
 def tuned(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished run."""
     folder = tmp_path_factory.mktemp("lora") / "run"
-    before = os.getcwd()
-    os.chdir(folder.parent)
-    main([*words, f"--trainer.default_root_dir={folder}"])
-    os.chdir(before)
+    with chdir(folder.parent):
+        main([*words, f"--trainer.default_root_dir={folder}"])
     return folder
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,8 @@ def words(short: list[str]) -> list[str]:
 def whole(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the run that was left in peace."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    before = os.getcwd()
-    os.chdir(folder.parent)
-    main([*words, into(folder)])
-    os.chdir(before)
+    with chdir(folder.parent):
+        main([*words, into(folder)])
     return folder
 
 

@@ -143,17 +143,6 @@ def test_a_real_difference_is_found() -> None:
     assert rejections(shifted, 200) > 0.95 * 200
 
 
-@pytest.mark.parametrize(
-    ("numerator", "denominator", "clusters"),
-    [([], [], []), ([1.0], [1.0, 2.0], ["a"]), ([1.0], [1.0], []), ([math.nan], [1.0], ["a"])],
-)
-def test_records_that_do_not_match_are_refused(
-    numerator: list[float], denominator: list[float], clusters: list[str]
-) -> None:
-    with pytest.raises(ValueError, match=r"one of each a record|not finite"):
-        sign_flip(np.array(numerator), np.array(denominator), clusters)
-
-
 @given(probabilities)
 def test_holm_closes_bonferroni(p: list[float]) -> None:
     """A hypothesis falls when Bonferroni rejects every set that holds it (Marcus et al., 1976)."""

@@ -17,6 +17,7 @@ from careergpt.compare.statistics import (
     is_equivalent,
     rank_intervals,
     ratio_interval,
+    sign_flip,
     standard_error,
 )
 from careergpt.errors import InputError
@@ -114,15 +115,17 @@ def test_a_cluster_without_tokens_is_refused_by_name() -> None:
         ratio_interval(np.ones(2), np.array([1.0, 0.0]), ["clerk", "nurse"])
 
 
+@pytest.mark.parametrize("judge", [ratio_interval, sign_flip])
 @pytest.mark.parametrize(
     ("numerator", "denominator", "clusters"),
     [([], [], []), ([1.0], [1.0, 2.0], ["a"]), ([1.0], [1.0], []), ([math.nan], [1.0], ["a"])],
 )
 def test_records_that_do_not_match_are_refused(
-    numerator: list[float], denominator: list[float], clusters: list[str]
-) -> None:
+    judge: Callable[..., object], numerator: list[float], denominator: list[float],
+    clusters: list[str],
+) -> None:  # fmt: skip
     with pytest.raises(ValueError, match=r"one of each a record|not finite"):
-        ratio_interval(np.array(numerator), np.array(denominator), clusters)
+        judge(np.array(numerator), np.array(denominator), clusters)
 
 
 @pytest.mark.parametrize("options", [{"level": 1.0}, {"level": 0.0}, {"resamples": 0}])

@@ -1,31 +1,9 @@
 """Laws of encodings: each is found, leaves no trace, and a byte that is not of it costs one row."""
 
-from collections.abc import Callable, Mapping
-
 import pytest
 
-from careergpt.data.objects import Cell, Table
-from careergpt.data.tables import open_tables
 from careergpt.errors import InputError
-
-Write = Callable[[str, str | bytes], str]
-
-
-def only(source: str) -> Table:
-    """The only table of the source."""
-    (table,) = open_tables(source)
-    return table
-
-
-def cells(source: str) -> list[Mapping[str, Cell]]:
-    """The cells of the rows that could be read."""
-    return [row.cells for row in only(source).rows() if not row.fault]
-
-
-def faults(source: str) -> dict[int, str]:
-    """Why rows could not be read, by their lines."""
-    bad = [row for row in only(source).rows() if row.fault]
-    return {int(row.place.rpartition(":")[2]): row.fault for row in bad}
+from tests.data.reading import Write, cells, faults, only
 
 
 @pytest.mark.parametrize(

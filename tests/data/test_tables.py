@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import tracemalloc
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import datasets
@@ -15,32 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from careergpt.data.objects import Cell, RawRow, Table
+from careergpt.data.objects import RawRow
 from careergpt.data.tables import open_tables
 from careergpt.errors import InputError
-
-Write = Callable[[str, str | bytes], str]
+from tests.data.reading import Write, cells, faults, only
 
 RAGGED = "more or fewer cells than the header"
 OPEN = "a quote that is opened and never closed"
-
-
-def only(source: str) -> Table:
-    """The only table of the source."""
-    (table,) = open_tables(source)
-    return table
-
-
-def cells(source: str) -> list[Mapping[str, Cell]]:
-    """The cells of the rows that could be read."""
-    return [row.cells for row in only(source).rows() if not row.fault]
-
-
-def faults(source: str) -> dict[int, str]:
-    """Why rows could not be read, by their lines."""
-    bad = [row for row in only(source).rows() if row.fault]
-    assert not any(row.cells for row in bad)
-    return {int(row.place.rpartition(":")[2]): row.fault for row in bad}
 
 
 def read_all(source: str | list[str]) -> None:

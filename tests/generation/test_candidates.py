@@ -1,7 +1,7 @@
 """Laws of scoring candidates over a trie: the library's own probabilities, whatever is shared."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from tqdm import tqdm
 from transformers import (
     AutoModelForCausalLM,
-    GPT2Config,
-    LlamaConfig,
     MistralConfig,
     PreTrainedModel,
 )
@@ -29,21 +27,7 @@ from careergpt.generation.cache import attention_to_cache
 from careergpt.generation.candidates import Trie, plan_chunks, score_candidates
 from careergpt.modeling.attention import SEGMENTS, compile_blocks
 from careergpt.modeling.folder import build_model
-
-CONTEXT, VOCABULARY = 48, 40
-END = 0
-CONFIGS: dict[str, Callable[[], GPT2Config | LlamaConfig]] = {
-    "gpt2": lambda: GPT2Config(
-        vocab_size=VOCABULARY, n_layer=2, n_head=2, n_embd=32, n_positions=CONTEXT,
-        initializer_range=0.3, bos_token_id=END, eos_token_id=END,
-    ),
-    # Two queries to each key, and rotary positions.
-    "llama": lambda: LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=CONTEXT,
-        initializer_range=0.3, bos_token_id=END, eos_token_id=END, pad_token_id=None,
-    ),
-}  # fmt: skip
+from tests.generation.families import CONFIGS, CONTEXT, END, VOCABULARY
 
 Texts = list[list[int]]
 

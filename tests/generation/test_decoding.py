@@ -15,8 +15,6 @@ import torch
 import torch._dynamo
 from transformers import (
     AutoModelForCausalLM,
-    GPT2Config,
-    LlamaConfig,
     MistralConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -29,9 +27,8 @@ from careergpt.generation.decoding import Generated, _kept, generate, repetition
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.attention import SEGMENTS, compile_blocks
 from careergpt.modeling.folder import build_model, context_of, pretrained_config
+from tests.generation.families import CONFIGS, CONTEXT, END, VOCABULARY
 
-CONTEXT, VOCABULARY = 48, 40
-END = 0
 GREEDY = Decoding(greedy=True, max_new_tokens=12)
 PENALIZED = Decoding(greedy=True, max_new_tokens=12, repetition_penalty=1.5)
 SAMPLED = Decoding(max_new_tokens=12, temperature=1.0, top_p=1.0)
@@ -43,18 +40,6 @@ UNREPEATED = Decoding(
     min_new_tokens=20,
     repetition_penalty=1.0,
 )
-CONFIGS: dict[str, Callable[[], GPT2Config | LlamaConfig]] = {
-    # A small vocabulary, of which the end of text is a fortieth: some answers end, some do not.
-    "gpt2": lambda: GPT2Config(
-        vocab_size=VOCABULARY, n_layer=2, n_head=2, n_embd=32, n_positions=CONTEXT,
-        initializer_range=0.3, bos_token_id=END, eos_token_id=END,
-    ),
-    "llama": lambda: LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=CONTEXT,
-        initializer_range=0.3, bos_token_id=END, eos_token_id=END, pad_token_id=None,
-    ),
-}  # fmt: skip
 
 
 @pytest.fixture(params=CONFIGS)

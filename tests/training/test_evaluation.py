@@ -1,12 +1,11 @@
 """Rankings in a run: what `fit` counts and chooses, and what `test` measures beside the peers."""
 
-import csv
 import json
 import math
 import random
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from careergpt.recommend.rankings import Rankings
 from careergpt.training.evaluation import EvaluateRankings
 from careergpt.training.module import CareerModule
 from careergpt.training.trainer import CareerTrainer
+from tests.conftest import write_tables
 
 ROOT = Path(__file__).parents[2]
 SKILLS = {
@@ -53,35 +53,31 @@ FIGURES = ["mrr", "recall@1", "recall@5", "recall@10", "map", "loss", "perplexit
            "candidates"]  # fmt: skip
 
 
-def write_tables(folder: Path) -> str:
-    """Postings of three titles and careers between them, each with a title of its own in it."""
-    folder.mkdir()
-    chance = random.Random(0)
-    with (folder / "postings.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["company_name", "position_title", "job_description", "skills"])
-        for number in range(60):
-            title = list(SKILLS)[number % 3]
-            some = chance.sample(SKILLS[title].split("; "), 3)
-            said = " ".join(chance.choices("abcdefghij", k=8)) + f" {chance.random()}"
-            writer.writerow([f"Firm {number}", title, f"We seek {said}.", "; ".join(some)])
-    careers = []
+def postings(chance: random.Random) -> Iterator[list[str]]:
+    """Of three titles."""
+    for number in range(60):
+        title = list(SKILLS)[number % 3]
+        some = chance.sample(SKILLS[title].split("; "), 3)
+        said = " ".join(chance.choices("abcdefghij", k=8)) + f" {chance.random()}"
+        yield [f"Firm {number}", title, f"We seek {said}.", "; ".join(some)]
+
+
+def careers(chance: random.Random) -> Iterator[list[str]]:
+    """Between those titles, each with a title of its own in it."""
     for number in range(90):
         title = chance.choice(list(SKILLS))
         after = [chance.choice([f"Senior {title}", f"Senior {title}", title]), f"Chief {title}"]
         own = [f"Founder of firm {number}"] if number % 4 == 0 else []
-        careers.append([title, f"Trainee of plan {number}", *after[: chance.choice([1, 2])], *own])
-    lines = [json.dumps({"titles": titles}) + "\n" for titles in careers]
-    (folder / "careers.jsonl").write_text("".join(lines), encoding="utf-8")
-    return str(folder)
+        yield [title, f"Trainee of plan {number}", *after[: chance.choice([1, 2])], *own]
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The options of the tables, and of a Trainer that is quiet."""
-    folder = tmp_path_factory.mktemp("ranked")
+    folder, chance = tmp_path_factory.mktemp("ranked"), random.Random(0)
+    tables = write_tables(folder / "tables", postings(chance), careers(chance))
     return [
-        f"--data.source={write_tables(folder / 'tables')}", f"--data.cache={folder / 'cache'}",
+        f"--data.source={tables}", f"--data.cache={folder / 'cache'}",
         "--data.processes=1", "--trainer.logger=false", "--trainer.accelerator=cpu",
         "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false",
     ]  # fmt: skip
