@@ -121,11 +121,15 @@ def _server() -> socket.socket:
 
 
 def _serve(calls: socket.socket) -> None:
-    """Answers calls; returns in the children alone, which are the processes that were asked for."""
+    """Answers calls, by forks of a process that has one thread of its own and has computed nothing.
+
+    It returns in the children alone, which are the processes that were asked for.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Nobody waits for the keepers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while fds := socket.recv_fds(calls, 1, 4)[1]:
         if not os.fork():
+            calls.detach()  # Its number is the child's input.
             return _keep(fds[:3], socket.socket(fileno=fds[3]))
         for number in fds:
             os.close(number)
