@@ -124,7 +124,7 @@ class Occupations:
 
     def match(self, titles: Sequence[str]) -> list[Match]:
         """The occupation of each title."""
-        return [self._exact(title) or self.nearest(title, 1)[0] for title in titles]
+        return [self.exact(title) or self.nearest(title, 1)[0] for title in titles]
 
     def nearest(self, text: str, k: int) -> list[Match]:
         """The k occupations of which a title is most like the text, by meaning."""
@@ -157,8 +157,12 @@ class Occupations:
             like = np.concatenate([like, cosines(query, self._encode(others))[0]])
         return [*self._own, *others], like
 
-    def _exact(self, title: str) -> Match | None:
-        """The occupation that has the title, or has it without its seniority."""
+    def exact(self, title: str) -> Match | None:
+        """The occupation that has the title, or has it without its seniority.
+
+        Of several that have it, the one whose name is nearest in meaning, and one share of them
+        as confidence.
+        """
         key = title_key(clean_title(title))
         rest, apart = without_seniority(key)
         for known, seniority in ((key, ""), (rest, apart)):

@@ -36,7 +36,7 @@ from careergpt.recommend.recommendation import (
 Texts = str | Sequence[str]
 
 SURE = 0.5
-"""Confidence from which on a title is read as the occupation that it is matched to."""
+"""Confidence from which on a title is read as the occupation whose titles it is but like."""
 
 DESCRIBE = "describe"
 """The task whose answer names qualifications."""
@@ -179,7 +179,10 @@ class Recommender:
         found = Match(*spelled(name, self.predictor.titles))
         if self._occupations is None or not name or found.confidence:
             return found
-        (match,) = self._occupations.match([name])
+        # One of several that bear the title is still nearer than its mere words.
+        if match := self._occupations.exact(name):
+            return match
+        (match,) = self._occupations.nearest(name, 1)
         return match if match.confidence >= SURE else found
 
     def answer(self, query: PersonQuery, write: bool = True) -> Recommendation:

@@ -379,6 +379,9 @@ def test_a_title_of_the_taxonomy_is_answered_as_its_occupation(answer: Answer) -
     assert "'Metal Joiner' is taken for 'Welder' (100% sure)." in found.notes
     assert as_json(found)["taken_for"]["Metal Joiner"]["occupation"] == "Welder"
     stranger = Person("Zzyzx", ("rigging",), ())
+    shared = Occupations({name: ["Joiner"] for name in ("Welder", "Data analyst", "Nurse")})
+    found = answer(Person("Joiner", ("rigging",), ()), occupations=shared)
+    assert found.taken_for["Joiner"].confidence == pytest.approx(1 / 3)
     assert answer(stranger, occupations=taxonomy) == answer(stranger)
 
 
