@@ -36,6 +36,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from careergpt.data.processes import STOPS
+from careergpt.data.whole_files import adding
 from careergpt.errors import InputError, RunEndedError
 from careergpt.training.sweep_plan import Plan
 
@@ -237,7 +238,7 @@ def _run_started(
     own = [f"--trainer.default_root_dir={folder}"]
     if (folder / "config.yaml").exists():
         own.append("--ckpt_path=last")
-    with folder.with_suffix(".log").open("ab") as log:
+    with adding(folder.with_suffix(".log")) as log:
         # A terminal's Ctrl-C reaches who watches alone, who lets it keep its state.
         return subprocess.Popen(
             [*words, *own], stdout=log, stderr=log, pass_fds=passed, start_new_session=True

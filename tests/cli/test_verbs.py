@@ -35,7 +35,8 @@ def test_test_writes_a_row_for_each_task(
 ) -> None:
     rows = table([model, *quiet, *sample], tmp_path / "t.json")
     found = {row["task"]: row for row in rows if row["row"] == "model"}
-    assert list(found) == ["all", "describe", "path", "path/changed", "position", "skills"]
+    paths = ["path", "path/changed", "path/seen", "path/unseen"]
+    assert list(found) == ["all", "describe", *paths, "position", "skills"]
     tokens = {f"token_{name}" for name in ("loss", "perplexity", "accuracy", "bits_per_byte")}
     tokens |= {"examples", "tokens"}
     for row in rows:
@@ -227,6 +228,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         "serve": "--baseline",
         "fetch-model": "--out",
         "tables": "--out",
+        "sweep": "--storage",
     }
     assert own.get(verb, "--data.source") in capsys.readouterr().out
 
