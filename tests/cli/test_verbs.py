@@ -17,7 +17,7 @@ NUMBERS = {"task", "row", "n", "loss", "perplexity"} | OF_TOKENS
 RANKED = {"position", "skills", "path"}
 OF_RANKS = {
     "task", "row", "n", "loss", "perplexity", "mrr", "recall@1", "recall@5", "recall@10", "map",
-    "calibration_error", "left_out", "outside", "candidates",
+    "calibration_error", "left_out", "outside", "candidates", "coverage", "mrr_all",
 }  # fmt: skip
 
 
