@@ -177,11 +177,25 @@ def temporary(path: Path, make: Callable[[Path], None] = Path.touch) -> Iterator
     # A name may be as long as the system takes: then there is room for no more.
     partial = path.with_name(f"{path.name[:50]}.{os.getpid()}-{token_hex(4)}.partial")
     with unfinished(partial):
-        make(partial)
-        with _opened(partial) as held:
-            with suppress(OSError):  # Some network file systems have no locks.
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = _made(partial, make)
+        try:
             yield partial
+        finally:
+            os.close(held)
+
+
+def _made(partial: Path, make: Callable[[Path], None]) -> int:
+    """The file or folder, made, opened and locked."""
+    while True:
+        make(partial)
+        with suppress(FileNotFoundError):
+            held = os.open(partial, os.O_RDONLY)
+            with suppress(OSError):  # Some network file systems have no locks.
+                fcntl.flock(held, fcntl.LOCK_EX)
+            if partial.exists():
+                return held
+            os.close(held)
+        # Before it was locked another process took it for left over.
 
 
 def _remove_left_over(folder: Path) -> None:

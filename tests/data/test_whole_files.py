@@ -14,6 +14,7 @@ from careergpt.data.whole_files import (
     adding,
     check_writable,
     sealed,
+    temporary,
     whole,
     whole_files,
     write_lines,
@@ -108,6 +109,25 @@ def test_the_next_write_removes_what_a_killed_process_left_and_nothing_that_is_i
         assert partial.exists()
         assert folder.exists()
     assert set(tmp_path.iterdir()) == {*others, tmp_path / "b", tmp_path / "in use"}
+
+
+def test_a_file_that_another_took_for_left_over_before_its_lock_is_made_again(
+    tmp_path: Path,
+) -> None:
+    made = 0
+
+    def make(path: Path) -> None:
+        nonlocal made
+        made += 1
+        path.touch()
+        if made == 1:
+            with whole(tmp_path / "another's"):
+                assert not path.exists()
+
+    with temporary(tmp_path / "own", make) as partial:
+        assert partial.exists()
+    assert made == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"another's"}
 
 
 def test_a_file_where_a_folder_is_wanted_is_one_line(tmp_path: Path) -> None:

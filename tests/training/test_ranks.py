@@ -32,7 +32,7 @@ def by_torchrun(words: list[str], number: int, folder: Path, nodes: int = 1) -> 
             )
         )  # fmt: skip
     told = [rank.communicate(timeout=240) for rank in ranks]
-    assert not any(rank.returncode for rank in ranks), told
+    assert not any(rank.returncode for rank in ranks), "\n".join(err[-3000:] for _, err in told)
     return told[0][0]
 
 
