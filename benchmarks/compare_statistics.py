@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from careergpt.compare.comparison import Finding
-from careergpt.compare.metrics import LOSS, Measured, findings
+from careergpt.compare.findings import Measured, findings
+from careergpt.compare.metrics import LOSS
 from careergpt.compare.statistics import (
     FloatArray,
     detectable_effect,

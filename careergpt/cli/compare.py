@@ -14,11 +14,11 @@ from careergpt.compare.answers import by_prompt, write_answers
 from careergpt.compare.compare import Options, compare, compare_scores
 from careergpt.compare.comparison import BASELINE, Comparison, model_names, write_comparison
 from careergpt.compare.conditions import broken, check_conditions
+from careergpt.compare.figures import comparison_text
 from careergpt.compare.foreign_scores import is_scores
 from careergpt.compare.metrics import ANSWERS, METRICS
 from careergpt.compare.report import add_to_card, card_text, report_html
 from careergpt.compare.scores import write_scores
-from careergpt.compare.wording import comparison_text
 from careergpt.data.whole_files import check_writable, whole_files
 from careergpt.errors import InputError, RunEndedError
 from careergpt.modeling.folder import TAUGHT_DATA, read_settings, stages_of

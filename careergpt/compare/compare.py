@@ -11,6 +11,15 @@ import pyarrow as pa
 from careergpt.compare.answers import COLUMNS, answer, draw_prompts, references, training_texts
 from careergpt.compare.comparison import BASELINE, Comparison, DataFacts, ModelFacts
 from careergpt.compare.conditions import check_conditions, margins_of
+from careergpt.compare.findings import (
+    answers_of,
+    diversity,
+    findings,
+    measured_answers,
+    measured_scores,
+    ranks,
+    with_floor,
+)
 from careergpt.compare.foreign_scores import models_of, pair
 from careergpt.compare.metrics import (
     BITS,
@@ -21,13 +30,6 @@ from careergpt.compare.metrics import (
     SKILLS_F1,
     TITLE_GAIN,
     TITLE_GAIN_BITS,
-    answers_of,
-    diversity,
-    findings,
-    measured_answers,
-    measured_scores,
-    ranks,
-    with_floor,
 )
 from careergpt.compare.relevance import relevance_bounds
 from careergpt.compare.scores import TABLE, TRIGRAM, model_scorer, score_table, trigram_scorer

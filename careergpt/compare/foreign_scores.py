@@ -24,7 +24,8 @@ import numpy as np
 import pyarrow as pa
 
 from careergpt.compare.comparison import BASELINE, Metric
-from careergpt.compare.metrics import BITS, LOSS, TITLE_GAIN, TITLE_GAIN_BITS, Measured
+from careergpt.compare.findings import Measured
+from careergpt.compare.metrics import BITS, LOSS, TITLE_GAIN, TITLE_GAIN_BITS
 from careergpt.compare.scores import COLUMNS, TABLE, rows_of
 from careergpt.data.foreign_files import read_json, reading
 from careergpt.data.names import title_key

@@ -16,11 +16,11 @@ import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from careergpt.compare import plots, wording
+from careergpt.compare import figures, plots, wording
 from careergpt.compare.answers import by_prompt
 from careergpt.compare.comparison import BASELINE, FINETUNED, Comparison, Finding
+from careergpt.compare.figures import as_perplexity, number
 from careergpt.compare.metrics import ANSWERS, DIVERSITY
-from careergpt.compare.wording import as_perplexity, number
 from careergpt.compare.words import END
 from careergpt.data.whole_files import whole
 
@@ -108,21 +108,21 @@ def _templates(autoescape: bool) -> Environment:
     )
     templates.filters |= {
         "number": number,
-        "signed": wording.signed,
-        "brief": wording.brief,
-        "share": wording.share,
+        "signed": figures.signed,
+        "brief": figures.brief,
+        "share": figures.share,
         "perplexity": as_perplexity,
         "count": "{:,}".format,
-        "cells": wording.cells,
-        "sizes": wording.sizes,
-        "rank": wording.rank,
+        "cells": figures.cells,
+        "sizes": figures.sizes,
+        "rank": figures.rank,
         "shaded": shaded,
         "short": short,
         "plain": plain,
         "code": code,
     }
     templates.globals |= {
-        "bounds": wording.bounds,
+        "bounds": figures.bounds,
         # The colours of a model.
         "kind": lambda model: BASELINE if model == BASELINE else FINETUNED,
         "end_sign": END,

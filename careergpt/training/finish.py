@@ -13,10 +13,10 @@ from lightning import Callback, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from transformers import PreTrainedModel
 
+from careergpt.compare.figures import evidence_text
 from careergpt.compare.scores import TitleEvidence, title_evidence
 from careergpt.compare.statistics import Interval
 from careergpt.compare.unseen import title_task, unseen
-from careergpt.compare.wording import evidence_text
 from careergpt.data.splits import TEST, TRAIN, VAL, write_trained_rows
 from careergpt.data.tasks import Task
 from careergpt.data.taxonomies import PREPARATION

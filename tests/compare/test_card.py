@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from careergpt.compare.comparison import Comparison
+from careergpt.compare.figures import as_perplexity
 from careergpt.compare.report import add_to_card, card_text, code, marks, plain
 from careergpt.compare.statistics import Interval
-from careergpt.compare.wording import as_perplexity
 
 START_MARK, END_MARK = marks("comparison")
 HOSTILE = (

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from careergpt.compare import plots, wording
+from careergpt.compare import figures, plots
 from careergpt.compare.comparison import Comparison
 from careergpt.compare.plots import by_task, by_title
 from careergpt.compare.report import shaded
@@ -96,19 +96,19 @@ def test_tasks_are_compared_in_the_unit_that_both_models_share(
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (wording.number(-0.0004, 3), "0.000"),
-        (wording.number(-1234.5, 1), "−1,234.5"),
-        (wording.number(8.2e307), "8.20e+307"),
-        (wording.signed(0.5), "+0.500"),
-        (wording.signed(-0.5), "−0.500"),
-        (wording.signed(0.0004, 3), "0.000"),
-        (wording.share(0.004), "<\u00a01\u00a0%"),
-        (wording.share(0.999), ">\u00a099\u00a0%"),
-        (wording.share(1.0), "100\u00a0%"),
-        (wording.p_value(0.0), "<\u00a00.001"),
-        (wording.p_value(0.0312), "0.031"),
-        (wording.brief(120.0, 3), "120"),
-        (wording.brief(30.333), "30.33"),
+        (figures.number(-0.0004, 3), "0.000"),
+        (figures.number(-1234.5, 1), "−1,234.5"),
+        (figures.number(8.2e307), "8.20e+307"),
+        (figures.signed(0.5), "+0.500"),
+        (figures.signed(-0.5), "−0.500"),
+        (figures.signed(0.0004, 3), "0.000"),
+        (figures.share(0.004), "<\u00a01\u00a0%"),
+        (figures.share(0.999), ">\u00a099\u00a0%"),
+        (figures.share(1.0), "100\u00a0%"),
+        (figures.p_value(0.0), "<\u00a00.001"),
+        (figures.p_value(0.0312), "0.031"),
+        (figures.brief(120.0, 3), "120"),
+        (figures.brief(30.333), "30.33"),
     ],
 )
 def test_numbers_claim_no_more_than_they_know(words: str, expected: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from careergpt.compare.metrics import measured_scores
+from careergpt.compare.findings import measured_scores
 from careergpt.compare.scores import (
     TRIGRAM,
     Scorer,

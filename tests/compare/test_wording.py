@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from careergpt.compare.comparison import DataFacts, Finding, Metric
+from careergpt.compare.figures import sizes
 from careergpt.compare.metrics import (
     ANSWERS,
     BITS,
@@ -19,7 +20,7 @@ from careergpt.compare.metrics import (
     TITLE_GAIN_BITS,
 )
 from careergpt.compare.statistics import Interval, Verdict, judge
-from careergpt.compare.wording import in_plain_words, sizes, verdict
+from careergpt.compare.wording import in_plain_words, verdict
 
 DATA = DataFacts("jobs.csv", True, 9000, 794, 1588, 682, 0, 0)
 SAME = "No difference found: both models give every record exactly the same score."

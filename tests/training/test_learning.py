@@ -12,9 +12,9 @@ from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from careergpt.compare.figures import evidence_text
 from careergpt.compare.scores import TitleEvidence, title_evidence
 from careergpt.compare.unseen import Instance, swap_titles
-from careergpt.compare.wording import evidence_text
 from careergpt.data.batches import Scored, TokenBatch, collate
 from careergpt.data.prompts import Question, ready_prompts
 from careergpt.data.tasks import Fields, Piece, Task, prompt_completion

@@ -10,9 +10,10 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from careergpt.compare import metrics as module
+from careergpt.compare import findings as module
 from careergpt.compare.comparison import Finding, Metric
-from careergpt.compare.metrics import ENDED, LENGTH, LOSS, REP_4, Measured, findings
+from careergpt.compare.findings import Measured, findings
+from careergpt.compare.metrics import ENDED, LENGTH, LOSS, REP_4
 from careergpt.compare.statistics import (
     Better,
     Interval,
