@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -53,6 +55,17 @@ class RunEndedError(Exception):
         """
         super().__init__(message)
         self.code = code
+
+
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Imports in its block come with an extra: without it, what needs them is refused in a line."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"{what} needs {error.name}, which is not installed: pip install 'careergpt[{name}]'"
+        ) from None
 
 
 def printable(text: str) -> str:

@@ -15,7 +15,7 @@ import yaml
 
 from careergpt.cli.parsing import OneLineParser
 from careergpt.data.whole_files import check_writable, whole
-from careergpt.errors import InputError, RunEndedError
+from careergpt.errors import InputError, RunEndedError, extra
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -27,23 +27,21 @@ if TYPE_CHECKING:
 def run(args: Sequence[str]) -> None:
     """Parses and runs `sweep`, and tells what it found."""
     config = _parser().parse_args(list(args))
-    try:
+    with extra("sweep", "sweep"):
+        import plotly  # noqa: F401
+
         from careergpt.training.sweep_plan import read_plan
         from careergpt.training.sweeps import Sweep
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"sweep needs {error.name}, which is not installed: pip install 'careergpt[sweep]'"
-        ) from None
-    for name in ("trials", "workers"):
-        if config[name] < 1:
-            raise InputError(f"--{name} must be 1 or more, found {config[name]}")
+    for name, least in (("trials", 1), ("workers", 1), ("confirm", 0)):
+        if config[name] < least:
+            raise InputError(f"--{name} must be {least} or more, found {config[name]}")
     plan = read_plan(config.config)
     out = Path(config.out or Path("runs") / Path(config.config).stem)
     check_writable(out, "--out")
     _check_options(plan)
     sweep = Sweep(plan, out, config.trials, config.seed, config.storage)
     sweep.run(config.workers)
-    if not sweep.study.get_trials(states=(_complete(),)):
+    if not sweep.completed():
         raise RunEndedError(f"no trial has come to its end: {out / 'trials'} holds their logs", 1)
     print(trials_text(sweep.study, plan))
     with whole(out / "best.yaml") as partial:
@@ -81,12 +79,6 @@ def _parser() -> OneLineParser:
         "--storage", type=str | None, help="A database's URL for the study; null: a file in --out."
     )
     return parser
-
-
-def _complete() -> Any:
-    from optuna.trial import TrialState
-
-    return TrialState.COMPLETE
 
 
 def _check_options(plan: Plan) -> None:
@@ -179,20 +171,23 @@ def confirmed(sweep: Sweep, seeds: int, workers: int) -> Iterator[str]:
     from careergpt.training.sweeps import Sweep
 
     folder, places = sweep.folder / "confirm", [*range(seeds)]
-    for name, values in (("start", {}), ("best", sweep.study.best_params)):
+    best_name = f"best-{sweep.study.best_trial.number}"
+    for name, values in (("start", {}), (best_name, sweep.study.best_params)):
         space = {**{k: Choice([v]) for k, v in values.items()}, "seed_everything": Choice(places)}
         plan = replace(sweep.plan, method="grid", space=space, least=None)
         grid = Sweep(plan, folder / name, seeds)
         grid.run(workers)
-        if len(grid.study.get_trials(states=(_complete(),))) < seeds:
+        if grid.completed() < seeds:
             raise RunEndedError(f"a run did not come to its end: see {grid.folder / 'trials'}", 1)
     better = 0
     for seed in places:
-        start, best = (folder / name / "trials" / f"{seed:04}" for name in ("start", "best"))
+        start, best = (folder / name / "trials" / f"{seed:04}" for name in ("start", best_name))
         words = [f"--config={start / 'config.yaml'}", "--answers=0"]
         pair = [f"--baseline={start / 'model'}", f"--finetuned={best / 'model'}"]
         with redirect_stdout(io.StringIO()):
-            found = compare([*words, *pair, f"--out={folder / f'comparison-{seed}'}"]).findings[0]
+            found = compare(
+                [*words, *pair, f"--out={best.parent / f'{seed:04}'}-compared"]
+            ).findings[0]
         better += found.verdict == "better"
         estimate, low, high = found.difference
         yield (

@@ -26,7 +26,7 @@ from careergpt.data.text_files import (
     open_text,
     read_rows,
 )
-from careergpt.errors import InputError
+from careergpt.errors import InputError, extra
 
 Row = tuple[int, list[str], str]
 
@@ -231,12 +231,8 @@ def _read_sheet(path: str) -> Iterator[Row]:
 
 
 def _workbook(path: str, file: BufferedIOBase) -> Any:
-    try:
+    with extra("sheets", f"{path}: reading .xlsx rather than .csv"):
         from openpyxl import load_workbook
-    except ImportError:
-        raise InputError(
-            f"{path}: reading .xlsx needs openpyxl (pip install openpyxl); or save it as .csv"
-        ) from None
     try:
         with zipfile.ZipFile(file) as archive:
             check_archive(archive, path)

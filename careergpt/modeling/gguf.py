@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging
 
 from careergpt.data.tokens import encode_texts
-from careergpt.errors import InputError
+from careergpt.errors import InputError, extra
 from careergpt.modeling.attention import library_attention
 from careergpt.modeling.loaded import LoadedModel, find_model
 
@@ -35,12 +34,9 @@ def check_gguf(path: Path) -> None:
 
 def check_installed() -> None:
     """Raises InputError where what reads GGUF files is not installed."""
-    missing = [name for name in ("gguf", "accelerate") if not find_spec(name)]
-    if missing:
-        raise InputError(
-            f"{missing[0]}, which reads GGUF files, is not installed: "
-            "pip install 'careergpt[pretrained]'"
-        )
+    with extra("pretrained", "reading GGUF files"):
+        import accelerate  # noqa: F401
+        import gguf  # noqa: F401
 
 
 def told_by(path: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from careergpt.data.whole_files import whole_files, write_json, writing
-from careergpt.errors import InputError
+from careergpt.errors import InputError, extra
 from careergpt.modeling.checks import ADAPTER_WEIGHTS, read_object
 
 BASE = "base_weights"
@@ -199,7 +199,5 @@ def _check_places(model: PreTrainedModel, source: str) -> None:
 
 
 def _require_peft(what: str) -> None:
-    try:
+    with extra("lora", what):
         import peft  # noqa: F401
-    except ImportError:
-        raise InputError(f"{what} needs peft: pip install 'careergpt[lora]'") from None

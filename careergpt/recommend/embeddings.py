@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from careergpt.data.names import key_words, title_key
-from careergpt.errors import InputError
+from careergpt.errors import InputError, extra
 
 Vectors = Any
 """(N, D) of length 1 each, dense or sparse: products are cosines. Of no words: zeros."""
@@ -41,13 +41,8 @@ def sentence_encoder(model_name: str) -> Encoder:
     """
     from transformers.utils import logging
 
-    try:
+    with extra("embeddings", f"embedding by {model_name!r}"):
         from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise InputError(
-            f"embedding by {model_name!r} needs sentence-transformers: "
-            "pip install 'careergpt[embeddings]'"
-        ) from None
     logging.disable_progress_bar()
     try:
         model = SentenceTransformer(model_name)

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from careergpt.cli.parsing import OneLineParser
-from careergpt.errors import InputError
+from careergpt.errors import InputError, extra
 
 TOKEN = "CAREERGPT_TOKEN"
 """The environment variable that holds the token."""
@@ -23,17 +23,13 @@ DAY = 86_400
 def run(args: Sequence[str]) -> None:
     """Parses and runs `serve`, until a signal ends it."""
     config = _parser().parse_args(list(args))
-    try:
+    with extra("app", "serve"):
         import uvicorn
 
         from careergpt.serve.app import make_app
         from careergpt.serve.guard import TimedConnection
         from careergpt.serve.service import Settings
         from careergpt.serve.votes import Votes
-    except ImportError as error:
-        raise InputError(
-            f"serve needs {error.name}, which is not installed: pip install 'careergpt[app]'"
-        ) from None
     token = os.environ.get(TOKEN) or None
     local = is_loopback(config.host)
     if not local and token is None:

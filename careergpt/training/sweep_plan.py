@@ -61,7 +61,6 @@ class Plan:
         """The command of these values."""
         given = [f"--{name}={value}" for name, value in values.items()]
         macros = {"${env}": [], "${interpreter}": [sys.executable], "${args}": given}
-        macros |= {"python": [sys.executable]}
         return [part for word in self.command for part in macros.get(word, [word])]
 
 
@@ -71,27 +70,34 @@ def read_plan(path: str) -> Plan:
     Raises:
         InputError: It is no such file, or asks for what is not done here.
     """
-    with reading(path):
-        said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    try:
+        with reading(path):
+            said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no YAML: {str(error)[:200]}") from None
     if not isinstance(said, dict) or not isinstance(said.get("parameters"), dict):
         raise InputError(f"{path}: a sweep has `parameters`, a mapping: see configs/sweep.yaml")
-    metric, early = said.get("metric") or {}, said.get("early_terminate") or {}
-    method, goal = said.get("method"), metric.get("goal", "minimize")
+    metric, early, command = (
+        said.get(name) or {} for name in ("metric", "early_terminate", "command")
+    )
+    method, goal = said.get("method"), dict(metric).get("goal", "minimize")
     if method not in METHODS or goal not in ("minimize", "maximize"):
         raise InputError(
             f"{path}: method is {method!r} and metric.goal {goal!r}: give random, grid or bayes, "
             "and minimize or maximize"
         )
-    if not metric.get("name") or "${args}" not in (command := said.get("command") or ()):
+    if not metric.get("name") or "${args}" not in command:
         raise InputError(f"{path}: name the metric (metric.name), and a command with ${{args}}")
     if early and early.get("type") != "hyperband":
         raise InputError(f"{path}: early_terminate.type is {early.get('type')!r}: give hyperband")
     space = {name: _drawn_from(path, name, one) for name, one in _flat(said["parameters"])}
     if method == "grid" and (open_ := [n for n, d in space.items() if not hasattr(d, "choices")]):
         raise InputError(f"{path}: a grid needs `values`, which {open_[0]} lacks")
-    least = int(early.get("min_iter", 1)) if early else None
+    least, eta = (early.get(name, default) for name, default in (("min_iter", 1), ("eta", 3)))
+    if not (isinstance(least, int) and least > 0 and isinstance(eta, int) and eta > 1):
+        raise InputError(f"{path}: early_terminate: give min_iter from 1 and eta from 2 on")
     words = tuple(map(str, command))
-    return Plan(words, metric["name"], goal, method, space, least, int(early.get("eta", 3)))
+    return Plan(words, metric["name"], goal, method, space, least if early else None, eta)
 
 
 def _extremes(one: Any) -> Sequence[Any]:
@@ -106,11 +112,18 @@ def _flat(parameters: Mapping[str, Any], group: str = "") -> Iterator[tuple[str,
             yield f"{group}{name}", one
 
 
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | dict)
+
+
 def _drawn_from(path: str, name: str, said: Any) -> BaseDistribution:
     """One parameter of W&B's as Optuna knows it."""
     said = said if isinstance(said, dict) else {"value": said}
     if "value" in said or "values" in said:
-        return CategoricalDistribution(said.get("values", [said.get("value")]))
+        choices = said.get("values", [said.get("value")])
+        if not isinstance(choices, list) or not choices or any(map(_is_nested, choices)):
+            raise InputError(f"{path}: {name}: values is {choices!r}: give a list of plain values")
+        return CategoricalDistribution(choices)
     low, high = said.get("min"), said.get("max")
     if not all(isinstance(end, int | float) for end in (low, high)) or not low <= high:
         raise InputError(f"{path}: {name}: give value, values, or min and max")
@@ -125,4 +138,7 @@ def _drawn_from(path: str, name: str, said: Any) -> BaseDistribution:
     }
     if named not in made:
         raise InputError(f"{path}: {name}: distribution {named!r}: give {', '.join(made)}")
-    return made[named]()
+    try:
+        return made[named]()
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path}: {name}: {error}") from None

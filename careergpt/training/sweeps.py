@@ -36,12 +36,15 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from careergpt.data.processes import STOPS
+from careergpt.data.records import digest
 from careergpt.data.whole_files import adding
 from careergpt.errors import InputError, RunEndedError
 from careergpt.training.sweep_plan import Plan
 
 _TICK = 0.5
 """Seconds between two looks at what the trials have logged."""
+
+_PLAN = "careergpt_plan"
 
 TRIES = 3
 """How often a trial is gone on with that something outside of it has ended."""
@@ -105,6 +108,9 @@ class Sweep:
             trials: How many there are to be; a grid has no more than its points.
             seed: Of the draws.
             storage: A database's URL for the study, in place of the journal.
+
+        Raises:
+            InputError: The folder holds another sweep, or the database keeps no study.
         """
         self.plan, self.folder = plan, folder
         self.trials = min(trials, len(plan.grid())) if plan.method == "grid" else trials
@@ -116,14 +122,26 @@ class Sweep:
         journal = JournalFileBackend(
             str(folder / "study.journal"), lock_obj=_JournalLock(folder / "journal.lock")
         )
-        self.study = optuna.create_study(
-            study_name=folder.name,
-            storage=storage or JournalStorage(journal),
-            load_if_exists=True,
-            direction=plan.goal,
-            sampler=_Draws(plan, seed),
-            pruner=pruner,
-        )
+        try:
+            self.study = optuna.create_study(
+                study_name=folder.name,
+                storage=storage or JournalStorage(journal),
+                load_if_exists=True,
+                direction=plan.goal,
+                sampler=_Draws(plan, seed),
+                pruner=pruner,
+            )
+        except Exception as error:  # Of a database: whatever its driver raises.
+            if storage is None:
+                raise
+            told = " ".join(str(error).split())[:200]
+            raise InputError(f"--storage {storage}: no study can be kept there ({told})") from None
+        asked = digest(repr(plan), str(seed))
+        if self.study.user_attrs.setdefault(_PLAN, asked) != asked:
+            raise InputError(
+                f"{folder} holds another sweep: give its file and --seed again, or another --out"
+            )
+        self.study.set_user_attr(_PLAN, asked)
         self._tries: Counter[int] = Counter()
         self._stop: Exception | None = None
 
@@ -154,6 +172,10 @@ class Sweep:
             for number, handler in before.items():
                 signal.signal(number, handler)
         raise self._stop
+
+    def completed(self) -> int:
+        """How many trials have come to their end."""
+        return len(self.study.get_trials(states=(TrialState.COMPLETE,)))
 
     def _heard(self, number: int, _: Any) -> None:
         name = signal.Signals(number).name

@@ -290,6 +290,21 @@ def test_a_full_queue_turns_away_and_what_lasts_too_long_is_told() -> None:
     asyncio.run(tried())
 
 
+@pytest.mark.parametrize(("seconds", "is_let_in"), [(0.3, True), (0.4, False)])
+def test_who_is_let_in_is_answered_within_the_wait(seconds: float, is_let_in: bool) -> None:
+    async def tried() -> None:
+        worker, go = Worker(wait=1.0, seconds=30), threading.Event()
+        worker._mean = seconds  # Two before, and the own: three times that.
+        waiting = [asyncio.create_task(worker.run(go.wait)) for _ in range(3)]
+        await asyncio.sleep(0)
+        go.set()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(one, FullError) for one in ended] == [False, False, not is_let_in]
+        worker.close()
+
+    asyncio.run(tried())
+
+
 def test_work_stops_once_nobody_reads_its_pieces() -> None:
     async def tried() -> None:
         worker, given = Worker(wait=0, seconds=30), []

@@ -1,5 +1,6 @@
 """A sweep whose processes are killed ends with the trials of one that nobody disturbed."""
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -7,6 +8,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -29,14 +31,15 @@ log = run / "metrics.jsonl"
 done = len(log.read_text().splitlines()) if log.exists() else 0
 assert ("ckpt_path" in options) == (run / "config.yaml").exists()
 (run / "config.yaml").write_text("")
-if options["kind"] == "refused":
+kind = options.get("kind", "fine")
+if kind == "refused":
     sys.exit("error: there is no such kind") or sys.exit(2)
 for step in range(done, 4):
-    time.sleep(float(options["pause"]))
+    time.sleep(float(options.get("pause", 0)))
     with log.open("a") as file:
-        loss = float(options["lr"]) + 1 / (1 + step) + 5 * (options["kind"] == "poor")
+        loss = float(options.get("lr", 9)) + 1 / (1 + step) + 5 * (kind == "poor")
         file.write(json.dumps({"step": step, "val/loss": loss}) + "\\n")
-if options["kind"] == "broken":
+if kind == "broken":
     sys.exit(1)
 """
 """Logs as a fit does, a validation at a time, and goes on where it was."""
@@ -123,6 +126,22 @@ def test_no_trial_is_lost_or_doubled_by_kills(
     assert outcome(swept(path, out, trials, workers=2)) == undisturbed
 
 
+def test_a_trial_is_alive_while_its_process_is(tmp_path: Path) -> None:
+    parameters = {"lr": {"value": 0.1}, "pause": {"value": 0.4}, "kind": "fine"}
+    path, out = write_plan(tmp_path, parameters=parameters), tmp_path / "out"
+    sweep = multiprocessing.get_context("fork").Process(target=swept, args=(path, out, 1))
+    sweep.start()
+    log, lock = out / "trials" / "0000" / "metrics.jsonl", out / "trials" / "0000.lock"
+    while not log.exists():
+        time.sleep(0.01)
+    sweep.kill()
+    sweep.join()
+    with lock.open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    swept(path, out, 1)  # It waits for the process that nobody watches, and takes what it left.
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [0, 1, 2, 3]
+
+
 def _kill_one_of(chance: random.Random, parent: int) -> None:
     """A trial's process of this sweep ends by SIGKILL."""
     listed = Path(f"/proc/{parent}/task/{parent}/children")
@@ -171,6 +190,14 @@ def test_what_breaks_is_tried_again_and_then_left(tmp_path: Path) -> None:
         ({"parameters": {"lr": {"min": 0.1, "max": 1}}, "method": "grid"}, ["grid", "lr"]),
         ({"early_terminate": {"type": "median"}}, ["'median'", "hyperband"]),
         ({"parameters": []}, ["parameters"]),
+        ({"parameters": {"lr": {"values": []}}}, ["lr", "[]"]),
+        ({"parameters": {"lr": {"values": [[1, 2]]}}}, ["lr", "plain values"]),
+        (
+            {"parameters": {"lr": {"min": 0, "max": 1, "distribution": "log_uniform_values"}}},
+            ["lr"],
+        ),
+        ({"early_terminate": {"type": "hyperband", "min_iter": "x"}}, ["min_iter"]),
+        ({"early_terminate": {"type": "hyperband", "eta": 1}}, ["eta"]),
     ],
 )
 def test_a_plan_that_cannot_be_had_is_one_line(
@@ -179,6 +206,68 @@ def test_a_plan_that_cannot_be_had_is_one_line(
     with pytest.raises(InputError) as caught:
         read_plan(str(write_plan(tmp_path, **changed)))
     assert all(fact in str(caught.value) for fact in facts)
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"\xff\xfe\x00"])
+def test_what_is_no_yaml_is_one_line(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="no YAML"):
+        read_plan(str(path))
+
+
+def test_a_folder_of_another_sweep_is_left_alone(tmp_path: Path) -> None:
+    sweep = swept(write_plan(tmp_path), tmp_path / "out", 2)
+    before = outcome(sweep)
+    assert outcome(Sweep(sweep.plan, tmp_path / "out", 2)) == before
+    other = read_plan(str(write_plan(tmp_path, method="bayes")))
+    for plan, seed in ((other, 0), (sweep.plan, 1)):
+        with pytest.raises(InputError, match="another sweep"):
+            Sweep(plan, tmp_path / "out", 2, seed)
+    with pytest.raises(InputError, match="--storage"):
+        Sweep(sweep.plan, tmp_path / "out", 2, storage="nowhere://study")
+    assert outcome(sweep) == before
+
+
+def test_the_verb_tells_the_best_and_compares_it_with_what_stood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared: list[list[str]] = []
+
+    def compare(words: list[str]) -> Any:
+        compared.append(words)
+        verdict = "better" if len(compared) == 1 else "no difference found"
+        label, apart = SimpleNamespace(label="Loss"), (-0.5, -0.6, -0.4)
+        found = SimpleNamespace(
+            metric=label,
+            baseline=2.0,
+            finetuned=1.5,
+            difference=apart,
+            p_holm=0.01,
+            verdict=verdict,
+        )
+        return SimpleNamespace(findings=[found])
+
+    monkeypatch.setattr("careergpt.cli.compare.run", compare)
+    out = tmp_path / "out"
+    parameters = {"model.lr": {"value": 1}, "lr": {"values": [0.5, 0.1]}, "pause": 0}
+    path = write_plan(tmp_path, method="grid", parameters=parameters)
+    words = ["sweep", f"--config={path}", "--trials=9", f"--out={out}", "--confirm=2"]
+    main(words)
+    said = capsys.readouterr().out
+    assert "The best is trial 1 " in said
+    best = yaml.safe_load((out / "best.yaml").read_text())
+    assert best == {"model": {"lr": 1}, "lr": 0.1, "pause": 0}
+    assert (out / "report.html").exists()
+    for seed, told in enumerate(compared):
+        for name, part in (("baseline", "start"), ("finetuned", "best-1")):
+            run = out / "confirm" / part / "trials" / f"{seed:04}"
+            assert f"--{name}={run / 'model'}" in told
+            log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+            assert log[-1]["val/loss"] == (9 if part == "start" else 0.1) + 0.25
+    assert said.rstrip().endswith("with 1 of 2 seeds.")
+    main(words)  # Nothing is trained again.
+    assert "with 0 of 2 seeds." in capsys.readouterr().out
 
 
 def test_names_are_checked_before_anything_starts(
