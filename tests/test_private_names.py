@@ -51,7 +51,7 @@ PRIVATE = [
     ("lightning.pytorch.loggers", "WandbLogger._id", "training/logs.py"),
     ("lightning.pytorch.loggers", "WandbLogger._save_dir", "training/logs.py"),
     ("lightning.pytorch.strategies", "DDPStrategy._start_method", "training/trainer.py"),
-    ("lightning.pytorch", "Trainer._run_stage", "cli/runs.py"),
+    ("lightning.pytorch", "Trainer._run_stage", "cli/faults.py"),
     ("jsonargparse", "ArgumentParser._actions", "cli/parsing.py"),
     ("jsonargparse", "ArgumentParser._action_groups", "cli/parsing.py"),
     ("jsonargparse", "ArgumentParser._subcommands_action", "cli/parsing.py"),

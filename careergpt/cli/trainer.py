@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 from careergpt.cli import VERBS
 from careergpt.cli.configuration import ConfigurationParser, data_module, set_data_defaults
+from careergpt.cli.faults import explained
 from careergpt.cli.parsing import (
     typed_columns,
     typed_options,
@@ -28,7 +29,6 @@ from careergpt.cli.runs import (
     SaveRun,
     check_new,
     check_unfinished,
-    explained,
     find_checkpoint,
     is_run,
     run_folder,

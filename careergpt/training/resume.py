@@ -26,6 +26,7 @@ LOGS = ("metrics.jsonl", "samples.jsonl")
 """What a resumed run cuts off where its checkpoint was written: it writes the rest again."""
 
 OURS = "careergpt"
+_PARTS = (OURS, "loops", "callbacks", "optimizer_states", "lr_schedulers")
 """Our part of a checkpoint."""
 
 
@@ -136,9 +137,7 @@ class KeepState(Callback):
         self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]
     ) -> None:
         """Refuses what would not go on exactly; turns the data to the checkpoint's place."""
-        kept, data = checkpoint.get(OURS), trainer.datamodule  # type: ignore[attr-defined]
-        if kept is None or "loops" not in checkpoint:
-            raise InputError("--ckpt_path: this checkpoint does not say where its run stands")
+        kept, data = checkpoint[OURS], trainer.datamodule  # type: ignore[attr-defined]
         if not checkpoint["optimizer_states"]:
             raise InputError(
                 "--ckpt_path: the best weights alone are in this checkpoint: resume with "
@@ -234,6 +233,15 @@ def _cut_logs(folder: Path, sizes: Mapping[str, int]) -> None:
             kept = path.read_bytes().rfind(b"\n") + 1 if size else 0
         if size > kept:
             os.truncate(path, kept)
+
+
+def check_state(checkpoint: Mapping[str, Any]) -> None:
+    """Raises InputError for what lacks a part of a run's state: Lightning would begin it anew."""
+    if missing := [name for name in _PARTS if checkpoint.get(name) is None]:
+        raise InputError(
+            f"--ckpt_path: this checkpoint does not say where its run stands (no {missing[0]}): "
+            "give one that fit wrote"
+        )
 
 
 def is_finished(

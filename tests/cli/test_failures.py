@@ -1,6 +1,6 @@
 """Laws of failures: what broke first is what is told."""
 
-from careergpt.cli.runs import explained
+from careergpt.cli.faults import explained
 from careergpt.errors import InputError
 
 

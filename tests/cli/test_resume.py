@@ -270,6 +270,8 @@ def test_an_edited_tokenizer_is_another_model_whatever_changes_are_allowed(
 
 FORGED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no loops": lambda state: state.pop("loops"),
+    "no callbacks": lambda state: state.pop("callbacks"),
+    "no schedulers": lambda state: state.pop("lr_schedulers"),
     "no optimizers": lambda state: state.pop("optimizer_states"),
     "loops of text": lambda state: state.update(loops="all"),
     "no position": lambda state: state["careergpt"].pop("position"),
