@@ -30,6 +30,8 @@ IMPORTS = ("audit", "compare", "recommend", "trainer")
 """Of the command line; not wandb, whose import makes a folder that the first child removes."""
 READ_LATE = {
     "GROUP_RANK", "HOME", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK",
+    "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_LOCALID", "SLURM_NNODES", "SLURM_NODEID",
+    "SLURM_NODELIST", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_STEP_ID",
     "TORCHELASTIC_RUN_ID", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE", "WORLD_SIZE",
 }  # fmt: skip
 """Variables that no import reads, but for the places of caches that no test uses."""

@@ -3,6 +3,10 @@
 import json
 import math
 import random
+import re
+import shlex
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,3 +193,46 @@ def test_the_sweep_has_the_form_that_w_and_b_asks_for() -> None:
             assert not isinstance(parameter["min"], str)  # PyYAML reads 1e-5 as text.
     assert SWEEP["early_terminate"]["type"] == "hyperband"
     assert SWEEP["early_terminate"]["min_iter"] >= 1
+
+
+CLUSTER = ROOT / "configs" / "cluster"
+
+
+def commands() -> dict[str, list[str]]:
+    """What each file of configs/cluster runs, by its name; what a shell fills in is filled in."""
+    given = {"$SLURM_NNODES": "2", "$SLURM_NTASKS_PER_NODE": "4", "$SLURM_CPUS_PER_TASK": "8"}
+    found = {}
+    for name in ("slurm.sbatch", "torchrun.md"):
+        text = (CLUSTER / name).read_text().replace("\\\n", " ")
+        (line,) = (line for line in text.splitlines() if line.startswith(("srun", "torchrun")))
+        found[name] = [given.get(word, word) for word in shlex.split(line)]
+    job = yaml.safe_load((CLUSTER / "pytorchjob.yaml").read_text())
+    replicas = job["spec"]["pytorchReplicaSpecs"]
+    assert replicas["Master"]["template"] == replicas["Worker"]["template"]
+    (container,) = replicas["Worker"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == int(job["spec"]["nprocPerNode"])
+    assert sum(replica["replicas"] for replica in replicas.values()) == 2
+    return {**found, "pytorchjob.yaml": container["command"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "devices"), [("slurm.sbatch", 4), ("torchrun.md", 4), ("pytorchjob.yaml", 1)]
+)
+def test_the_program_reads_what_a_cluster_is_given(
+    name: str, devices: int, parsed: Callable
+) -> None:
+    assert {path.name for path in CLUSTER.iterdir()} == commands().keys()
+    words = commands()[name]
+    trainer = parsed(words[words.index("main.py") + 1 :])["trainer"]
+    assert (trainer["num_nodes"], int(trainer["devices"])) == (2, devices)
+    assert trainer["default_root_dir"].endswith("runs/cluster")
+
+
+def test_the_job_of_slurm_asks_for_what_its_run_expects_and_is_queued_again() -> None:
+    path = CLUSTER / "slurm.sbatch"
+    assert subprocess.run(["bash", "-n", path], check=False).returncode == 0
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", path.read_text(), re.MULTILINE))
+    assert asked["ntasks-per-node"] == asked["gpus-per-node"] == "4"
+    assert asked["nodes"] == "2"
+    assert asked["signal"].startswith("USR1@")  # Of "B:USR1" the tasks would hear nothing.
+    assert f'"$code" -eq {128 + signal.SIGUSR1} ' in path.read_text()

@@ -35,6 +35,7 @@ LAUNCHER = "lightning.fabric.strategies.launchers.subprocess_script"
 PRIVATE = [
     (CONNECTOR, "_SignalConnector.register_signal_handlers", "training/stops.py"),
     (CONNECTOR, "_SignalConnector._register_signal", "training/stops.py"),
+    ("lightning.pytorch", "Trainer._accelerator_connector", "training/trainer.py"),
     (CONNECTOR, "_SignalConnector._original_handlers", "training/stops.py"),
     ("lightning.pytorch", "Trainer._signal_connector", "training/trainer.py, training/stops.py"),
     (LAUNCHER, "_ChildProcessObserver._child_processes", "training/stops.py"),

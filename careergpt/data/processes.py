@@ -23,8 +23,8 @@ from careergpt.errors import InputError, RunEndedError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What Ctrl-C, a scheduler and a terminal that is closed send."""
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+"""What Ctrl-C, a scheduler, a closed terminal and SLURM, before a job's time is up, send."""
 
 CHUNK = 256
 

@@ -29,6 +29,8 @@ _GRACE = 5.0
 class Signals(_SignalConnector):
     """Takes the place of Lightning's, which broadcasts from within its handler: ranks hang.
 
+    Nor does it requeue a job of SLURM: who started the run knows by its exit code that it stopped.
+
     While a model is fit, a signal is noted, and the callbacks look for it; the second Ctrl-C ends
     the process at once. Other verbs, and what comes before and after, leave at once anyway: there
     is no state to save.
@@ -41,10 +43,10 @@ class Signals(_SignalConnector):
         """Called by the Trainer before its loops."""
         if self.trainer.state.fn != TrainerFn.FITTING:
             return
-        super().register_signal_handlers()
-        for number in STOPS:
+        self._original_handlers = {number: signal.getsignal(number) for number in STOPS}
+        for number, handler in self._original_handlers.items():
             # One that is ignored stays so: nohup means it.
-            if self._original_handlers.get(number) != signal.SIG_IGN:
+            if handler != signal.SIG_IGN:
                 self._register_signal(number, self._note)
 
     def _note(self, number: int, _: Any) -> None:

@@ -260,11 +260,14 @@ def _run_started(
     own = [f"--trainer.default_root_dir={folder}"]
     if (folder / "config.yaml").exists():
         own.append("--ckpt_path=last")
+    # A trial is a run of its own, no task among those of a job of SLURM that share a sweep.
+    known = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     with adding(folder.with_suffix(".log")) as log:
         # A terminal's Ctrl-C reaches who watches alone, who lets it keep its state.
         return subprocess.Popen(
-            [*words, *own], stdout=log, stderr=log, pass_fds=passed, start_new_session=True
-        )
+            [*words, *own], stdout=log, stderr=log, env=known, pass_fds=passed,
+            start_new_session=True,
+        )  # fmt: skip
 
 
 def logged(folder: Path, metric: str) -> list[float]:

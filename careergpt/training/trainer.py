@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.strategies import (
     DDPStrategy,
     DeepSpeedStrategy,
@@ -38,6 +40,7 @@ class CareerTrainer(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._signal_connector = Signals(self)
+        check_started(self)
 
     def validate(  # type: ignore[override]
         self,
@@ -169,6 +172,32 @@ def check_strategy(strategy: Any) -> None:
                 f"trainer.strategy: its process_group_backend {backend!r} is not in this torch: "
                 "leave it out"
             )
+
+
+def check_started(trainer: Any) -> None:
+    """Refuses processes that something else has started otherwise than the Trainer expects.
+
+    Lightning would have them wait for others for ever, or each train alone in the same folder.
+
+    Raises:
+        InputError: They are more or fewer, or a job of SLURM has tasks that no srun has started.
+    """
+    environment = trainer._accelerator_connector.cluster_environment
+    if not environment.creates_processes_externally:
+        return
+    started, devices, nodes = environment.world_size(), trainer.num_devices, trainer.num_nodes
+    by_srun = not isinstance(environment, SLURMEnvironment) or "SLURM_STEP_ID" in os.environ
+    if started > 1 and not by_srun:
+        raise InputError(
+            f"SLURM has given this job {started} tasks, of which srun has started none: put srun "
+            "before python main.py, or ask for one task (#SBATCH --ntasks=1)"
+        )
+    if started != devices * nodes:
+        raise InputError(
+            f"this run has {started} processes, started from outside, and the Trainer expects "
+            f"{devices * nodes}: give the devices of each node as --trainer.devices (now "
+            f"{devices}) and the nodes as --trainer.num_nodes (now {nodes}), a process a device"
+        )
 
 
 class KeptAnswers(Callback):

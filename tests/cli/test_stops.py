@@ -57,16 +57,26 @@ def steps(run: Path) -> int:
     return log.read_text(encoding="utf-8").count('"train/loss"') if log.exists() else 0
 
 
+ALONE = {"JOB_ID": "4711", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+"""What SLURM tells a job of one task."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_to_all_processes_of_a_run_saves_its_state(
-    long: list[str], tmp_path: Path
+    number: signal.Signals, long: list[str], tmp_path: Path
 ) -> None:
-    with leading(long) as process:
+    # SIGUSR1 is SLURM's, before a job's time is up: Lightning would save a file of its own, call
+    # scontrol, which is not here, and train on.
+    slurm = {f"SLURM_{n}": v for n, v in ALONE.items()} if number == signal.SIGUSR1 else {}
+    with leading(long, environment=slurm) as process:
         wait_until(lambda: steps(tmp_path / "run") > 2, process)
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, number)
         _, told = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM, told
-    assert told.splitlines()[-1].startswith("stopped by SIGTERM after step ")
+    assert process.returncode == 128 + number, told
+    assert told.splitlines()[-1].startswith(f"stopped by {number.name} after step ")
+    assert "scontrol" not in told
     assert (tmp_path / "run" / "checkpoints" / "resume.ckpt").exists()
+    assert not list((tmp_path / "run").glob("hpc_ckpt*"))
     assert_nobody_is_left(process.pid)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from careergpt.cli import main
 from tests.processes import run, start
@@ -14,26 +16,45 @@ from tests.processes import run, start
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
 
 
-def by_torchrun(words: list[str], number: int, folder: Path, nodes: int = 1) -> str:
-    """What rank 0 prints; so many ranks are started as torchrun does, on one node or on several."""
+def together(words: list[str], ranks: list[dict[str, object]], folder: Path) -> str:
+    """What the first of these processes prints: each has variables of its own, one port for all."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    local = number // nodes
-    words = [*words, f"--trainer.devices={local}", f"--trainer.num_nodes={nodes}"]
-    named = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "none"}
-    ranks = []
-    for rank in range(number):
-        of = {"GROUP_RANK": rank // local, "RANK": rank, "LOCAL_RANK": rank % local}
-        known = {**named, **of, "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": local}
-        ranks.append(
-            start(
-                [*words, "--trainer.strategy=ddp"], {name: str(is_) for name, is_ in known.items()},
-                cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            )
-        )  # fmt: skip
-    told = [rank.communicate(timeout=240) for rank in ranks]
-    assert not any(rank.returncode for rank in ranks), "\n".join(err[-3000:] for _, err in told)
+    processes = [
+        start(
+            words, {name: str(value) for name, value in {"MASTER_PORT": port, **rank}.items()},
+            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank in ranks
+    ]  # fmt: skip
+    told = [process.communicate(timeout=240) for process in processes]
+    failed = any(process.returncode for process in processes)
+    assert not failed, "\n".join(err[-3000:] for _, err in told)
     return told[0][0]
+
+
+def by_torchrun(words: list[str], number: int, folder: Path, nodes: int = 1) -> str:
+    """What rank 0 prints; so many ranks are started as torchrun does, on one node or on several."""
+    local = number // nodes
+    known = {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "none"}
+    sizes = {"WORLD_SIZE": number, "LOCAL_WORLD_SIZE": local}
+    ranks: list[dict[str, object]] = [
+        {**known, **sizes, "GROUP_RANK": r // local, "RANK": r, "LOCAL_RANK": r % local}
+        for r in range(number)
+    ]
+    own = [f"--trainer.devices={local}", f"--trainer.num_nodes={nodes}", "--trainer.strategy=ddp"]
+    return together([*words, *own], ranks, folder)
+
+
+def by_srun(words: list[str], nodes: int, folder: Path) -> str:
+    """What the first task prints; a task a node is started as srun does, within a job of sbatch."""
+    job = {"JOB_ID": 4711, "JOB_NAME": "fit", "NNODES": nodes, "NODELIST": f"127.0.0.[1-{nodes}]"}
+    tasks = {"NTASKS": nodes, "NTASKS_PER_NODE": 1, "STEP_ID": 0, "LOCALID": 0}
+    ranks: list[dict[str, object]] = [
+        {f"SLURM_{n}": v for n, v in {**job, **tasks, "PROCID": node, "NODEID": node}.items()}
+        for node in range(nodes)
+    ]
+    return together([*words, "--trainer.devices=1", f"--trainer.num_nodes={nodes}"], ranks, folder)
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -157,14 +178,54 @@ def test_one_prompt_on_two_ranks_is_answered_once(
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_two_nodes_that_torchrun_started_are_one_run_in_one_folder(
+def test_two_nodes_are_one_run_in_one_folder_with_one_process_s_weights(
     common: list[str], tiny_gpt2: Path, tmp_path: Path
 ) -> None:
     words = [
-        "fit", f"--model.pretrained={tiny_gpt2}", *common, "--trainer.max_steps=2",
+        "fit", f"--model.pretrained={tiny_gpt2}", *common, "--trainer.max_steps=3",
+        "--model.dropout=0", "--model.lr=0.003", "--data.batch_tokens=256",
         "--samples.prompts=[]", "--samples.records=0", "--titles.limit=0", "--rankings.limit=0",
-        f"--trainer.default_root_dir={tmp_path / 'run'}",
     ]  # fmt: skip
-    by_torchrun(words, 2, tmp_path, nodes=2)
-    assert [row["step"] for row in rows(tmp_path / "run" / "metrics.jsonl") if "val/loss" in row]
-    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+
+    def folder(run: str) -> str:
+        return f"--trainer.default_root_dir={tmp_path / run}"
+
+    main([*words, folder("one"), "--trainer.accumulate_grad_batches=2"])
+    by_torchrun([*words, folder("torchrun")], 2, tmp_path, nodes=2)
+    by_srun([*words, folder("slurm")], 2, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} >= {"one", "torchrun", "slurm", "cache"}
+    before = load_file(tiny_gpt2 / "model.safetensors")
+    alone = load_file(tmp_path / "one" / "model" / "model.safetensors")
+    assert max((alone[name] - before[name]).abs().max() for name in alone) > 0.001
+    for name in ("torchrun", "slurm"):
+        weights = load_file(tmp_path / name / "model" / "model.safetensors")
+        torch.testing.assert_close(weights, alone, rtol=0, atol=1e-5)
+        log = rows(tmp_path / name / "metrics.jsonl")
+        steps = [row["step"] for row in log if "val/loss" in row]
+        assert steps == [0, 2]  # Counted from 0.
+
+
+@pytest.mark.parametrize(
+    ("started", "options", "said"),
+    [
+        ({"SLURM_NTASKS": "2", "SLURM_STEP_ID": None}, [], "has given this job 2 tasks, of which"),
+        ({"SLURM_NTASKS": "2"}, ["--trainer.num_nodes=1"], "2 processes, started from outside"),
+        ({"SLURM_NTASKS": "1"}, [], "has 1 processes, started from outside, and the Trainer expe"),
+    ],
+)
+def test_processes_that_would_wait_for_ever_or_train_apart_are_refused(
+    started: dict[str, str | None], options: list[str], said: str, common: list[str],
+    tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    known = {"PROCID": "0", "LOCALID": "0", "NODEID": "0", "NTASKS_PER_NODE": "1", "STEP_ID": "0"}
+    for name, value in {**{f"SLURM_{n}": v for n, v in known.items()}, **started}.items():
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    words = ["fit", f"--model.pretrained={tiny_gpt2}", *common, "--trainer.num_nodes=2", *options]
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, f"--trainer.default_root_dir={tmp_path / 'run'}"])
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+    assert not (tmp_path / "run").exists()
