@@ -81,6 +81,11 @@ EXAMPLES = {
         "--data.source jobs.csv --data.columns.position_title 'Job Title'",
         "--config configs/careers.yaml --data.source careers.jsonl --data.tokenizer gpt2",
     ),
+    "cache": (
+        "--data.cache .cache/careergpt",
+        "--limit 10GB",
+        "--data.cache /shared/cache --limit 500MB",
+    ),
     "compare": (
         "--config RUN/config.yaml --baseline gpt2 --finetuned RUN/model",
         "--baseline RUN/baseline --finetuned RUN/model --data.source jobs.csv --limit 500",

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from careergpt.data.batches import BatchPlan, PlannedBatches, TokenBatch
 from careergpt.data.dataset import GPT2_CONTEXT, CareerDataset
-from careergpt.data.prepare import RecordFile, prepare_records, prepare_tokens
+from careergpt.data.prepare import CACHE, RecordFile, prepare_records, prepare_tokens
 from careergpt.data.processes import MOST_PROCESSES, Workers, processes
 from careergpt.data.prompts import (
     Prompt,
@@ -63,7 +63,7 @@ class CareerDataModule(LightningDataModule):
         seed: int = 0,
         workers: int = 0,
         processes: int | None = None,
-        cache: str = ".cache/careergpt",
+        cache: str = CACHE,
         tokenizer: str | None = None,
         context: int | None = None,
         models: list[str] | None = None,

@@ -61,6 +61,9 @@ _FORMAT = 10
 
 _COUNTS = b"counts"
 
+CACHE = ".cache/careergpt"
+"""Where prepared tables lie, unless something else is said."""
+
 _Cleaned = tuple[dict[str, Any], str, bool]
 """A row of the record file, what its exact duplicates share, and whether its title is too long."""
 
@@ -94,7 +97,7 @@ def prepare_records(
     key = digest(str(_FORMAT), *(table.content for table in tables), *_depends_on(rules))
     path = cache / f"records-{key}.arrow"
     _build(path, lambda: build_records(tables, rules, path, workers))
-    counts: dict[str, Any] = json.loads(read_arrow(path).schema.metadata[_COUNTS])
+    counts = counts_of(read_arrow(path))
     for table, counted in zip(tables, counts["tables"], strict=True):
         counted["name"] = table.name  # The same content may lie elsewhere by now.
     beside = find_tables(source)[1]
@@ -110,6 +113,12 @@ def prepare_records(
             "look at the columns, or map them with --data.columns.FIELD"
         )
     return RecordFile(path, counts)
+
+
+def counts_of(table: pa.Table) -> dict[str, Any]:
+    """What became of the rows that a record file is of."""
+    counts: dict[str, Any] = json.loads(table.schema.metadata[_COUNTS])
+    return counts
 
 
 def _depends_on(rules: RecordRules) -> list[str]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import pyarrow as pa
 
@@ -138,15 +139,22 @@ def write_arrow(path: Path, schema: pa.Schema, batches: Iterable[Mapping[str, An
 
 
 def read_arrow(path: Path) -> pa.Table:
-    """The table in the file, memory-mapped: opening costs no memory for its rows."""
-    file = pa.memory_map(str(path))
-    return pa.ipc.open_file(pa.BufferReader(file.read_buffer(file.size() - SEAL))).read_all()
+    """The table in the file, memory-mapped: opening costs no memory for its rows.
+
+    As long as anybody uses a part of it, `remove_unless_held` leaves the file.
+    """
+    with path.open("rb") as file:
+        _share(file)
+        # It keeps the open file, and with that the lock.
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return pa.ipc.open_file(pa.py_buffer(content).slice(0, len(content) - SEAL)).read_all()
 
 
 def find_damage(path: Path) -> str | None:
     """What is wrong with the sealed file; None: it is as it was written."""
     try:
         with path.open("rb") as file:
+            _share(file)
             size = os.fstat(file.fileno()).st_size
             if size < SEAL:
                 return "empty" if size == 0 else f"{size} bytes"
@@ -173,7 +181,7 @@ def move(old: Path, new: Path) -> None:
 def temporary(path: Path, make: Callable[[Path], None] = Path.touch) -> Iterator[Path]:
     """What `make` makes beside the path, locked while it is used; it is gone at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left_over(path.parent)
+    remove_left_over(path.parent)
     # A name may be as long as the system takes: then there is room for no more.
     partial = path.with_name(f"{path.name[:50]}.{os.getpid()}-{token_hex(4)}.partial")
     with unfinished(partial):
@@ -198,14 +206,28 @@ def _made(partial: Path, make: Callable[[Path], None]) -> int:
         # Before it was locked another process took it for left over.
 
 
-def _remove_left_over(folder: Path) -> None:
+def remove_left_over(folder: Path) -> None:
     """Removes what processes that are gone have left: it is not locked."""
     for left in folder.glob("*.partial"):
         if _PARTIAL.search(left.name):
-            # In use, gone by now, not ours to remove, or no file system with locks.
-            with suppress(OSError), _opened(left) as held:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove(left)
+            remove_unless_held(left)
+
+
+def remove_unless_held(path: Path) -> bool:
+    """Removes a file or folder that no process has locked; whether it is gone.
+
+    It stays where it is not ours to remove, or on a file system without locks.
+    """
+    with suppress(OSError), _opened(path) as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(path)
+    return not path.exists()
+
+
+def _share(file: BinaryIO) -> None:
+    """Locks the file for readers, as long as it is open."""
+    with suppress(OSError):  # Some network file systems have no locks.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def _flush(path: Path) -> None:

@@ -226,6 +226,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     own = {
         "recommend": "--history",
         "serve": "--baseline",
+        "cache": "--limit",
         "fetch-model": "--out",
         "tables": "--out",
         "sweep": "--storage",
