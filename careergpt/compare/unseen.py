@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from transformers import PreTrainedTokenizerFast
 
 from careergpt.data.dataset import CareerDataset
@@ -80,10 +81,12 @@ def unseen(data: CareerDataset, task: str | None = None) -> list[Instance]:
     kept = np.array([one.weight > 0 and task in (None, name) for name, one in tasks])
     chosen = (data.split == TEST)[data.store.record] & kept[data.store.task]
     examples = np.flatnonzero(chosen)
-    records = np.unique(data.store.record[examples])
+    asked = np.zeros(len(data.table), dtype=bool)
+    asked[data.store.record[examples]] = True
     # The signatures of near-duplicates are as large as the texts.
-    rows = data.table.drop_columns(["signature", "key", "place"]).take(records).to_pylist()
-    known = dict(zip(records.tolist(), map(_identified, rows), strict=True))
+    rows = data.table.drop_columns(["signature", "key", "place"]).filter(pa.array(asked))
+    identified = map(_identified, rows.to_pylist())
+    known = dict(zip(np.flatnonzero(asked).tolist(), identified, strict=True))
     instances = []
     for example in examples.tolist():
         record, title, group, fields = known[int(data.store.record[example])]

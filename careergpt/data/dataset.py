@@ -131,10 +131,12 @@ class CareerDataset:
         first = self.table["group"].to_numpy() == np.arange(len(self.table))
         # Lists that are alike may be of different positions, and of different people.
         counts = first | pc.is_null(self.table[DESCRIPTION]).to_numpy()
-        places = np.flatnonzero(self.in_split(split) & counts)
-        order = places[np.argsort(self.table["hash"].to_numpy()[places], kind="stable")]
+        chosen = self.in_split(split) & counts
         held = self.table.select([name for name in names if name in self.table.column_names])
-        return [fields_of_row(row) for row in held.take(order).to_pylist()]
+        # Not `take`: it would join a column's parts, of which each may hold 2 GiB of text at most.
+        rows = held.filter(pa.array(chosen)).to_pylist()
+        order = np.argsort(self.table["hash"].to_numpy()[chosen], kind="stable")
+        return [fields_of_row(rows[place]) for place in order]
 
     def drawn(self, split: int, field: str) -> Iterator[Fields]:
         """Records of a split that have the field, one of each group of near-duplicates.

@@ -197,10 +197,12 @@ def numbers_of(table: pa.Table) -> tuple[Int64[np.ndarray, " M"], Numbers]:
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name in ("id", "place", "key") or not pa.types.is_string(column.type):
             continue
-        long = np.flatnonzero(pc.greater_equal(pc.utf8_length(column), LONG_TEXT).fill_null(False))
-        texts = column.take(pa.array(long)).to_pylist()
-        places.append(long)
-        numbers.append(np.array([*map(hash_of, texts)], dtype=np.float64))
+        # Part by part: all texts at once may be more than the memory holds.
+        long = [pc.greater_equal(pc.utf8_length(part), LONG_TEXT) for part in column.chunks]
+        parts = zip(column.chunks, long, strict=True)
+        texts = (text for part, mask in parts for text in part.filter(mask).to_pylist())
+        places.append(np.flatnonzero(pa.chunked_array(long, pa.bool_()).fill_null(False)))
+        numbers.append(np.fromiter(map(hash_of, texts), np.float64))
     return np.concatenate(places), np.concatenate(numbers)
 
 

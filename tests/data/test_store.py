@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from careergpt.data.prepare import rows_of
+from careergpt.data.splits import TRAIN
 from careergpt.data.whole_files import read_arrow, write_arrow, write_json
 
 IDS = st.lists(st.integers(0, 2**31 - 1), max_size=6)
@@ -80,3 +81,15 @@ def test_json_is_written_whole_and_readable(tmp_path) -> None:
     write_json(tmp_path / "new" / "a.json", {"größe": 1})
     assert "größe" in (tmp_path / "new" / "a.json").read_text(encoding="utf-8")
     assert len(list((tmp_path / "new").iterdir())) == 1
+
+
+def test_a_column_may_hold_more_text_than_an_array_of_arrow_can(data_module) -> None:
+    data = data_module().open()
+    row, text = data.table.slice(0, 1), "y" * (16 << 20)
+    place = row.column_names.index("job_description")
+    # The same part again and again takes memory once: 2.2 GiB.
+    data.table = pa.concat_tables([row.set_column(place, row.schema.field(place), [[text]])] * 140)
+    with pytest.raises(pa.ArrowInvalid, match="overflow"):
+        data.table["job_description"].take([0])
+    data.split = np.full(140, TRAIN)
+    assert data.fields(TRAIN, ["job_description"]) == [{"job_description": text}]

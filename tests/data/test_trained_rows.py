@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from careergpt.data.datamodule import CareerDataModule
@@ -14,6 +15,7 @@ from careergpt.data.splits import (
     TRAIN,
     TRAINED_ROWS,
     VAL,
+    numbers_of,
     read_trained_rows,
     write_trained_rows,
 )
@@ -153,3 +155,14 @@ def test_a_model_that_says_nothing_leaves_out_nothing_and_a_damaged_file_is_one_
     os.mkfifo(path)  # Nobody will ever write to it.
     with pytest.raises(InputError, match=r"trained_rows.npy is a device, a pipe or a folder"):
         read_trained_rows([str(tmp_path)])
+
+
+def test_a_row_s_numbers_do_not_depend_on_where_a_table_s_parts_end(
+    first: CareerDataModule,
+) -> None:
+    table = first.dataset.table
+    parts = pa.Table.from_batches(table.to_batches(max_chunksize=7))
+    assert parts["key"].num_chunks > 9
+    for found, expected in zip(numbers_of(parts), numbers_of(table), strict=True):
+        assert found.tolist() == expected.tolist()
+    assert len(numbers_of(table)[1]) > len(table)  # Some texts are long.
