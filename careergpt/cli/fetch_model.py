@@ -17,7 +17,7 @@ from careergpt.compare.scores import completion_nats
 from careergpt.data.prompts import DEFAULT_PROMPTS, Question, ready_prompts
 from careergpt.data.tasks import Piece, PromptCompletion
 from careergpt.data.tokens import Example, encode
-from careergpt.data.whole_files import check_writable, whole_files
+from careergpt.data.whole_files import check_new_folder, whole_files
 from careergpt.errors import InputError
 from careergpt.generation.decoding import generate
 from careergpt.generation.sampling import Decoding
@@ -82,9 +82,7 @@ def run(args: Sequence[str]) -> None:
     parser.add_argument("--out", type=str, required=True, help="The folder to make.")
     config = parser.parse_args(list(args))
     out, package = Path(config.out), PACKAGES.get(config.source)
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f"--out {out}: it is there already; name a new folder")
-    check_writable(out, "--out")
+    check_new_folder(out, "--out")
     check_installed()
     fetched = _downloaded(package) if package else _local(config.source)
     with fetched as path, whole_files(out) as partial:

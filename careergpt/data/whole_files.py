@@ -47,6 +47,13 @@ def check_writable(path: Path, option: str, *, is_file: bool = False) -> None:
         raise InputError(f"{option} {path}: {nearest} cannot be written; name another folder")
 
 
+def check_new_folder(path: Path, option: str) -> None:
+    """Raises InputError unless the folder that the option named can be made, or is there, empty."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{option} {path}: it is there already; name a new folder")
+    check_writable(path, option)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Whatever the system refuses while the path is written becomes one line for its user."""

@@ -211,19 +211,26 @@ def save_model(
 
     `settings` go into careergpt.json, `decoding` into transformers' GenerationConfig.
     """
-    logging.disable_progress_bar()  # Its bars would break up the training's own.
     settings = {**settings, **token_digests(tokenizer)}
     end = tokenizer.eos_token_id
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=end, **decoding)
-    unbounded, tokenizer.model_max_length = tokenizer.model_max_length, context_of(model.config)
     with whole_files(folder) as partial:
-        model.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
+        write_pretrained(model, tokenizer, partial)
         write_json(partial / SETTINGS, dict(settings))
-        for weights in partial.glob("*.safetensors"):
-            # Safetensors writes for its owner alone; who may read the folder may read them.
-            weights.chmod((partial / SETTINGS).stat().st_mode)
+
+
+def write_pretrained(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, partial: Path
+) -> None:
+    """Writes transformers' own files into a folder that is there."""
+    logging.disable_progress_bar()  # Its bars would break up the training's own.
+    unbounded, tokenizer.model_max_length = tokenizer.model_max_length, context_of(model.config)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
     tokenizer.model_max_length = unbounded  # Here lengths are checked by us, without warnings.
+    for weights in partial.glob("*.safetensors"):
+        # Safetensors writes for its owner alone; who may read the folder may read them.
+        weights.chmod((partial / "config.json").stat().st_mode)
 
 
 def add_settings(folder: Path, settings: Mapping[str, Any]) -> None:

