@@ -46,7 +46,7 @@ chaos: .venv/installed
 	touch $@
 
 .venv/installed-dev: .venv/installed
-	$(INSTALL) '.[dev,docs,bench,sheets,lora,embeddings,app,pretrained,sweep]'
+	$(INSTALL) '.[dev,docs,bench,sheets,lora,embeddings,app,pretrained,sweep,export]'
 	touch $@
 
 .venv/installed-bench: .venv/installed

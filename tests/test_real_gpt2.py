@@ -62,6 +62,7 @@ def test_gpt2_goes_through_every_verb(
     short = "--model.decoding.max_new_tokens=3"
     main(["predict", model, *quiet, *data, short, f"--out={out}"])
     assert len(out.read_text().splitlines()) > 3
+    main(["export", model, "--format=ctranslate2", f"--out={tmp_path / 'export'}", "--limit=1"])
     own = AutoModelForCausalLM.from_pretrained(run / "model")
     assert own.config.vocab_size == 50257
     assert own.lm_head.weight.data_ptr() == own.transformer.wte.weight.data_ptr()

@@ -106,6 +106,11 @@ EXAMPLES = {
         "--config configs/sweep.yaml --trials 20 --confirm 3",
         "--config SWEEP.yaml --trials 100 --workers 4 --out SHARED_FOLDER/sweep",
     ),
+    "export": (
+        "--model.pretrained RUN/model --format onnx --out exports/onnx",
+        "--model.pretrained RUN/model --format ctranslate2 --out exports/ct2 --limit 50",
+        "--model.pretrained RUN/model --format hf --out exports/hf",
+    ),
     "tables": (
         "onet db_24_2_text --out onet.jsonl",
         "onet db_24_2_text.zip --out onet.jsonl",

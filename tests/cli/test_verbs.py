@@ -230,6 +230,7 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
         "fetch-model": "--out",
         "tables": "--out",
         "sweep": "--storage",
+        "export": "--format",
     }
     assert own.get(verb, "--data.source") in capsys.readouterr().out
 
