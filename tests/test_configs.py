@@ -204,7 +204,7 @@ def commands() -> dict[str, list[str]]:
     found = {}
     for name in ("slurm.sbatch", "torchrun.md"):
         text = (CLUSTER / name).read_text().replace("\\\n", " ")
-        (line,) = (line for line in text.splitlines() if line.startswith(("srun", "torchrun")))
+        (line,) = (line for line in text.splitlines() if " main.py fit " in line)
         found[name] = [given.get(word, word) for word in shlex.split(line)]
     job = yaml.safe_load((CLUSTER / "pytorchjob.yaml").read_text())
     replicas = job["spec"]["pytorchReplicaSpecs"]

@@ -180,11 +180,18 @@ def check_started(trainer: Any) -> None:
     Lightning would have them wait for others for ever, or each train alone in the same folder.
 
     Raises:
-        InputError: They are more or fewer, or a job of SLURM has tasks that no srun has started.
+        InputError: They are more or fewer; a job of SLURM has tasks that no srun has started; or
+            torchrun has started them again with the store of those before.
     """
     environment = trainer._accelerator_connector.cluster_environment
     if not environment.creates_processes_externally:
         return
+    again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
+    if again and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise InputError(
+            "torchrun has started this process again, and shows it the addresses of lost ones: set "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun, or give its command anew"
+        )
     started, devices, nodes = environment.world_size(), trainer.num_devices, trainer.num_nodes
     by_srun = not isinstance(environment, SLURMEnvironment) or "SLURM_STEP_ID" in os.environ
     if started > 1 and not by_srun:

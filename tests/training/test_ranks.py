@@ -211,8 +211,15 @@ def test_two_nodes_are_one_run_in_one_folder_with_one_process_s_weights(
         ({"SLURM_NTASKS": "2", "SLURM_STEP_ID": None}, [], "has given this job 2 tasks, of which"),
         ({"SLURM_NTASKS": "2"}, ["--trainer.num_nodes=1"], "2 processes, started from outside"),
         ({"SLURM_NTASKS": "1"}, [], "has 1 processes, started from outside, and the Trainer expe"),
+        (
+            {
+                "TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0",
+                "TORCHELASTIC_RESTART_COUNT": "1", "TORCHELASTIC_USE_AGENT_STORE": "True",
+            },
+            [], "torchrun has started this process again",
+        ),
     ],
-)
+)  # fmt: skip
 def test_processes_that_would_wait_for_ever_or_train_apart_are_refused(
     started: dict[str, str | None], options: list[str], said: str, common: list[str],
     tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
