@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import signals
-from small_runs import ROOT, SMALL, environment, hear, sample_table
+import small_runs
+from small_runs import ROOT, SMALL, sample_table
 from witness import KILL, differences, epoch_ends, lost_rows, witnessed
 
 IN_TIME = ("step", "validation", "epoch", "write", "before")
@@ -280,7 +281,7 @@ def _run(
     """
     witness = {"class_path": "witness.Witness", "init_args": {"path": f"{run}.seen"}}
     words = [
-        sys.executable, str(ROOT / "main.py"), "fit", *table, *case.options,
+        "fit", *table, *case.options,
         f"--model.scratch.tokenizer={ROOT / 'data' / 'tokenizer'}",
         f"--trainer.default_root_dir={run}",
         f"--trainer.callbacks={json.dumps([witness])}", "--ckpt_path=last", "--model.dropout=0.2",
@@ -292,10 +293,8 @@ def _run(
     ]  # fmt: skip
     seen = Path(f"{run}.seen.0")
     size = seen.stat().st_size if seen.exists() else 0
-    with subprocess.Popen(
-        words, env={**environment(), KILL: kill}, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=hear,
-    ) as process:  # fmt: skip
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with small_runs.start(words, {KILL: kill}, **pipes) as process:
         if disturb is not None:
             while process.poll() is None and not (seen.exists() and seen.stat().st_size > size):
                 time.sleep(0.005)

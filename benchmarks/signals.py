@@ -13,7 +13,6 @@ a full disk: what it makes must be there.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import pty
@@ -21,13 +20,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from small_runs import ROOT, SMALL, environment, hear, sample_table
+import small_runs
+from small_runs import ROOT, SMALL, sample_table
 
 LIMIT = 5.0
 """Seconds from the signal to the end of the process."""
@@ -46,11 +45,8 @@ class Started:
         folder.mkdir(parents=True, exist_ok=True)
         self.terminal, inside = pty.openpty()
         os.set_blocking(self.terminal, False)
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "main.py"), *words], cwd=folder, env=environment(),
-            stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
-            preexec_fn=_at_own_terminal,
-        )  # fmt: skip
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), inside)
+        self.process = small_runs.start(words, cwd=folder, **streams)
         os.close(inside)
 
     def read(self) -> bytes:
@@ -77,11 +73,6 @@ class Started:
         stats = (_read(path) for path in Path("/proc").glob("[0-9]*/stat"))
         fields = [stat.rpartition(")")[2].split() for stat in stats if stat]
         return sum(int(one[2]) == self.process.pid and one[0] not in "ZX" for one in fields)
-
-
-def _at_own_terminal() -> None:
-    hear()
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _read(path: Path) -> str:
@@ -197,10 +188,8 @@ def printed(verb: str, words: Sequence[str], kept: str, how: str, folder: Path) 
         os.close(reader)
     begun = time.monotonic()
     encoding = {"PYTHONIOENCODING": "ascii"} if how == "ASCII alone" else {}
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "main.py"), *words], cwd=folder,
-        env={**environment(), **encoding}, stdout=output, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    streams = {"stdout": output, "stderr": subprocess.PIPE}
+    process = small_runs.start(words, encoding, cwd=folder, **streams)
     os.close(output)
     if how == "ASCII alone":
         with os.fdopen(reader, "rb") as read:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,15 +29,28 @@ def sample_table(folder: Path) -> list[str]:
     return [f"--data.source={source}", f"--data.cache={folder / 'cache'}"]
 
 
-def environment() -> dict[str, str]:
-    """One thread, no network, and these modules for a run's configuration to name."""
-    return {
-        **os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+def start(
+    words: Sequence[str], environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[str]:
+    """The real command, leading a session of its own, at its input where that is a terminal.
+
+    On one thread, without a network, and with these modules for its configuration to name.
+    """
+    known = {
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": str(Path(__file__).parent),
-    }  # fmt: skip
+    }
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "main.py"), *words], preexec_fn=_hear, text=True,
+        env={**os.environ, **known, **(environment or {})}, start_new_session=True, **options,
+    )  # fmt: skip
 
 
-def hear() -> None:
+def _hear() -> None:
     """What a shell starts in the background ignores Ctrl-C, and the program leaves it so."""
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
+    if os.isatty(0):
+        with suppress(PermissionError):  # It is another session's.
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)

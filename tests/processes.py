@@ -6,6 +6,7 @@ an exit code of its own, and ends as any Python program. A call for which it wou
 imports anew: it sets a variable that an import may read, or prepares its process by a function.
 """
 
+import fcntl
 import gc
 import json
 import os
@@ -14,7 +15,9 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -29,10 +32,11 @@ ENVIRONMENT = {
 IMPORTS = ("audit", "compare", "recommend", "trainer")
 """Of the command line; not wandb, whose import makes a folder that the first child removes."""
 READ_LATE = {
-    "GROUP_RANK", "HOME", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK",
-    "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_LOCALID", "SLURM_NNODES", "SLURM_NODEID",
-    "SLURM_NODELIST", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE", "SLURM_PROCID", "SLURM_STEP_ID",
-    "TORCHELASTIC_RUN_ID", "WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_MODE", "WORLD_SIZE",
+    "CAREERGPT_CHAOS_KILL", "GROUP_RANK", "HOME", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR",
+    "MASTER_PORT", "PYTHONPATH", "RANK", "SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_LOCALID",
+    "SLURM_NNODES", "SLURM_NODEID", "SLURM_NODELIST", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE",
+    "SLURM_PROCID", "SLURM_STEP_ID", "TORCHELASTIC_RUN_ID", "WANDB_API_KEY", "WANDB_BASE_URL",
+    "WANDB_MODE", "WORLD_SIZE",
 }  # fmt: skip
 """Variables that no import reads, but for the places of caches that no test uses."""
 
@@ -49,7 +53,8 @@ def start(
         anew: Whether it imports everything itself, as one process does of each way in that a verb
             has: `audit`, `recommend`, and for all of the Trainer `fit` and `predict`.
         script: What is run.
-        options: `Popen`'s; a forked process may have streams, `cwd` and `start_new_session`.
+        options: `Popen`'s; a forked process may have streams, `cwd` and `start_new_session`. A
+            session's input, where it is a terminal, is that session's own.
     """
     anew = anew or "preexec_fn" in options or not READ_LATE.issuperset(environment or ())
     kind = subprocess.Popen if anew else Forked
@@ -73,6 +78,9 @@ def hear() -> None:
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.getsid(0) == os.getpid() and os.isatty(0):
+        with suppress(PermissionError):  # It is another session's.
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class Forked(subprocess.Popen[str]):
@@ -159,6 +167,7 @@ def _keep(streams: list[int], caller: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = words
+        sys.path[:1] = [os.path.dirname(words[0]), *environment["PYTHONPATH"].split(os.pathsep)]
         caller.sendall(os.getpid().to_bytes(4, "big", signed=True))
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,9 +28,8 @@ def test_the_quick_way_measures_every_stage_and_the_peer(tmp_path) -> None:
     files = ["--json", str(tmp_path / "found.json")]
     if find_spec("matplotlib"):  # An extra: without it there is no picture, and all the rest.
         files += ["--picture", str(tmp_path / "found.png")]
-    command = [sys.executable, str(ROOT / "benchmarks" / "data.py"), *small, *files]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    words = [str(ROOT / "benchmarks" / "data.py"), *small, *files]
+    done = run(words, script=Path(__file__).with_name("forked.py"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "found.json").read_text())
     stages = [row["stage"] for row in found["rows"]]

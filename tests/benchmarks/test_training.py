@@ -1,7 +1,7 @@
 """The training benchmark: its arithmetic, its sample of batches, and the script on a tiny model."""
 
 import json
-import subprocess
+import pickle
 import sys
 from pathlib import Path
 
@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from tests.processes import run
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+FORKED = Path(__file__).with_name("forked.py")
 
 # The benchmarks are scripts: they find each other in their own folder.
 sys.path.insert(0, str(BENCHMARKS))
 
-from probe import data_sheet_flops, probe_flops, products  # noqa: E402
+from contenders import ours, peers  # noqa: E402
+from probe import data_sheet_flops, probe_flops, products, work  # noqa: E402
 from results import Round, results, table, timed  # noqa: E402
-from turns import Report, Step  # noqa: E402
+from turns import Report, Step, started  # noqa: E402
 from workload import (  # noqa: E402
     GPT2,
     N_PROMPT,
@@ -123,9 +127,7 @@ def test_the_script_measures_everyone_on_a_tiny_model(tmp_path: Path):
     out = tmp_path / "training.json"
     command = ["--tiny", "--rounds", "1", "--sequences", "4", "--threads", "1"]
     command += ["--precision", "bf16", "--json", str(out)]
-    done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "training.py"), *command], capture_output=True, text=True
-    )
+    done = run([str(BENCHMARKS / "training.py"), *command], script=FORKED)
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())["precisions"]
     assert list(found) == ["bf16"]
@@ -149,6 +151,16 @@ def test_the_script_measures_everyone_on_a_tiny_model(tmp_path: Path):
         assert all(row["peak_gib"] > 0 for row in rows.values())
         assert all(done.stdout.count(f"| {name} |") == 1 for name in rows)
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_contenders_are_started_anew_and_take_turns():
+    workload = Workload("", "cpu", "fp32", 1, TINY, 4, Turns(1, 0, 1))
+    for device in ("cpu", "cuda"):
+        assert pickle.loads(pickle.dumps((ours, *peers(device).values(), workload)))
+    with started(work, workload) as probe:
+        assert [len(probe.go(steps).steps) for steps in (2, 1)] == [2, 1]
+        assert probe.alive
+    assert not probe.alive
 
 
 def test_our_packed_steps_hold_as_many_examples_as_the_peers():

@@ -1,12 +1,10 @@
 """Laws of stopping: whatever sends the signal, and whatever is under way, one rule holds."""
 
-import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
-import termios
 import time
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import hear, start
+from tests.processes import start
 
 
 def leading(words: list[str], **options: Any) -> subprocess.Popen[str]:
@@ -88,14 +86,7 @@ def test_a_terminal_stops_a_run_by_a_key_and_by_being_closed(
     for ended in (signal.SIGINT, signal.SIGHUP):
         before, saved = steps(run), state.stat().st_mtime_ns if state.exists() else 0
         master, terminal = pty.openpty()
-
-        def own_terminal() -> None:
-            hear()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        with leading(
-            long, stdin=terminal, stdout=terminal, stderr=terminal, preexec_fn=own_terminal
-        ) as process:
+        with leading(long, stdin=terminal, stdout=terminal, stderr=terminal) as process:
             os.close(terminal)
             wait_until(partial(lambda least: steps(run) > least, before + 2), process)
             if ended == signal.SIGINT:

@@ -27,6 +27,7 @@ from careergpt.serve.guard import MAX_BODY
 from careergpt.serve.service import Settings
 from careergpt.serve.votes import Votes, side_of
 from careergpt.serve.work import FullError, LateError, Worker
+from tests.processes import start
 
 DRAW = "0123456789abcdef"
 LOCAL = "http://127.0.0.1"
@@ -477,13 +478,9 @@ def test_a_header_like_a_book_is_refused(address: str) -> None:
 
 
 def test_what_was_asked_before_a_signal_is_answered(taught: careergpt.Run, tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
     words = ["serve", f"--model.pretrained={taught.model}", "--port=0", "--device=cpu"]
     words += [f"--votes={tmp_path / 'votes.jsonl'}"]
-    server = subprocess.Popen(
-        [sys.executable, str(root / "main.py"), *words],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    server = start(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert server.stdout is not None
     address = server.stdout.readline().split()[1]
     asked = {"prompt": "Which skills does a nurse need?", "max_new_tokens": 100}
