@@ -73,6 +73,27 @@ def run(
     return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
 
+def start_ranks(
+    words: Sequence[str], ranks: Sequence[Mapping[str, object]], **options: Any
+) -> list[subprocess.Popen[str]]:
+    """Starts a run's ranks, each with variables of its own, and one port for all."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    known = ({"MASTER_PORT": port, **rank} for rank in ranks)
+    return [start(words, {name: str(is_) for name, is_ in one.items()}, **options) for one in known]
+
+
+def of_torchrun(number: int, nodes: int = 1) -> list[dict[str, object]]:
+    """The variables of each of so many ranks that torchrun starts, on one node or on several."""
+    local = number // nodes
+    known = {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "none"}
+    sizes = {"WORLD_SIZE": number, "LOCAL_WORLD_SIZE": local}
+    return [
+        {**known, **sizes, "GROUP_RANK": rank // local, "RANK": rank, "LOCAL_RANK": rank % local}
+        for rank in range(number)
+    ]
+
+
 def hear() -> None:
     """What a shell starts in the background ignores Ctrl-C, and the program leaves it so."""
     for number in (signal.SIGHUP, signal.SIGTERM):

@@ -20,15 +20,12 @@ from careergpt.cli import main
 from careergpt.generation import decoding
 from careergpt.training import module, trainer
 from careergpt.training.checkpoints import WholeCheckpoints
-from tests.processes import run, start
+from tests.processes import of_torchrun, start, start_ranks
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+TWO = of_torchrun(2)
 PROMPTS = 51  # 26 batches of 2, the last of 1.
-
-
-def ranks(number: int) -> list[str]:
-    return [f"--trainer.devices={number}", "--trainer.strategy=ddp"]
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +76,22 @@ def kept(out: Path) -> list[list[int]]:
     return found
 
 
-def kill(words: list[str], out: Path, batches: int, anew: bool = False) -> None:
+def kill(words: list[str], out: Path, batches: int, alone: bool = True, anew: bool = False) -> None:
     """Starts the command, and kills it with all its ranks once so many batches are kept."""
-    running = start(
-        [*words, f"--out={out}"], anew=anew, cwd=out.parent, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    words = [*words, f"--out={out}"]
+    options: dict[str, Any] = {"cwd": out.parent, "start_new_session": True}
+    options |= {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    running = [start(words, anew=anew, **options)] if alone else start_ranks(words, TWO, **options)
     try:
         while len(kept(out)) < batches:
-            assert running.poll() is None, running.stderr and running.stderr.read()
+            for one in running:
+                assert one.poll() is None, one.stderr and one.stderr.read()
             time.sleep(0.002)
     finally:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.communicate()
+        for one in running:
+            os.killpg(one.pid, signal.SIGKILL)
+        for one in running:
+            one.communicate()
     assert not out.exists()
 
 
@@ -132,13 +132,15 @@ def test_a_killed_run_ends_as_an_undisturbed_one(
 def test_killed_ranks_end_as_one_undisturbed_process_on_ranks_or_alone(
     words: list[str], undisturbed: bytes, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kill([*words, *ranks(2)], out, 9)
+    on_two = [*words, "--trainer.devices=2", "--trainer.strategy=ddp"]
+    kill(on_two, out, 9, alone=False)
     before = assert_none_twice(out)
     copy = out.parent / "copy"
     shutil.copytree(out.parent, copy)
-    done = run([*words, *ranks(2), f"--out={copy / out.name}"])
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count(f"{before} prompts were answered before") == 1
+    ended = start_ranks([*on_two, f"--out={copy / out.name}"], TWO, stdout=subprocess.PIPE)
+    told = [one.communicate(timeout=240)[0] for one in ended]
+    assert [one.returncode for one in ended] == [0, 0]
+    assert "".join(told).count(f"{before} prompts were answered before") == 1
     assert (copy / out.name).read_bytes() == undisturbed
     assert list(copy.iterdir()) == [copy / out.name]
     shutil.rmtree(copy)

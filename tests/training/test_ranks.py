@@ -1,7 +1,6 @@
 """Several ranks on a processor do what one process does."""
 
 import json
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,15 @@ import torch
 from safetensors.torch import load_file
 
 from careergpt.cli import main
-from tests.processes import run, start
+from tests.processes import of_torchrun, run, start_ranks
 
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp"]
 
 
 def together(words: list[str], ranks: list[dict[str, object]], folder: Path) -> str:
-    """What the first of these processes prints: each has variables of its own, one port for all."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    processes = [
-        start(
-            words, {name: str(value) for name, value in {"MASTER_PORT": port, **rank}.items()},
-            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        for rank in ranks
-    ]  # fmt: skip
+    """What the first of these processes prints."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    processes = start_ranks(words, ranks, cwd=folder, **pipes)
     told = [process.communicate(timeout=240) for process in processes]
     failed = any(process.returncode for process in processes)
     assert not failed, "\n".join(err[-3000:] for _, err in told)
@@ -34,16 +26,10 @@ def together(words: list[str], ranks: list[dict[str, object]], folder: Path) -> 
 
 
 def by_torchrun(words: list[str], number: int, folder: Path, nodes: int = 1) -> str:
-    """What rank 0 prints; so many ranks are started as torchrun does, on one node or on several."""
-    local = number // nodes
-    known = {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "none"}
-    sizes = {"WORLD_SIZE": number, "LOCAL_WORLD_SIZE": local}
-    ranks: list[dict[str, object]] = [
-        {**known, **sizes, "GROUP_RANK": r // local, "RANK": r, "LOCAL_RANK": r % local}
-        for r in range(number)
-    ]
-    own = [f"--trainer.devices={local}", f"--trainer.num_nodes={nodes}", "--trainer.strategy=ddp"]
-    return together([*words, *own], ranks, folder)
+    """What rank 0 prints."""
+    own = {"devices": number // nodes, "num_nodes": nodes, "strategy": "ddp"}
+    words = [*words, *(f"--trainer.{name}={value}" for name, value in own.items())]
+    return together(words, of_torchrun(number, nodes), folder)
 
 
 def by_srun(words: list[str], nodes: int, folder: Path) -> str:
