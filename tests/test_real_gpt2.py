@@ -17,7 +17,7 @@ def gpt2(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> Path:
     The sample's tokens come first, then names that no text has, and the end of text is the last.
     """
     folder = tmp_path / "gpt2"
-    config = GPT2Config(n_layer=2, n_head=2, n_embd=64)
+    config = GPT2Config(n_layer=2, n_head=2, n_embd=32)
     assert (config.vocab_size, config.n_positions, config.eos_token_id) == (50257, 1024, 50256)
     assert config.activation_function == "gelu_new"
     GPT2LMHeadModel(config).save_pretrained(folder)
@@ -49,6 +49,7 @@ def test_gpt2_goes_through_every_verb(
     data = [f"--data.source={tables}", "--data.batch_tokens=1024"]
     run = tmp_path / "run"
     few = ["--trainer.max_steps=2", "--samples.max_new_tokens=3", "--titles.limit=4"]
+    few += ["--rankings.limit=8"]
     start = f"--model.pretrained={gpt2}"
     main(["fit", start, *quiet, *data, *few, f"--trainer.default_root_dir={run}"])
     settings = json.loads((run / "model" / "careergpt.json").read_text())

@@ -1,8 +1,6 @@
 """Bad data, each with the whole line that is printed: nothing is lost in silence."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from hypothesis import strategies as st
 from careergpt.cli import main
 from careergpt.errors import InputError
 from careergpt.recommend.people import Person, read_people
+from tests.processes import run
 
 ROOT = Path(__file__).parents[2]
 HEADER = "company_name,position_title,job_description,skills\n"
@@ -213,10 +212,9 @@ def test_a_cell_and_a_prompt_of_100_megabytes_are_refused_without_being_held(
     prompts.write_text("care " * 20_000_000)
     audit = ["audit", f"--data.source={table}", f"--data.cache={tmp_path}", "--data.processes=1"]
     predict = ["predict", model, *quiet, f"--data.prompts={prompts}", f"--out={tmp_path / 'out'}"]
-    done = subprocess.run(
-        [sys.executable, "-c", GIANT.format(audit=audit, predict=predict)],
-        capture_output=True, text=True, cwd=ROOT, timeout=300,
-    )  # fmt: skip
+    script = tmp_path / "giant.py"
+    script.write_text(GIANT.format(audit=audit, predict=predict))
+    done = run([], script=script, cwd=ROOT)
     assert done.stderr == (
         f"error: {table}: none of the 1 rows can be used (1 {LONG}, first in jobs.csv:2); "
         f"{UNUSED}\n"

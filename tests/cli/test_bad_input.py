@@ -376,7 +376,7 @@ def test_an_unknown_verb(refused: Callable) -> None:
 
 
 def test_the_same_from_a_shell(elsewhere: Path) -> None:
-    done = run(["fit", "--data.source=no.csv"], anew=True, cwd=elsewhere)
+    done = run(["fit", "--data.source=no.csv"], cwd=elsewhere)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

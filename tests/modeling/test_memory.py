@@ -1,13 +1,14 @@
 """Memory that a step frees is there for the next one."""
 
 import ctypes
-import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from careergpt.modeling import loaded
+from tests.processes import run
 
 # Counts the pages that are touched for the first time, in a process of its own.
 COUNT = """
@@ -29,11 +30,11 @@ def has_glibc() -> bool:
 
 
 @pytest.mark.skipif(not has_glibc(), reason="glibc alone is told so")
-def test_a_freed_tensor_s_pages_are_not_touched_anew() -> None:
+def test_a_freed_tensor_s_pages_are_not_touched_anew(tmp_path: Path) -> None:
     def counted(keep: bool) -> list[int]:
-        done = subprocess.run(
-            [sys.executable, "-c", COUNT.format(keep=keep)], capture_output=True, text=True
-        )
+        script = tmp_path / "count.py"
+        script.write_text(COUNT.format(keep=keep))
+        done = run([], script=script)
         assert done.returncode == 0, done.stderr[-2000:]
         return [int(number) for number in done.stdout.split()]
 
