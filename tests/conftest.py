@@ -47,7 +47,7 @@ def _shapes_checked(typechecker: Any) -> Callable[[Any], Any]:
     return decorated
 
 
-jaxtyping.jaxtyped = _shapes_checked
+jaxtyping.jaxtyped = _shapes_checked  # type: ignore[assignment]
 PACKAGE = Path(__file__).parents[1] / "careergpt"
 jaxtyping.install_import_hook(
     [

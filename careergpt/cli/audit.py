@@ -12,8 +12,8 @@ from careergpt.data.report import DataReport
 
 def run(options: Sequence[str]) -> DataReport:
     """Prints the report; a fit's configuration serves, its other parts are passed over."""
-    parser = data_parser("audit", str(audit.__doc__), skip={"context", "models"})
-    parser.add_argument("--out", type=str | None, help="Also write data_report.json there.")
+    parser = data_parser("audit", skip={"context", "models"})
+    parser.add_options({"out": (None, "Also write data_report.json there.")})
     config = parser.parse_args(list(options))
     data = parser.instantiate(config).data
     data.typed_columns = typed_columns(options)

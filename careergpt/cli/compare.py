@@ -116,37 +116,22 @@ def _ended(comparison: Comparison, out: Path, config: Any) -> Comparison:
 
 
 def _parser() -> OneLineParser:
-    parser = data_parser("compare", "Compare models on the same unseen records.", skip=set())
-    parser.add_argument(
-        "--baseline", type=str, required=True, help="Folder, hub name, or a file of scores."
-    )
-    parser.add_argument(
-        "--finetuned",
-        type=str,
-        nargs="+",
-        required=True,
-        help="As the baseline, one or several; the first one's tasks and decoding count.",
-    )
-    parser.add_argument(
-        "--lower_is_better",
-        type=str,
-        default="",
-        help="Metrics in files of scores of which less is better, as brier_score,ter.",
-    )
+    parser = data_parser("compare", skip=set())
+    first = "Folder, hub name, or a file of scores."
+    parser.add_argument("--baseline", type=str, required=True, help=first)
+    others = "As the baseline, one or several; the first one's tasks and decoding count."
+    parser.add_argument("--finetuned", type=str, nargs="+", required=True, help=others)
+    lower = "Metrics in files of scores of which less is better, as brier_score,ter."
+    parser.add_options({"lower_is_better": ("", lower)})
     parser.add_class_arguments(Options)
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, …")
-    parser.add_argument(
-        "--out",
-        type=str | None,
-        help="Folder of the results. Null: comparison/, beside the fine-tuned model's folder.",
-    )
-    parser.add_argument(
-        "--card",
-        type=bool,
-        default=False,
-        help="Tell of it in the fine-tuned folders' cards, in place of an earlier comparison.",
-    )
-    parser.add_argument("--wandb", type=bool, default=False, help="Log the tables to W&B, too.")
+    beside = "Folder of the results. Null: comparison/, beside the fine-tuned model's folder."
+    card = "Tell of it in the fine-tuned folders' cards, in place of an earlier comparison."
+    parser.add_options({
+        "device": ("auto", "auto, cpu, cuda, …"),
+        "out": (None, beside),
+        "card": (False, card),
+        "wandb": (False, "Log the tables to W&B, too."),
+    })  # fmt: skip
     return parser
 
 

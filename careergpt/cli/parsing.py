@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import SUPPRESS, HelpFormatter, _HelpAction
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ArgumentParser, get_loader, set_loader
 
+from careergpt.cli import VERBS
 from careergpt.cli.help import COMMON, OF_LIGHTNING, ending, meant
 from careergpt.errors import InputError, printable
 
@@ -75,9 +76,16 @@ class OneLineParser(ArgumentParser):
     def __init__(self, *args: Any, verb: str = "", **kwargs: Any) -> None:
         # `max_epoch` for `max_epochs` would be taken as meant, and a typo go unseen.
         ours = {"allow_abbrev": False, "add_help": False, "usage": f"main.py {verb} [options]"}
-        super().__init__(*args, **{**ours, **kwargs})
+        told = {"prog": f"main.py {verb}", "description": VERBS[verb]} if verb else {}
+        super().__init__(*args, **{**ours, **kwargs, **told})
         self.verb = verb
         self.add_argument("-h", "--help", action=_Help, help="Show this, and end.")
+
+    def add_options(self, options: Mapping[str, tuple[Any, str]]) -> None:
+        """Options by name: the default, of whose type they are (null: text), and what they do."""
+        for name, (default, purpose) in options.items():
+            kind = str | None if default is None else type(default)
+            self.add_argument(f"--{name}", type=kind, default=default, help=purpose)
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """The options by group, the Trainer's many last, and examples."""

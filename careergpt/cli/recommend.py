@@ -64,11 +64,7 @@ def _decoding(folder: str, config: Any, args: Sequence[str]) -> Any:
 
 
 def _parser() -> OneLineParser:
-    parser = OneLineParser(
-        verb="recommend",
-        prog="main.py recommend",
-        description="Recommend positions, skills and qualifications for a position or skills.",
-    )
+    parser = OneLineParser(verb="recommend")
     parser.add_argument(
         "--model.pretrained", type=str, required=True, help="A fine-tuned model's folder."
     )
@@ -82,8 +78,7 @@ def _parser() -> OneLineParser:
         "candidates": "Titles to rank instead of the folder's: one a line, or a table's column of "
         "titles; of a table that `tables` made, its occupations, to which titles are matched.",
     }
-    for name, text in texts.items():
-        parser.add_argument(f"--{name}", type=str, default=None, help=text)
+    parser.add_options({name: (None, text) for name, text in texts.items()})
     parser.add_argument(
         "--steps", type=int, default=None, help="Answer with paths of so many steps (to a goal: 3)."
     )
@@ -91,7 +86,7 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--format", type=Literal["text", "json"], default="text", help="Of answers."
     )
-    parser.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda, …")
+    parser.add_options({"device": ("auto", "auto, cpu, cuda, …")})
     return parser
 
 

@@ -57,27 +57,17 @@ def run(args: Sequence[str]) -> None:
 
 
 def _parser() -> OneLineParser:
-    parser = OneLineParser(
-        verb="sweep",
-        prog="main.py sweep",
-        description="Try hyperparameters: trials as a W&B sweep's file says, without an account.",
-    )
+    parser = OneLineParser(verb="sweep")
     parser.add_argument("-c", "--config", type=str, required=True, help="A sweep's file of W&B.")
-    parser.add_argument("--trials", type=int, default=20, help="How many there are to be.")
-    parser.add_argument("--workers", type=int, default=1, help="How many train at a time, here.")
-    parser.add_argument("--seed", type=int, default=0, help="Of the draws.")
-    parser.add_argument(
-        "--confirm",
-        type=int,
-        default=0,
-        help="Seeds over which the best is compared with the configuration as it stands.",
-    )
-    parser.add_argument(
-        "--out", type=str | None, help="Folder of the trials; null: runs/<name of the file>."
-    )
-    parser.add_argument(
-        "--storage", type=str | None, help="A database's URL for the study; null: a file in --out."
-    )
+    again = "Seeds over which the best is compared with the configuration as it stands."
+    parser.add_options({
+        "trials": (20, "How many there are to be."),
+        "workers": (1, "How many train at a time, here."),
+        "seed": (0, "Of the draws."),
+        "confirm": (0, again),
+        "out": (None, "Folder of the trials; null: runs/<name of the file>."),
+        "storage": (None, "A database's URL for the study; null: a file in --out."),
+    })  # fmt: skip
     return parser
 
 

@@ -11,11 +11,7 @@ from careergpt.data.taxonomies import TAXONOMIES, convert_taxonomy
 
 def run(args: Sequence[str]) -> None:
     """Parses and runs `tables`."""
-    parser = OneLineParser(
-        verb="tables",
-        prog="main.py tables",
-        description="Make a table of every field's occupations from a download of O*NET or ESCO.",
-    )
+    parser = OneLineParser(verb="tables")
     kinds = Literal[tuple(TAXONOMIES)]  # type: ignore[valid-type]
     parser.add_argument("taxonomy", type=kinds, help="Whose files they are.")
     parser.add_argument("folder", type=str, help="The folder or .zip of its files.")

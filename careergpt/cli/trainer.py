@@ -16,7 +16,6 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
 
-from careergpt.cli import VERBS
 from careergpt.cli.configuration import ConfigurationParser, data_module, set_data_defaults
 from careergpt.cli.faults import explained
 from careergpt.cli.parsing import (
@@ -130,7 +129,7 @@ class CareerCLI(LightningCLI):
             trainer_defaults=_DEFAULTS,
             seed_everything_default=0,
             parser_class=ConfigurationParser,
-            parser_kwargs={verb: {"verb": verb, "description": VERBS[verb]} for verb in words[:1]},
+            parser_kwargs={verb: {"verb": verb} for verb in words[:1]},
             args=self._words,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,

@@ -79,28 +79,18 @@ def is_loopback(host: str) -> bool:
 
 
 def _parser() -> OneLineParser:
-    parser = OneLineParser(
-        verb="serve",
-        prog="main.py serve",
-        description="Serve a page and an HTTP API for recommendations.",
-    )
+    parser = OneLineParser(verb="serve")
     parser.add_argument(
         "--model.pretrained", type=str, required=True, help="A fine-tuned model's folder."
     )
-    texts = {
-        "baseline": "The model that it is compared with, a folder or a hub name.",
-        "host": f"Address to listen on; other than this machine's own, {TOKEN} must be set.",
-        "votes": "File of the votes of blind comparisons.",
-        "device": "auto, cpu, cuda, …",
-    }
-    defaults = {"baseline": None, "host": "127.0.0.1", "votes": "votes.jsonl", "device": "auto"}
-    for name, text in texts.items():
-        parser.add_argument(f"--{name}", type=str, default=defaults[name], help=text)
-    numbers = {
+    own = f"Address to listen on; other than this machine's own, {TOKEN} must be set."
+    parser.add_options({
+        "baseline": (None, "The model that it is compared with, a folder or a hub name."),
+        "host": ("127.0.0.1", own),
+        "votes": ("votes.jsonl", "File of the votes of blind comparisons."),
+        "device": ("auto", "auto, cpu, cuda, …"),
         "port": (7860, "Port to listen on; 0: any free one."),
         "wait": (1.0, "Seconds to an answer behind others'; later: told to come back (429)."),
         "seconds": (30.0, "The most that a request may take."),
-    }
-    for name, (default, text) in numbers.items():
-        parser.add_argument(f"--{name}", type=type(default), default=default, help=text)
+    })  # fmt: skip
     return parser

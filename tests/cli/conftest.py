@@ -70,6 +70,12 @@ def short(scratch: list[str], quiet: list[str], sample: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def brief(short: list[str]) -> list[str]:
+    """The options of a fit that measures nothing of its finished model."""
+    return [*short, "--titles.limit=0", "--rankings.limit=0"]
+
+
+@pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory, short: list[str]) -> Path:
     """The folder of a finished run; tests read it and write elsewhere."""
     folder = tmp_path_factory.mktemp("runs") / "short"

@@ -58,10 +58,10 @@ def test_the_first_point_is_the_starting_model(
         assert f"{first[f'val/{task}loss']:.4f}" in out, task
 
 
-def test_validating_first_changes_no_weight(run: Path, short: list[str], tmp_path: Path) -> None:
+def test_validating_first_changes_no_weight(run: Path, brief: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "run"
     main(
-        ["fit", *short, f"--trainer.default_root_dir={folder}", "--trainer.num_sanity_val_steps=0"]
+        ["fit", *brief, f"--trainer.default_root_dir={folder}", "--trainer.num_sanity_val_steps=0"]
     )
     weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, folder)]
     assert weights[0] == weights[1]
@@ -70,9 +70,9 @@ def test_validating_first_changes_no_weight(run: Path, short: list[str], tmp_pat
     )
 
 
-def test_a_run_without_validation_has_no_first_point(short: list[str], tmp_path: Path) -> None:
+def test_a_run_without_validation_has_no_first_point(brief: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    main(["fit", *short, f"--trainer.default_root_dir={folder}", "--trainer.limit_val_batches=0"])
+    main(["fit", *brief, f"--trainer.default_root_dir={folder}", "--trainer.limit_val_batches=0"])
     assert not any("val/loss" in line for line in lines(folder / "metrics.jsonl"))
     assert [line["step"] for line in lines(folder / "samples.jsonl")][:3] == [0, 0, 0]
     assert (folder / "model" / "model.safetensors").exists()
@@ -199,19 +199,19 @@ def test_the_same_words_give_the_same_run(run: Path, short: list[str], tmp_path:
     assert weights[0] == weights[1]
 
 
-def test_samples_do_not_change_training(run: Path, short: list[str], tmp_path: Path) -> None:
+def test_samples_do_not_change_training(run: Path, brief: list[str], tmp_path: Path) -> None:
     none = ["--samples.prompts=[]", "--samples.records=0"]
-    main(["fit", *short, f"--trainer.default_root_dir={tmp_path / 'run'}", *none])
+    main(["fit", *brief, f"--trainer.default_root_dir={tmp_path / 'run'}", *none])
     weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, tmp_path / "run")]
     assert weights[0] == weights[1]
     assert not (tmp_path / "run" / "samples.jsonl").exists()
 
 
 def test_skills_f1_is_logged_and_only_fixed_prompts_are_shown(
-    run: Path, short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, brief: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    main(["fit", *short, f"--trainer.default_root_dir={folder}", "--data.min_count=1"])
+    main(["fit", *brief, f"--trainer.default_root_dir={folder}", "--data.min_count=1"])
     assert capsys.readouterr().out.count("\n> ") == 3
     sampled = [line for line in lines(folder / "metrics.jsonl") if "samples/rep_4" in line]
     assert sampled[0]["step"] == 0
@@ -248,11 +248,11 @@ def test_the_commands_that_a_fit_ends_with_work_where_every_title_is_rare(
 
 
 def test_a_second_stage_says_what_both_were_trained_on(
-    run: Path, model: str, short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, model: str, brief: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
     split = ["--data.val_fraction=0.3", "--trainer.max_steps=1", "--titles.limit=0"]
-    main(["fit", model, *short, *split, f"--trainer.default_root_dir={folder}"])
+    main(["fit", model, *brief, *split, f"--trainer.default_root_dir={folder}"])
     assert "the model was trained on" in capsys.readouterr().out
     settings = json.loads((folder / "model" / "careergpt.json").read_text(encoding="utf-8"))
     assert [stage["val_fraction"] for stage in settings["trained_on"]] == [0.1, 0.3]
@@ -260,18 +260,18 @@ def test_a_second_stage_says_what_both_were_trained_on(
     assert set(first) <= set(both)
 
 
-def test_another_seed_gives_another_run(run: Path, short: list[str], tmp_path: Path) -> None:
+def test_another_seed_gives_another_run(run: Path, brief: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    main(["fit", *short, f"--trainer.default_root_dir={folder}", "--seed_everything=1"])
+    main(["fit", *brief, f"--trainer.default_root_dir={folder}", "--seed_everything=1"])
     weights = [(f / "model" / "model.safetensors").read_bytes() for f in (run, folder)]
     assert weights[0] != weights[1]
 
 
 @pytest.mark.parametrize("own", [False, True])
 def test_there_is_one_bar_the_user_s_own_if_they_name_one(
-    own: bool, short: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own: bool, brief: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [word for word in short if "enable_progress_bar" not in word]
+    words = [word for word in brief if "enable_progress_bar" not in word]
     named = ["--trainer.callbacks=TQDMProgressBar", "--trainer.callbacks.refresh_rate=3"]
     few = ["--trainer.max_steps=1", f"--trainer.default_root_dir={tmp_path / 'run'}"]
     main(["fit", *words, *few, *(named if own else [])])

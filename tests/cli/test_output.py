@@ -81,9 +81,9 @@ def test_no_file_takes_the_place_of_a_stream_that_is_closed(tmp_path: Path) -> N
 
 
 def test_a_model_is_whole_though_nobody_reads_and_the_terminal_is_ascii(
-    short: list[str], tmp_path: Path
+    brief: list[str], tmp_path: Path
 ) -> None:
-    words = ["fit", *short, "--samples.prompts=['Qui êtes-vous?']"]
+    words = ["fit", *brief, "--samples.prompts=['Qui êtes-vous?']"]
     output = closed_pipe()
     done = run(
         [*words, "--trainer.default_root_dir=run"], {"PYTHONIOENCODING": "ascii"},
