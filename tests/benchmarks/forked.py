@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 forks = multiprocessing.get_context("fork")
-multiprocessing.get_context = lambda _: forks  # type: ignore[assignment, misc]
+multiprocessing.get_context = lambda _: forks  # type: ignore[assignment]
 del sys.argv[0]
 sys.path.insert(0, str(Path(sys.argv[0]).parent))
 runpy.run_path(sys.argv[0], run_name="__main__")
