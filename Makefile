@@ -12,7 +12,7 @@ demo: .venv/installed
 	HF_HUB_OFFLINE=1 $(BIN)/python main.py recommend --model.pretrained $(RUN)/model --skills "sql, python"
 
 test: .venv/installed-dev
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -59,7 +59,7 @@ newest oldest ranges:
 	$(PYTHON) .ci/requirements.py $@ > .venv-$@/requirements.txt
 	.venv-$@/bin/python -m pip install --quiet --requirement .venv-$@/requirements.txt
 	.venv-$@/bin/python -m pip install --quiet --no-deps --editable .
-	HF_HUB_OFFLINE=1 .venv-$@/bin/python -m pytest -n 2
+	HF_HUB_OFFLINE=1 .venv-$@/bin/python -m pytest -n 2 --dist worksteal
 
 # The exact versions with which the suite has just passed; a build of torch for one device is none.
 constraints: ranges

@@ -12,6 +12,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,11 @@ import jaxtyping
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+# Runs flush their files to disk, by the thousand: where memory has room for them, they lie there.
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 << 30:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 # Tests assert no times: a busy machine refutes no law.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
