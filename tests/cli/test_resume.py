@@ -133,8 +133,8 @@ class StopError(Exception):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--trainer.accumulate_grad_batches=4", "--data.batch_tokens=256", "--data.workers=2"],
-        ["--data.pack=false", "--data.batch_size=4", "--trainer.val_check_interval=0.4"],
+        ["--trainer.accumulate_grad_batches=4", "--data.batch_tokens=512", "--data.workers=2"],
+        ["--data.pack=false", "--data.batch_size=8", "--trainer.val_check_interval=0.4"],
         ["--trainer.max_steps=32", "--trainer.max_epochs=5", "--checkpoints.every_n_steps=null"],
         ["--data.batch_tokens=512", f"--trainer.callbacks={SCHEDULE}"],
         ["--model.gradient_checkpointing=true"],

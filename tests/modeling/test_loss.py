@@ -5,18 +5,31 @@ import math
 import numpy as np
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from careergpt.data.batches import IGNORED, Scored, TokenBatch, collate
 from careergpt.data.tasks import Task, prompt_completion
 from careergpt.data.tokens import Example, encode
 from careergpt.modeling.attention import library_attention
-from careergpt.modeling.loss import TokenLoss, completion_loss, hidden_states, token_scores
+from careergpt.modeling.loss import (
+    TokenLoss,
+    chunk_of,
+    completion_loss,
+    hidden_states,
+    token_scores,
+)
 
 
 def loss_of(model: PreTrainedModel, batch: TokenBatch) -> TokenLoss:
     head = model.get_output_embeddings().weight
     return completion_loss(hidden_states(model, batch), batch, head)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 5)])
+def test_a_tensor_of_another_shape_than_the_signature_names_is_refused(shape: tuple[int]) -> None:
+    with pytest.raises(TypeCheckError, match="V D"):
+        chunk_of(torch.zeros(shape))
 
 
 def layouts(examples: list[Scored]) -> dict[str, list[list[list[Scored]]]]:
