@@ -167,10 +167,12 @@ def test_the_program_reads_every_extreme(values: dict[str, Any], parsed: Callabl
     assert all(value_at(config, name) == value for name, value in values.items())
 
 
-def test_a_run_of_the_sweep_ends_with_the_metric_that_it_is_judged_by(tmp_path: Path) -> None:
+def test_a_run_of_the_sweep_ends_with_the_metric_that_it_is_judged_by(
+    shared_tables: Path, tmp_path: Path
+) -> None:
     words, _ = expanded(0)
     main([
-        *words[3:], f"--trainer.default_root_dir={tmp_path / 'run'}", "--trainer.logger=false",
+        *words[3:], f"--data.source={shared_tables}", f"--trainer.default_root_dir={tmp_path / 'run'}", "--trainer.logger=false",
         f"--data.cache={tmp_path / 'cache'}", "--trainer.max_steps=2", "--trainer.max_epochs=1",
         "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1", "--titles.limit=2",
         "--trainer.enable_progress_bar=false", "--samples.prompts=[]", "--rankings.limit=0",

@@ -208,14 +208,14 @@ def _check_server(server: str) -> None:
     def request_answer() -> None:
         try:
             request = Request(f"{server}/graphql", b'{"query": "{__typename}"}', _JSON)
-            urlopen(request, timeout=_ANSWER_SECONDS).close()
+            urlopen(request, timeout=2 * _ANSWER_SECONDS).close()
         except HTTPError as error:
             if error.code >= 500:
                 failed.append(error)
         except Exception as error:
             failed.append(error)
 
-    # Looking a name up, or an answer that trickles in, knows no time limit.
+    # Looking a name up, or an answer that trickles in, knows no time limit but the thread's.
     thread = Thread(target=request_answer, daemon=True)
     thread.start()
     thread.join(_ANSWER_SECONDS)

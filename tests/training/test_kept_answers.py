@@ -38,7 +38,7 @@ def common(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     asked.write_text("\n".join(prompts))
     return [
         f"--data.prompts={asked}", "--data.prompts_per_batch=2",
-        "--model.decoding.max_new_tokens=24", "--trainer.logger=false",
+        "--model.decoding.max_new_tokens=10", "--trainer.logger=false",
         "--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false",
         "--trainer.enable_model_summary=false",
     ]  # fmt: skip
