@@ -172,8 +172,9 @@ def test_a_run_of_the_sweep_ends_with_the_metric_that_it_is_judged_by(
 ) -> None:
     words, _ = expanded(0)
     main([
-        *words[3:], f"--data.source={shared_tables}", f"--trainer.default_root_dir={tmp_path / 'run'}", "--trainer.logger=false",
-        f"--data.cache={tmp_path / 'cache'}", "--trainer.max_steps=2", "--trainer.max_epochs=1",
+        *words[3:], f"--data.source={shared_tables}", f"--data.cache={tmp_path / 'cache'}",
+        f"--trainer.default_root_dir={tmp_path / 'run'}", "--trainer.logger=false",
+        "--trainer.max_steps=2", "--trainer.max_epochs=1",
         "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=1", "--titles.limit=2",
         "--trainer.enable_progress_bar=false", "--samples.prompts=[]", "--rankings.limit=0",
     ])  # fmt: skip
