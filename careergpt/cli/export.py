@@ -1,4 +1,4 @@
-"""The verb export: a model folder in, the same model for another runtime out, tried there."""
+"""The verb export: a model folder in, the same model for another runtime out, and tried."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(args: Sequence[str]) -> Agreement:
     parser = OneLineParser(
         verb="export",
         prog="main.py export",
-        description="Write a model for another runtime, and try it there.",
+        description="Write a model for another runtime, and try what was written.",
     )
     parser.add_argument("--model.pretrained", type=str, required=True, help="A model's folder.")
     kinds = Literal[tuple(FORMATS)]  # type: ignore[valid-type]
@@ -87,9 +87,9 @@ def run(args: Sequence[str]) -> Agreement:
             ) from None
     alike = found.answers - found.equal
     print(
-        f"{out}: tried in its own runtime, {found.answers} greedy answers are the model's"
-        + (f" ({alike} of them by tokens as likely)" if alike else "")
-        + f"; their nats, and those of as many candidates, differ by {found.nats:.1g} at most, any "
+        f"{out}: asked the model's questions ({found.answers}), it answers greedily as the model "
+        + (f"does ({alike} times by tokens as likely)" if alike else "does")
+        + f"; nats of these answers and of candidates differ by {found.nats:.1g} at most, any "
         f"log-probability by {found.gap:.1g} ({TOLERANCE:g} is allowed)."
     )
     return found

@@ -77,7 +77,7 @@ def test_an_exported_model_foretells_what_the_model_foretells(
     source, out = models[family], tmp_path / "out"
     words = [f"--model.pretrained={source}", f"--format={runtime.__name__}", f"--out={out}"]
     main(["export", *words])
-    assert "12 greedy answers are the model's; " in capsys.readouterr().out
+    assert "questions (12), it answers greedily as the model does; " in capsys.readouterr().out
     own = AutoTokenizer.from_pretrained(source)
     ids = [AutoTokenizer.from_pretrained(out)(text).input_ids for text in TEXTS]
     assert ids == [own(text).input_ids for text in TEXTS]
@@ -262,7 +262,7 @@ def test_gguf_is_written_by_llama_cpp_s_converter_and_read_back(
     converter(folder, f'test -f "$1/model.safetensors" && cp {llama_file} "$5"', monkeypatch)
     words = [f"--model.pretrained={models['llama']}", "--format=gguf", f"--out={out}"]
     main(["export", *words])
-    assert "12 greedy answers are the model's; " in capsys.readouterr().out
+    assert "questions (12), it answers greedily as the model does; " in capsys.readouterr().out
     assert (out / "model.gguf").read_bytes() == llama_file.read_bytes()
     # A file of another model.
     assert "differs by" in refused(models["gpt2"], "gguf")
