@@ -52,18 +52,12 @@ class Agreement(NamedTuple):
 
 def run(args: Sequence[str]) -> Agreement:
     """Parses and runs `export`: a new folder, or nothing."""
-    parser = OneLineParser(
-        verb="export",
-        prog="main.py export",
-        description="Write a model for another runtime, and try what was written.",
-    )
+    parser = OneLineParser(verb="export")
     parser.add_argument("--model.pretrained", type=str, required=True, help="A model's folder.")
     kinds = Literal[tuple(FORMATS)]  # type: ignore[valid-type]
     parser.add_argument("--format", type=kinds, required=True, help="Of what is written.")
     parser.add_argument("--out", type=str, required=True, help="The folder to make.")
-    parser.add_argument(
-        "--limit", type=int, default=3, help="Titles that are asked about, by each task, in both."
-    )
+    parser.add_options({"limit": (3, "Titles that are asked about, by each task, in both.")})
     config = parser.parse_args(list(args))
     name, out, form = config.model.pretrained, Path(config.out), FORMATS[config.format]
     if config.limit < 1:
