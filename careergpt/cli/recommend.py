@@ -82,7 +82,7 @@ def _parser() -> OneLineParser:
     parser.add_argument(
         "--steps", type=int, default=None, help="Answer with paths of so many steps (to a goal: 3)."
     )
-    parser.add_class_arguments(Recommender, skip={"rankings", "model", "occupations"})
+    parser.add_class_arguments(Recommender, skip={"rankings", "model"})
     parser.add_argument(
         "--format", type=Literal["text", "json"], default="text", help="Of answers."
     )

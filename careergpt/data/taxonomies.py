@@ -71,6 +71,9 @@ MAJOR_GROUPS = {
 PREPARATION = ("job_zone", "education")
 """Columns that say what an occupation takes, where the taxonomy does."""
 
+TAXONOMY = ("occupation", "other_titles", *PREPARATION)
+"""Columns of what a table says of occupations beside its examples."""
+
 
 class Occupation(NamedTuple):
     """What a taxonomy says of one occupation.

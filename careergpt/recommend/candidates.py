@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from careergpt.data.names import clean_title, plain_key, spellings, title_key
@@ -14,7 +14,7 @@ from careergpt.data.tables import is_table, open_tables
 from careergpt.data.tasks import Fields
 from careergpt.data.text_files import read_lines
 from careergpt.errors import InputError, printable
-from careergpt.recommend.embeddings import Encoder, Vectors, cosines, letters_encoder
+from careergpt.recommend.embeddings import near_names
 
 GIVEN = {"path": "titles", "position": "skills", "skills": "position_title"}
 """For each task that is answered by a ranking the field that it asks by."""
@@ -214,16 +214,8 @@ def nearest(name: str, candidates: Candidates) -> list[str]:
 
     By the cosine of TF-IDF over runs of two to four letters within words.
     """
-    encode, vectors = _letters(candidates.names)
-    (like,) = cosines(encode([name]), vectors)
-    order = (-like).argsort(kind="stable")[:3].tolist()
-    return [candidates.names[place] for place in order if like[place] >= _LIKE]
-
-
-@cache
-def _letters(names: tuple[str, ...]) -> tuple[Encoder, Vectors]:
-    encode = letters_encoder(names)
-    return encode, encode(names)
+    found = near_names(candidates.names).by_letters(name)[:3]
+    return [candidates.names[place] for place, like in found if like >= _LIKE]
 
 
 def _is_slip(words: list[str], others: list[str]) -> bool:

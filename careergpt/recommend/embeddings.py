@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,11 @@ Vectors = Any
 """(N, D) of length 1 each, dense or sparse: products are cosines. Of no words: zeros."""
 
 Encoder = Callable[[Sequence[str]], Vectors]
+
+
+SHORTLIST = 50
+"""Names that are embedded for a text. Of 250 of O*NET's titles, held out, it found the occupation
+of as many (53 %) as 200 names or all those of occupations did; letters alone found 49 %."""
 
 
 def bundled_model() -> str | None:
@@ -70,6 +75,51 @@ def letters_encoder(names: Sequence[str]) -> Encoder:
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
     vectorizer.fit(map(title_key, names))
     return lambda texts: vectorizer.transform(map(title_key, texts))
+
+
+class NearNames:
+    """Many names, and which of them a text is like."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """Of names that are compared as `title_key` says."""
+        self.names = names
+        self._meanings: dict[int, np.ndarray] = {}
+        # A page asks again and again for the same person.
+        self.by_meaning = lru_cache(1_000)(self._by_meaning)
+
+    @cached_property
+    def _letters(self) -> tuple[Encoder, Vectors]:
+        encode = letters_encoder(self.names)
+        return encode, encode(self.names)
+
+    def by_letters(self, text: str) -> list[tuple[int, float]]:
+        """Places of all names and their cosines by letters, in [0, 1], the likest first."""
+        encode, vectors = self._letters
+        return _likest(cosines(encode([text]), vectors)[0])
+
+    def _by_meaning(self, text: str) -> list[tuple[int, float]]:
+        """The same of the `SHORTLIST` by letters, by meaning: to embed thousands takes minutes.
+
+        Without the extra `embeddings` it is the same as by letters.
+        """
+        found = self.by_letters(text)[:SHORTLIST]
+        if bundled_model() is None:
+            return found
+        encode, places = bundled_encoder(), [place for place, _ in found]
+        if new := [place for place in places if place not in self._meanings]:
+            vectors = encode([self.names[place] for place in new])
+            self._meanings |= dict(zip(new, vectors, strict=True))
+        like = cosines(encode([text]), np.stack([self._meanings[place] for place in places]))[0]
+        return [(places[column], cosine) for column, cosine in _likest(like)]
+
+
+near_names = cache(NearNames)
+"""Those of a tuple, made once."""
+
+
+def _likest(like: np.ndarray) -> list[tuple[int, float]]:
+    order = (-like).argsort(kind="stable")
+    return list(zip(order.tolist(), like[order].clip(0, 1).tolist(), strict=True))
 
 
 def cosines(queries: Vectors, vectors: Vectors) -> np.ndarray:

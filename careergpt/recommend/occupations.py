@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from careergpt.data.names import clean_title, title_key
-from careergpt.data.objects import Table
 from careergpt.data.tables import is_table, open_tables
 from careergpt.data.taxonomies import PREPARATION
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.embeddings import (
-    Encoder,
-    Vectors,
-    bundled_encoder,
-    bundled_model,
-    cosines,
-    letters_encoder,
-)
+from careergpt.recommend.embeddings import NearNames
 
 SENIORITY = {
     "junior": "Junior", "trainee": "Junior", "intern": "Junior", "entry level": "Junior",
@@ -40,9 +30,6 @@ ENOUGH = 5
 """Distinct titles, from which on one sees what a word in them is."""
 
 _END = re.compile(r"[,(/;:|&]|\s[-\u2013]\s|\b(?:of|for|in|at|and|with|to)\b", re.IGNORECASE)
-
-SHORTLIST = 200
-"""Titles beside the occupations' names that are embedded for a text."""
 
 
 class Match(NamedTuple):
@@ -71,16 +58,6 @@ class Preparation(NamedTuple):
         return "; ".join(filter(None, [zone, self.education]))
 
 
-def preparation_of(records: Iterable[Mapping[str, Any]]) -> dict[str, Preparation]:
-    """By key of the title what each takes, of records that say so."""
-    found: dict[str, Preparation] = {}
-    for record in records:
-        told = Preparation(*(str(record.get(name) or "") for name in PREPARATION))
-        if any(told) and (title := record.get("position_title")):
-            found.setdefault(title_key(str(title)), told)
-    return found
-
-
 class Occupations:
     """A taxonomy to match titles to.
 
@@ -96,31 +73,55 @@ class Occupations:
     ) -> None:
         """Of the names, and their other titles; and of what their work takes, where it is known."""
         self.names = tuple(titles)
+        self.titles: dict[str, list[str]] = {}  # The others, each in its first spelling.
+        self._preparation = dict(preparation or {})
         self._of: dict[str, list[int]] = defaultdict(list)  # By key the places of the names.
+        self._own: dict[str, int] = {}
         for place, (name, others) in enumerate(titles.items()):
-            self._of[title_key(name)].insert(0, place)
-            for key in {*map(title_key, others)} - {title_key(name), ""}:
+            first = {title_key(name): name}
+            for other in filter(None, others):
+                first.setdefault(title_key(other), other)
+            own, *keys = first
+            self._own[own] = place
+            self._of[own].insert(0, place)
+            for key in keys:
                 self._of[key].append(place)
-        self.preparation = dict(preparation or {})
-        self._own = {title_key(name): place for place, name in enumerate(self.names)}
+            self.titles[name] = [first[key] for key in keys]
 
     @classmethod
-    def of_table(cls, table: Table) -> Occupations:
-        """Of a table that `tables` made: its columns occupation, position_title, other_titles."""
+    def of(cls, rows: Iterable[Mapping[str, Any]], among: Candidates | None = None) -> Occupations:
+        """Of rows as `tables` makes them, and of others that say what their title takes.
+
+        Args:
+            rows: With the fields of `TAXONOMY` and position_title, as far as they are told.
+            among: The only names that are kept; None: all.
+        """
         titles: dict[str, list[str]] = defaultdict(list)
         preparation: dict[str, Preparation] = {}
-        for row in table.rows():
-            name = str(row.cells.get("occupation"))
-            preparation |= preparation_of([{**row.cells, "position_title": name}])
-            for column in ("position_title", "other_titles"):
-                cell = row.cells.get(column) or []
-                titles[name] += [cell] if isinstance(cell, str) else cell
+        for row in rows:
+            told = Preparation(*(str(row.get(name) or "") for name in PREPARATION))
+            title = str(row.get("position_title") or "")
+            name = str(row.get("occupation") or (title if any(told) else ""))
+            if not name or (among is not None and among.place(name) is None):
+                continue
+            others = row.get("other_titles") or []
+            titles[name] += [title, *([others] if isinstance(others, str) else others)]
+            if any(told):
+                preparation.setdefault(name, told)
         return cls(titles, preparation)
 
-    @property
-    def by_letters(self) -> bool:
-        """Whether titles that are spelled in no known way are matched by their letters alone."""
-        return bundled_model() is None
+    def preparation(self, title: str) -> Preparation:
+        """What the occupation takes that has the title."""
+        places = self._of.get(title_key(title), ())
+        told = (self._preparation.get(self.names[place], Preparation()) for place in places)
+        return next(filter(any, told), Preparation())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Rows of which `of` makes the same."""
+        for name, titles in self.titles.items():
+            told = self._preparation.get(name, Preparation())._asdict()
+            known = {field: text for field, text in told.items() if text}
+            yield {"occupation": name, "other_titles": titles, **known}
 
     def match(self, titles: Sequence[str]) -> list[Match]:
         """The occupation of each title."""
@@ -129,33 +130,15 @@ class Occupations:
     def nearest(self, text: str, k: int) -> list[Match]:
         """The k occupations of which a title is most like the text, by meaning."""
         _, apart = without_seniority(clean_title(text))
-        keys, like = self._likeness(text)
         best: dict[int, float] = {}
-        for column in (-like).argsort(kind="stable"):
-            for place in self._of[keys[column]]:
-                best.setdefault(place, min(max(float(like[column]), 0.0), 1.0))
-            if len(best) >= k:
-                break
+        for column, like in self._near.by_meaning(text):
+            for place in self._of[self._near.names[column]]:
+                best.setdefault(place, like)
         return [Match(self.names[p], c, apart) for p, c in list(best.items())[:k]]
 
-    def _likeness(self, text: str) -> tuple[list[str], np.ndarray]:
-        """Titles and the cosine of the text with each.
-
-        With embeddings these are the names, and of the others those whose letters are most alike:
-        to embed all of a taxonomy's takes minutes.
-        """
-        keys = list(self._of)
-        encode, vectors = self._letters
-        like = cosines(encode([text]), vectors)[0]
-        if self._encode is encode:
-            return keys, like
-        near = (keys[column] for column in (-like).argsort(kind="stable")[:SHORTLIST])
-        others = [key for key in near if key not in self._own]
-        query = self._encode([text])
-        like = cosines(query, self._name_vectors)[0]
-        if others:
-            like = np.concatenate([like, cosines(query, self._encode(others))[0]])
-        return [*self._own, *others], like
+    @cached_property
+    def _near(self) -> NearNames:
+        return NearNames(tuple(self._of))
 
     def exact(self, title: str) -> Match | None:
         """The occupation that has the title, or has it without its seniority.
@@ -169,30 +152,18 @@ class Occupations:
             if known in self._own:
                 return Match(self.names[self._own[known]], 1.0, seniority)
             if places := self._of.get(known):
-                like = cosines(self._encode([known]), self._encode([self.names[p] for p in places]))
-                place = places[int(like[0].argmax())]
-                return Match(self.names[place], 1 / len(places), seniority)
+                names = tuple(self.names[place] for place in places)
+                ((nearest, _), *_) = NearNames(names).by_meaning(known)
+                return Match(names[nearest], 1 / len(places), seniority)
         return None
-
-    @cached_property
-    def _letters(self) -> tuple[Encoder, Vectors]:
-        encode = letters_encoder(list(self._of))
-        return encode, encode(list(self._of))
-
-    @cached_property
-    def _encode(self) -> Encoder:
-        return self._letters[0] if self.by_letters else bundled_encoder()
-
-    @cached_property
-    def _name_vectors(self) -> Vectors:
-        return self._encode(list(self._own))
 
 
 def read_occupations(given: str | Sequence[str]) -> Occupations | None:
     """The taxonomy that a file of candidates is; None: it is but a list of titles."""
     if isinstance(given, str) and is_table(given):
         (table, *_) = open_tables(given)
-        return Occupations.of_table(table) if "occupation" in table.columns else None
+        if "occupation" in table.columns:
+            return Occupations.of(row.cells for row in table.rows())
     return None
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import log_softmax
 
-from careergpt.data.names import title_key
 from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
@@ -172,7 +171,7 @@ class Predictor:
 
     def preparation(self, title: str) -> Preparation:
         """What the title takes; empty where it is not known."""
-        return self.rankings.preparation.get(title_key(title), Preparation())
+        return self.rankings.occupations.preparation(title)
 
     def likeliest_skills(self, title: str, number: int = NEEDS) -> dict[str, float]:
         """The skills that postings of the title name most, with their probabilities."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from careergpt.data.tasks import DEFAULT_TASKS, Fields, Task, check_tasks
+from careergpt.data.whole_files import write_lines
 from careergpt.errors import InputError
 from careergpt.modeling.folder import SETTINGS
 from careergpt.modeling.loaded import LoadedModel
@@ -30,11 +31,18 @@ from careergpt.recommend.kept import (
 )
 from careergpt.recommend.language_model import LanguageModel, Reading, check_ranking_task
 from careergpt.recommend.lent import Lent
-from careergpt.recommend.occupations import Preparation, occupations_and_skills, preparation_of
+from careergpt.recommend.occupations import (
+    Occupations,
+    occupations_and_skills,
+    read_occupations,
+)
 from careergpt.recommend.ranking import Ranking
 
 PEERS = "peers"
 """The folder of the count models' tables, in the model folder."""
+
+OCCUPATIONS = "occupations.jsonl"
+"""The file of the taxonomy, in the model folder: rows that `read_occupations` reads."""
 
 EXPONENT = 0.5
 """Of what skills say beside a career, where no record can choose better: of one skill alone, unlike
@@ -55,7 +63,7 @@ class Rankings:
         exponent: Of what the skills say, where it multiplies what the career says.
         skills_of: The skills of titles that were worked out before; None: none were.
         trained: The titles that training knows, where others are ranked; None: they are ranked.
-        preparation: What titles take, by key, where training or a taxonomy says so.
+        occupations: What other titles stand for, and what they take, where a taxonomy says so.
     """
 
     tasks: Mapping[str, Task]
@@ -64,7 +72,7 @@ class Rankings:
     exponent: float = EXPONENT
     skills_of: TitleSkills | None = field(default=None, compare=False)
     trained: Candidates | None = None
-    preparation: Mapping[str, Preparation] = field(default_factory=dict)
+    occupations: Occupations = field(default_factory=lambda: Occupations({}), compare=False)
 
     @classmethod
     def of(cls, tasks: Mapping[str, Task], records: Sequence[Fields], min_count: int) -> Rankings:
@@ -86,9 +94,11 @@ class Rankings:
                 models = COUNT_MODELS[name].items()
                 counted = {peer: model.fit(name, candidates, records) for peer, model in models}
                 rankings[name] = Ranking(name, task, ranked, counted)
-        places, told = candidates["titles"].places, preparation_of(records)
-        known = {key: preparation for key, preparation in told.items() if key in places}
-        return cls(tasks, candidates, rankings, preparation=known)
+        return cls(tasks, candidates, rankings)
+
+    def with_occupations(self, rows: Iterable[Fields]) -> Rankings:
+        """The same with what the rows of a taxonomy say of those titles that are candidates."""
+        return replace(self, occupations=Occupations.of(rows, self.candidates["titles"]))
 
     def fit(self, model: LoadedModel, records: Sequence[Fields], limit: int) -> Rankings:
         """The same with what validation records choose, each choice on so many at most."""
@@ -176,13 +186,14 @@ class Rankings:
             "blend": {name: ranking.blend._asdict() for name, ranking in every if ranking.blend},
             "few": {name: {n: c.as_json() for n, c in r.few.items()} for name, r in every if r.few},
             "exponent": self.exponent,
-            "preparation": {key: told._asdict() for key, told in self.preparation.items()},
         }
 
     def save_tables(self, folder: Path) -> None:
-        """Writes the count models' tables into the model folder, and what depends on no query."""
+        """Writes count models, occupations and what depends on no query into the model folder."""
         neutral = {n: r.neutral for n, r in self.by_task.items() if r.neutral is not None}
         write_kept(folder / KEPT, neutral, self.skills_of)
+        if self.occupations.names:
+            write_lines(folder / OCCUPATIONS, self.occupations.rows())
         for name, ranking in self.by_task.items():
             for peer, model in ranking.count_models.items():
                 model.save(folder / PEERS / name, peer)
@@ -217,8 +228,6 @@ class Rankings:
                 name: {int(number): Choice.from_json(choice) for number, choice in some.items()}
                 for name, some in settings.get("few", {}).items()
             }
-            told = settings.get("preparation", {}).items()
-            preparation = {key: Preparation(**content) for key, content in told}
             exponent = float(settings.get("exponent", EXPONENT))
             if not 0 < exponent < math.inf:
                 raise InputError(f"no exponent is {exponent}")
@@ -244,7 +253,11 @@ class Rankings:
                 _check_peers(ranking, folder)
             rankings[name] = ranking if count_models else ranking.alone()
         kept = TitleSkills.of_tables(tables, len(candidates["skills"]))
-        return cls(tasks, candidates, rankings, exponent, kept, preparation=preparation)
+        path = folder / OCCUPATIONS
+        occupations = read_occupations(str(path)) if path.exists() else None
+        return cls(
+            tasks, candidates, rankings, exponent, kept, occupations=occupations or Occupations({})
+        )
 
 
 def _check_peers(ranking: Ranking, folder: Path) -> None:

@@ -19,9 +19,10 @@ from careergpt.generation.sampling import Decoding
 from careergpt.modeling.folder import SETTINGS, read_settings
 from careergpt.modeling.loaded import LoadedModel, device_named, find_model
 from careergpt.recommend.candidates import read_candidates, spelled
+from careergpt.recommend.embeddings import bundled_model, near_names
 from careergpt.recommend.explanation import FIRST, NEAR, Explanation
 from careergpt.recommend.notes import how_sure, of_the_ranking, unknown_names
-from careergpt.recommend.occupations import Match, Occupations, levels_of, read_occupations
+from careergpt.recommend.occupations import Match, levels_of, read_occupations
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.predictor import Logs, PersonQuery, Predictor, first
 from careergpt.recommend.qualifications import qualifications_in
@@ -35,8 +36,12 @@ from careergpt.recommend.recommendation import (
 
 Texts = str | Sequence[str]
 
-SURE = 0.5
-"""Confidence from which on a title is read as the occupation whose titles it is but like."""
+SURE = 0.7
+"""Confidence from which on a name is read as the known one that it is but like. Of 250 of O*NET's
+titles, held out, it found the right one of 1,036 occupations for a third below, for 56 % above."""
+
+GUESSES = 20
+"""Unknown skills of a person whose meaning is sought: each takes a tenth of a second."""
 
 DESCRIBE = "describe"
 """The task whose answer names qualifications."""
@@ -57,7 +62,6 @@ class Recommender:
         explain: int = 3,
         exact: bool = False,
         decoding: Decoding = Decoding(),
-        occupations: Occupations | None = None,
     ) -> None:
         """Reads nothing yet.
 
@@ -69,7 +73,6 @@ class Recommender:
                 the person's skills, and for each lacking one.
             exact: Explain over all candidates, not the first hundred alone.
             decoding: How qualifications are written.
-            occupations: The taxonomy that the candidates are of: what other titles stand for.
 
         Raises:
             InputError: There are no candidates to rank.
@@ -86,7 +89,7 @@ class Recommender:
                 f"candidates are ranked; it knows {', '.join(rankings.tasks)}"
             )
         self.predictor = Predictor(rankings, model)
-        self._model, self._decoding, self._occupations = model, decoding, occupations
+        self._model, self._decoding = model, decoding
         self._top, self._explain, self._exact = top, explain, exact
         self._written: dict[str, Qualifications] = {}
 
@@ -123,10 +126,8 @@ class Recommender:
         )
         if candidates is not None:
             rankings = rankings.with_titles(read_candidates(candidates))
-        occupations = None if candidates is None else read_occupations(candidates)
-        if occupations is not None:
-            told = {**rankings.preparation, **occupations.preparation}
-            rankings = replace(rankings, preparation=told)
+            if occupations := read_occupations(candidates):
+                rankings = replace(rankings, occupations=occupations)
         if decoding is None:
             try:
                 decoding = Decoding(**settings.get("decoding", {}))
@@ -134,7 +135,7 @@ class Recommender:
                 raise InputError(f"{SETTINGS}: its decoding cannot be read ({error})") from None
         if model is None:
             model = source.load(device_named(device))
-        return cls(rankings, model, decoding=decoding, occupations=occupations, **options)
+        return cls(rankings, model, decoding=decoding, **options)
 
     def recommend(
         self,
@@ -165,6 +166,8 @@ class Recommender:
         """
         titles = {name: self._title(name) for name in (*person.history, person.position)}
         skills = {name: Match(*spelled(name, self.predictor.skills)) for name in person.skills}
+        unknown = [name for name, match in skills.items() if not match.confidence]
+        skills |= {name: self._meant(name) for name in unknown[:GUESSES]}
         known = Person(
             titles[person.position].occupation,
             tuple(dict.fromkeys(match.occupation for match in skills.values())),
@@ -177,13 +180,23 @@ class Recommender:
     def _title(self, name: str) -> Match:
         """The candidate that the title is, by its spelling or as a title of its occupation."""
         found = Match(*spelled(name, self.predictor.titles))
-        if self._occupations is None or not name or found.confidence:
+        occupations = self.predictor.rankings.occupations
+        if not occupations.names or not name or found.confidence:
             return found
         # One of several that bear the title is still nearer than its mere words.
-        if match := self._occupations.exact(name):
+        if match := occupations.exact(name):
             return match
-        (match,) = self._occupations.nearest(name, 1)
+        (match,) = occupations.nearest(name, 1)
         return match if match.confidence >= SURE else found
+
+    def _meant(self, skill: str) -> Match:
+        """The candidate that an unknown skill means; itself where none is like it."""
+        names = self.predictor.skills.names
+        if names and bundled_model():  # Letters alone take Low Power for Power BI.
+            ((place, like), *_) = near_names(names).by_meaning(skill)
+            if like >= SURE:
+                return Match(names[place], like)
+        return Match(skill, 0.0)
 
     def answer(self, query: PersonQuery, write: bool = True) -> Recommendation:
         """Positions and skills for a person who was read; qualifications where `write` says so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from careergpt.compare.statistics import Interval
 from careergpt.compare.unseen import title_task, unseen
 from careergpt.data.splits import TEST, TRAIN, VAL, write_trained_rows
 from careergpt.data.tasks import Task
-from careergpt.data.taxonomies import PREPARATION
+from careergpt.data.taxonomies import TAXONOMY
 from careergpt.data.whole_files import find_damage, write_json
 from careergpt.errors import InputError, printable
 from careergpt.generation.decoding import Generated
@@ -201,8 +202,11 @@ class FinishRun(Callback):
     def _add_rankings(self, trainer: Any, module: Any, folder: Path) -> Rankings:
         """Writes candidates and count models into the folder, and what validation chooses."""
         data = trainer.datamodule.dataset
-        names = (*ranking_fields(data.tasks), *PREPARATION)
+        names = ranking_fields(data.tasks)
         rankings = Rankings.of(data.tasks, data.fields(TRAIN, names), data.min_count)
+        # Of all records: that a title is another's spelling is no example of a task.
+        told = (data.fields(split, ("position_title", *TAXONOMY)) for split in (TRAIN, VAL, TEST))
+        rankings = rankings.with_occupations(chain.from_iterable(told))
         if self._rankings_limit:
             print("ranking validation records: how sure may the model be? …", flush=True)
             parts = module.model, module.tokenizer, module.context, data.form

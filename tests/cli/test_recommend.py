@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from careergpt.cli import main
+from careergpt.data.taxonomies import Occupation, rows_of
+from careergpt.data.whole_files import write_lines
 from careergpt.errors import InputError
 from careergpt.generation.sampling import Decoding
 from careergpt.recommend.recommendation import as_json
@@ -21,6 +23,7 @@ from careergpt.recommend.recommender import Recommender
 from tests.processes import start
 
 Ask = Callable[..., str]
+CAREERS = Path(__file__).parents[2] / "configs" / "careers.yaml"
 NURSE = ["--position=Registered nurse", "--skills=patient care; SQL", "--history=Nursing assistant"]
 
 
@@ -498,3 +501,28 @@ def test_who_reads_no_further_gets_no_complaint(run: Path, people: Callable) -> 
     assert program.stderr is not None
     assert program.stderr.read() == ""
     assert program.wait(timeout=120) == 0
+
+
+def test_a_model_that_learned_a_taxonomy_reads_its_other_titles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    welds, cooks = (tuple(f"{what} {n}" for n in "abcdef") for what in ("welding", "baking"))
+    work = [
+        Occupation("Welder", "Join metal parts.", ("Torch hand",), welds, "51"),
+        Occupation("Cook", "Prepare food for guests.", (), cooks, "35"),
+    ]
+    write_lines(tmp_path / "work.jsonl", [row for one in work for row in rows_of(one)])
+    main(
+        [
+            "fit", f"--config={CAREERS}", f"--data.source={tmp_path / 'work.jsonl'}",
+            f"--data.cache={tmp_path / 'cache'}", "--data.min_count=2", "--data.val_fraction=0.4",
+            "--model.scratch.vocabulary=300", "--model.scratch.n_layer=1",
+            "--model.scratch.n_embd=16", "--trainer.max_steps=1", "--trainer.logger=false",
+            "--titles.limit=0", "--samples.records=0", "--rankings.limit=0",
+            f"--trainer.default_root_dir={tmp_path / 'run'}",
+        ]
+    )  # fmt: skip
+    capsys.readouterr()
+    asked = ["--position=torch HAND", "--explain=0", "--decoding.max_new_tokens=2"]
+    main(["recommend", f"--model.pretrained={tmp_path / 'run' / 'model'}", *asked])
+    assert "'torch HAND' is taken for 'Welder' (100% sure)" in capsys.readouterr().out

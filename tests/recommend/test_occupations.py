@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from careergpt.data.tables import open_tables
 from careergpt.data.taxonomies import Occupation, rows_of
 from careergpt.data.whole_files import write_lines
-from careergpt.recommend import occupations
+from careergpt.recommend import embeddings
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.occupations import (
     Match,
     Occupations,
     levels_of,
     occupations_and_skills,
+    read_occupations,
     without_seniority,
 )
 
@@ -29,7 +29,7 @@ TITLES = {
 def known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Occupations:
     """By all-MiniLM-L6-v2, and as they are without the extra."""
     if request.param == "letters":
-        monkeypatch.setattr(occupations, "bundled_model", lambda: None)
+        monkeypatch.setattr(embeddings, "bundled_model", lambda: None)
     return Occupations(TITLES)
 
 
@@ -71,7 +71,7 @@ def test_a_text_without_letters_is_like_nothing(known: Occupations) -> None:
 
 
 def test_meaning_finds_what_letters_do_not() -> None:
-    assert not Occupations(TITLES).by_letters
+    assert embeddings.bundled_model() is not None
     assert Occupations(TITLES).match(["Haulage chauffeur"])[0].occupation == "Truck Driver"
 
 
@@ -79,7 +79,8 @@ def test_a_table_of_a_taxonomy_has_all_titles(tmp_path: Path) -> None:
     others = tuple(f"Nurse of ward {n}" for n in range(20))
     nurse = Occupation("Registered Nurse", "Assess patients.", others, (), "29")
     write_lines(tmp_path / "onet.jsonl", rows_of(nurse))
-    found = Occupations.of_table(open_tables(str(tmp_path / "onet.jsonl"))[0])
+    found = read_occupations(str(tmp_path / "onet.jsonl"))
+    assert found is not None
     assert found.match([*others, "Registered nurse"]) == [Match("Registered Nurse", 1.0)] * 21
 
 

@@ -1,6 +1,5 @@
 """Laws of paths: the beam finds what enumeration finds, and a joint probability is a product."""
 
-from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -154,8 +153,8 @@ def test_a_mistake_is_said(recommender: Recommender, person, goal, steps, said) 
 
 def test_each_step_says_what_its_title_takes(rankings: Rankings, tiny: LoadedModel) -> None:
     takes = Preparation("4", "Bachelor's degree")
-    every = dict.fromkeys(rankings.candidates["titles"].places, takes)
-    some = Recommender(replace(rankings, preparation=every), tiny)
+    rows = [{"occupation": n, **takes._asdict()} for n in rankings.candidates["titles"].names]
+    some = Recommender(rankings.with_occupations(rows), tiny)
     found = paths_of(some.predictor, some.read(Person("Data clerk", (), ())), steps=2)
     assert {step.preparation for path in found.paths for step in path.steps} == {takes}
     assert "; takes: job zone 4; Bachelor's degree" in paths_as_text(found)

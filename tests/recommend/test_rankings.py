@@ -17,7 +17,7 @@ from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.calibration import AS_SCORED, EXPONENTS, query_nats, skill_likelihoods
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.occupations import Preparation
+from careergpt.recommend.occupations import Match
 from careergpt.recommend.predictor import Predictor
 from careergpt.recommend.rankings import EXPONENT, FEWEST, Rankings
 
@@ -64,15 +64,26 @@ def test_what_is_saved_ranks_alike_when_loaded(
             assert (logs == expected[by]).all(), by
 
 
-def test_what_a_title_takes_is_kept(training: Records, tiny: LoadedModel, tmp_path: Path) -> None:
-    told = [{"position_title": "Welder", "job_zone": "2", "education": "High school"},
-            {"position_title": "Rare bird", "job_zone": "5"}]  # fmt: skip
-    first = Rankings.of(DEFAULT_TASKS, [*training, *told], 2)
-    assert first.preparation == {"welder": Preparation("2", "High school")}
+def test_the_folder_keeps_what_a_taxonomy_says_of_candidates(
+    training: Records, tiny: LoadedModel, tmp_path: Path
+) -> None:
+    takes = {"job_zone": "2", "education": "High school"}
+    rows = [
+        {"occupation": "Welder", "position_title": "Welder", "other_titles": ("Torch hand",)},
+        {"occupation": "Welder", "position_title": "Metal joiner", **takes},
+        {"position_title": "Data analyst", "job_zone": "4"},  # A table without occupations.
+        {"position_title": "Nurse"},
+        {"occupation": "Rare bird", "position_title": "Rare bird", "job_zone": "5"},
+    ]
+    first = Rankings.of(DEFAULT_TASKS, training, 2).with_occupations(rows)
     again = Rankings.load(DEFAULT_TASKS, saved(first, tmp_path), tmp_path, count_models=False)
-    assert again.preparation == first.preparation
-    assert str(Predictor(first, tiny).preparation("WELDER")) == "job zone 2; High school"
-    assert not any(Predictor(first, tiny).preparation("Data analyst"))
+    for rankings in (first, again):
+        found = rankings.occupations
+        assert found.names == ("Welder", "Data analyst")
+        assert found.match(["METAL JOINER", "Torch hand"]) == [Match("Welder", 1.0)] * 2
+        assert str(Predictor(rankings, tiny).preparation("torch hand")) == "job zone 2; High school"
+        assert str(Predictor(rankings, tiny).preparation("Data analyst")) == "job zone 4"
+        assert not any(Predictor(rankings, tiny).preparation("Nurse"))
 
 
 def test_only_what_records_name_is_ranked(training: Records) -> None:

@@ -23,7 +23,7 @@ from careergpt.recommend.people import Person
 from careergpt.recommend.predictor import NEEDS
 from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommendation import Recommendation, SkillToHave, as_json, as_text
-from careergpt.recommend.recommender import Recommender
+from careergpt.recommend.recommender import SURE, Recommender
 
 PERSON = Person("Data analyst", ("SQL", "triage", "lion taming"), ("Data clerk",))
 SHORT = Decoding(max_new_tokens=8)
@@ -371,18 +371,37 @@ def test_the_end_of_text_in_a_name_ends_nothing(answer: Answer) -> None:
     assert found.notes[1].startswith("Not known: 'Welder<|endoftext|>' is none of the cand")
 
 
-def test_a_title_of_the_taxonomy_is_answered_as_its_occupation(answer: Answer) -> None:
+def test_a_title_of_the_taxonomy_is_answered_as_its_occupation(
+    answer: Answer, rankings: Rankings
+) -> None:
     taxonomy = Occupations({"Welder": ["Metal joiner"], "Data analyst": []})
-    found = answer(Person("Metal Joiner", ("rigging",), ()), occupations=taxonomy)
+    known = replace(rankings, occupations=taxonomy)
+    found = answer(Person("Metal Joiner", ("rigging",), ()), known=known)
     assert found.positions == answer(Person("Welder", ("rigging",), ())).positions
     assert found.taken_for == {"Metal Joiner": Match("Welder", 1.0)}
     assert "'Metal Joiner' is taken for 'Welder' (100% sure)." in found.notes
     assert as_json(found)["taken_for"]["Metal Joiner"]["occupation"] == "Welder"
     stranger = Person("Zzyzx", ("rigging",), ())
     shared = Occupations({name: ["Joiner"] for name in ("Welder", "Data analyst", "Nurse")})
-    found = answer(Person("Joiner", ("rigging",), ()), occupations=shared)
+    known = replace(rankings, occupations=shared)
+    found = answer(Person("Joiner", ("rigging",), ()), known=known)
     assert found.taken_for["Joiner"].confidence == pytest.approx(1 / 3)
-    assert answer(stranger, occupations=taxonomy) == answer(stranger)
+    assert answer(stranger, known=replace(rankings, occupations=taxonomy)) == answer(stranger)
+
+
+def test_a_skill_is_read_as_the_known_one_that_means_the_same(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = Person("Welder", ("reading of blueprints", "juggling"), ())
+    found = answer(person)
+    (taken,) = found.taken_for.items()
+    assert taken[0] == "reading of blueprints"
+    assert taken[1].occupation == "blueprint reading"
+    assert SURE <= taken[1].confidence < 1
+    meant = answer(Person("Welder", ("blueprint reading", "juggling"), ()))
+    assert found.positions == meant.positions
+    monkeypatch.setattr(module, "bundled_model", lambda: None)
+    assert not answer(person).taken_for
 
 
 def test_an_occupation_is_listed_once_with_its_levels(answer: Answer, rankings: Rankings) -> None:
@@ -406,7 +425,8 @@ def test_what_a_position_takes_is_shown_where_it_is_known(
     answer: Answer, rankings: Rankings
 ) -> None:
     takes = Preparation("4", "Bachelor's degree")
-    found = answer(PERSON, known=replace(rankings, preparation={"data scientist": takes}))
+    known = rankings.with_occupations([{"occupation": "Data scientist", **takes._asdict()}])
+    found = answer(PERSON, known=known)
     assert {one.title for one in found.positions if any(one.preparation)} == {"Data scientist"}
     assert "takes: job zone 4; Bachelor's degree" in as_text(found)
     told = {one["title"]: one["preparation"] for one in as_json(found)["positions"]}
