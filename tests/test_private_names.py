@@ -35,7 +35,7 @@ LAUNCHER = "lightning.fabric.strategies.launchers.subprocess_script"
 PRIVATE = [
     (CONNECTOR, "_SignalConnector.register_signal_handlers", "training/stops.py"),
     (CONNECTOR, "_SignalConnector._register_signal", "training/stops.py"),
-    ("lightning.pytorch", "Trainer._accelerator_connector", "training/trainer.py"),
+    ("lightning.pytorch", "Trainer._accelerator_connector", "training/launch.py"),
     (CONNECTOR, "_SignalConnector._original_handlers", "training/stops.py"),
     ("lightning.pytorch", "Trainer._signal_connector", "training/trainer.py, training/stops.py"),
     (LAUNCHER, "_ChildProcessObserver._child_processes", "training/stops.py"),
@@ -51,7 +51,7 @@ PRIVATE = [
     ("lightning.pytorch.loggers", "WandbLogger._wandb_init", "training/logs.py"),
     ("lightning.pytorch.loggers", "WandbLogger._id", "training/logs.py"),
     ("lightning.pytorch.loggers", "WandbLogger._save_dir", "training/logs.py"),
-    ("lightning.pytorch.strategies", "DDPStrategy._start_method", "training/trainer.py"),
+    ("lightning.pytorch.strategies", "DDPStrategy._start_method", "training/launch.py"),
     ("lightning.pytorch", "Trainer._run_stage", "cli/faults.py"),
     ("jsonargparse", "ArgumentParser._actions", "cli/parsing.py"),
     ("jsonargparse", "ArgumentParser._action_groups", "cli/parsing.py"),

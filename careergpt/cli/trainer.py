@@ -42,13 +42,14 @@ from careergpt.modeling.folder import TAUGHT_DATA, read_settings
 from careergpt.training.callbacks import Ending, check_callbacks
 from careergpt.training.checkpoints import BestWeights, WholeCheckpoints
 from careergpt.training.finish import FinishRun
+from careergpt.training.launch import check_strategy
 from careergpt.training.logs import MetricsLog, Wandb, join_run
 from careergpt.training.module import CareerModule
 from careergpt.training.progress import Progress, Throughput
 from careergpt.training.resume import KeepState
 from careergpt.training.samples import SampleAnswers
 from careergpt.training.stops import RankWatch
-from careergpt.training.trainer import CareerTrainer, check_strategy
+from careergpt.training.trainer import CareerTrainer
 
 _METHODS = {
     "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only"},
