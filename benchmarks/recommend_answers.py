@@ -46,7 +46,8 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="a model folder that fit wrote")
     parser.add_argument("--candidates", default=None, help="titles to rank in place of its own")
     args = parser.parse_args()
-    model = careergpt.load(args.model, device="cpu", candidates=args.candidates, explain=1)
+    options = {"device": "cpu", "candidates": args.candidates, "top": SHOWN, "explain": 1}
+    model = careergpt.load(args.model, **options)
     people = [json.loads(line) for line in PEOPLE.read_text().splitlines()]
     print("# Sixty people of ten fields, and what they are recommended\n")
     for field, some in groupby(people, key=lambda person: person.pop("field")):
