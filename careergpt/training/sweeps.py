@@ -38,13 +38,15 @@ from optuna.trial import FrozenTrial, TrialState
 from careergpt.data.processes import STOPS
 from careergpt.data.records import digest
 from careergpt.data.whole_files import adding
-from careergpt.errors import InputError, RunEndedError
+from careergpt.errors import InputError, RunEndedError, system_fault
 from careergpt.training.sweep_plan import Plan
 
 _TICK = 0.5
 """Seconds between two looks at what the trials have logged."""
 
 _PLAN = "careergpt_plan"
+
+_JOURNAL = "study.journal"
 
 TRIES = 3
 """How often a trial is gone on with that something outside of it has ended."""
@@ -110,38 +112,36 @@ class Sweep:
             storage: A database's URL for the study, in place of the journal.
 
         Raises:
-            InputError: The folder holds another sweep, or the database keeps no study.
+            InputError: The folder holds another sweep, or no study can be kept where it is to be.
         """
         self.plan, self.folder = plan, folder
         self.trials = min(trials, len(plan.grid())) if plan.method == "grid" else trials
-        (folder / "trials").mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         pruner: BasePruner = NopPruner()
         if plan.least is not None:
             pruner = HyperbandPruner(plan.least, reduction_factor=plan.eta)
-        journal = JournalFileBackend(
-            str(folder / "study.journal"), lock_obj=_JournalLock(folder / "journal.lock")
-        )
         try:
             self.study = optuna.create_study(
                 study_name=folder.name,
-                storage=storage or JournalStorage(journal),
+                storage=storage or _journal(folder),
                 load_if_exists=True,
                 direction=plan.goal,
                 sampler=_Draws(plan, seed),
                 pruner=pruner,
             )
-        except Exception as error:  # Of a database: whatever its driver raises.
-            if storage is None:
+        except Exception as error:  # Whatever a database's driver raises, or a damaged journal.
+            if storage is None and system_fault(error):
                 raise
+            place = f"--storage {storage}" if storage else folder / _JOURNAL
             told = " ".join(str(error).split())[:200]
-            raise InputError(f"--storage {storage}: no study can be kept there ({told})") from None
+            raise InputError(f"{place}: no study can be kept there ({told})") from None
         asked = digest(repr(plan), str(seed))
         if self.study.user_attrs.setdefault(_PLAN, asked) != asked:
             raise InputError(
                 f"{folder} holds another sweep: give its file and --seed again, or another --out"
             )
         self.study.set_user_attr(_PLAN, asked)
+        (folder / "trials").mkdir(parents=True, exist_ok=True)
         self._tries: Counter[int] = Counter()
         self._stop: Exception | None = None
 
@@ -298,6 +298,12 @@ def _lock(path: Path, how: int) -> int:
         os.close(number)
         raise
     return number
+
+
+def _journal(folder: Path) -> JournalStorage:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _JournalLock(folder / "journal.lock")
+    return JournalStorage(JournalFileBackend(str(folder / _JOURNAL), lock_obj=lock))
 
 
 class _JournalLock(JournalFileSymlinkLock):

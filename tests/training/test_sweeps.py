@@ -225,8 +225,18 @@ def test_a_folder_of_another_sweep_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="another sweep"):
             Sweep(plan, tmp_path / "out", 2, seed)
     with pytest.raises(InputError, match="--storage"):
-        Sweep(sweep.plan, tmp_path / "out", 2, storage="nowhere://study")
+        Sweep(sweep.plan, tmp_path / "none", 2, storage="nowhere://study")
+    assert not (tmp_path / "none").exists()
     assert outcome(sweep) == before
+
+
+@pytest.mark.parametrize("content", ["garbage\n", '{"op_code": 99}\n', "[]\n"])
+def test_a_damaged_journal_is_told_by_its_place(content: str, tmp_path: Path) -> None:
+    plan = read_plan(str(write_plan(tmp_path)))
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "study.journal").write_text(content)
+    with pytest.raises(InputError, match=r"damaged/study\.journal: no study can be kept there"):
+        Sweep(plan, tmp_path / "damaged", 2)
 
 
 def test_the_verb_tells_the_best_and_compares_it_with_what_stood(
