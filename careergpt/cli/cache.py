@@ -12,16 +12,11 @@ from careergpt.data.prepare import CACHE
 
 def run(options: Sequence[str]) -> None:
     """Parses and runs `cache`."""
-    parser = OneLineParser(
-        verb="cache",
-        prog="main.py cache",
-        description="List prepared tables with their size and age; by a limit, remove the oldest.",
-    )
-    parser.add_argument("--data.cache", type=str, default=CACHE, help="The folder of them.")
-    parser.add_argument(
-        "--limit", type=str | None, default=None,
-        help="What may stay, as 10GB: the files whose last use is longest ago go.",
-    )  # fmt: skip
+    parser = OneLineParser(verb="cache")
+    parser.add_options({
+        "data.cache": (CACHE, "The folder of them."),
+        "limit": (None, "What may stay, as 10GB: the files whose last use is longest ago go."),
+    })  # fmt: skip
     config = parser.parse_args(list(options))
     limit = None if config.limit is None else bytes_of(config.limit)
     for line in clean_cache(Path(config.data.cache), limit):

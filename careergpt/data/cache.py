@@ -14,7 +14,7 @@ from careergpt.data.whole_files import read_arrow, remove_left_over, remove_unle
 from careergpt.errors import InputError, printable
 
 _ENTRY = re.compile(r"(records|tokens)-[0-9a-f]{16}\.arrow")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kmgt]?)(i?)b", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d+)?) ?([kmgt]?)(i?)b", re.IGNORECASE)
 
 
 def bytes_of(size: str) -> int:
