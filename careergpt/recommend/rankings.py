@@ -253,11 +253,20 @@ class Rankings:
                 _check_peers(ranking, folder)
             rankings[name] = ranking if count_models else ranking.alone()
         kept = TitleSkills.of_tables(tables, len(candidates["skills"]))
-        path = folder / OCCUPATIONS
-        occupations = read_occupations(str(path)) if path.exists() else None
-        return cls(
-            tasks, candidates, rankings, exponent, kept, occupations=occupations or Occupations({})
+        occupations = _kept_occupations(folder / OCCUPATIONS, candidates["titles"])
+        return cls(tasks, candidates, rankings, exponent, kept, occupations=occupations)
+
+
+def _kept_occupations(path: Path, titles: Candidates) -> Occupations:
+    """Those of the model folder; none where its training knew of no taxonomy."""
+    if not path.exists():
+        return Occupations({})
+    found = read_occupations(str(path))
+    if found is None or any(titles.place(name) is None for name in found.names):
+        raise InputError(
+            f"{path} is not of the candidates that {SETTINGS} names: take all files from one model"
         )
+    return found
 
 
 def _check_peers(ranking: Ranking, folder: Path) -> None:

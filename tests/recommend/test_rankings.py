@@ -19,7 +19,7 @@ from careergpt.recommend.calibration import AS_SCORED, EXPONENTS, query_nats, sk
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.occupations import Match
 from careergpt.recommend.predictor import Predictor
-from careergpt.recommend.rankings import EXPONENT, FEWEST, Rankings
+from careergpt.recommend.rankings import EXPONENT, FEWEST, OCCUPATIONS, Rankings
 
 Records = list[dict[str, Any]]
 ASKED: dict[str, Any] = {
@@ -84,6 +84,25 @@ def test_the_folder_keeps_what_a_taxonomy_says_of_candidates(
         assert str(Predictor(rankings, tiny).preparation("torch hand")) == "job zone 2; High school"
         assert str(Predictor(rankings, tiny).preparation("Data analyst")) == "job zone 4"
         assert not any(Predictor(rankings, tiny).preparation("Nurse"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ('{"occupation": ', "not JSON"),
+        ('{"title": "Welder"}', "is not of the candidates"),
+        ('{"occupation": 5, "other_titles": [7]}', "is not of the candidates"),
+        ('{"occupation": "Rare bird", "other_titles": ["DA"]}', "is not of the candidates"),
+    ],
+)
+def test_occupations_that_are_damaged_or_of_another_model_are_refused(
+    content: str, message: str, training: Records, tmp_path: Path
+) -> None:
+    settings = saved(Rankings.of(DEFAULT_TASKS, training, 2), tmp_path)
+    (tmp_path / OCCUPATIONS).write_text(content)
+    with pytest.raises(InputError, match=rf"occupations\.jsonl.*{message}"):
+        Rankings.load(DEFAULT_TASKS, settings, tmp_path, count_models=False)
 
 
 def test_only_what_records_name_is_ranked(training: Records) -> None:
