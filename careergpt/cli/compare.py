@@ -124,7 +124,7 @@ def _parser() -> OneLineParser:
     lower = "Metrics in files of scores of which less is better, as brier_score,ter."
     parser.add_options({"lower_is_better": ("", lower)})
     parser.add_class_arguments(Options)
-    beside = "Folder of the results. Null: comparison/, beside the fine-tuned model's folder."
+    beside = "Folder of the results; else comparison/, beside the fine-tuned model's folder."
     card = "Tell of it in the fine-tuned folders' cards, in place of an earlier comparison."
     parser.add_options({
         "device": ("auto", "auto, cpu, cuda, …"),

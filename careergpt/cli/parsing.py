@@ -84,7 +84,8 @@ class OneLineParser(ArgumentParser):
     def add_options(self, options: Mapping[str, tuple[Any, str]]) -> None:
         """Options by name: the default, of whose type they are (null: text), and what they do."""
         for name, (default, purpose) in options.items():
-            kind = str | None if default is None else type(default)
+            # As `str | None` it would be read as YAML, in which "#python" is nothing.
+            kind = str if default is None else type(default)
             self.add_argument(f"--{name}", type=kind, default=default, help=purpose)
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:

@@ -65,8 +65,8 @@ def _parser() -> OneLineParser:
         "workers": (1, "How many train at a time, here."),
         "seed": (0, "Of the draws."),
         "confirm": (0, again),
-        "out": (None, "Folder of the trials; null: runs/<name of the file>."),
-        "storage": (None, "A database's URL for the study; null: a file in --out."),
+        "out": (None, "Folder of the trials; else runs/<name of the file>."),
+        "storage": (None, "A database's URL for the study; else a file in --out."),
     })  # fmt: skip
     return parser
 
