@@ -44,10 +44,10 @@ def clean_cache(cache: Path, limit: int | None = None) -> Iterator[str]:
     if not cache.is_dir():
         raise InputError(f"--data.cache {cache}: there is no such folder; nothing is cached there")
     remove_left_over(cache)
-    files = sorted((_used(path), path) for path in cache.iterdir() if _ENTRY.fullmatch(path.name))
-    left = sum(path.stat().st_size for _, path in files)
-    for used, path in files:
-        size, done = path.stat().st_size, ""
+    files = sorted(_files(cache))
+    left = sum(size for _, _, size in files)
+    for used, path, size in files:
+        done = ""
         told = f"{path.name}  {size / 1e6:>10,.1f} MB, used {_ago(used)}: {_content(path)}"
         if limit is not None and left > limit:
             done = "; kept: in use, not yours, or on a file system without locks"
@@ -57,14 +57,21 @@ def clean_cache(cache: Path, limit: int | None = None) -> Iterator[str]:
     yield f"{left / 1e6:,.1f} MB are in {cache}"
 
 
-def _used(path: Path) -> float:
-    """When the file was made or read, as far as its file system notes that."""
-    return max(path.stat().st_atime, path.stat().st_mtime)
+def _files(cache: Path) -> Iterator[tuple[float, Path, int]]:
+    """Each with its size, and when it was made or read, as far as its file system notes that."""
+    for path in cache.iterdir():
+        if _ENTRY.fullmatch(path.name):
+            with suppress(FileNotFoundError):  # Another process has just removed it.
+                found = path.stat()
+                yield max(found.st_atime, found.st_mtime), path, found.st_size
 
 
 def _content(path: Path) -> str:
     """What the file holds; to be looked at here counts as no use of it."""
-    before = path.stat()
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        return "gone"
     try:
         table = read_arrow(path)
         if path.name.startswith("tokens"):

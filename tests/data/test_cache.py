@@ -61,6 +61,14 @@ def test_what_is_used_stays_and_what_is_damaged_goes(cache: list[Path]) -> None:
     assert names(list(clean_cache(cache[0].parent, 0)), "; removed") == [cache[0].name]
 
 
+def test_two_clean_it_at_the_same_time(cache: list[Path]) -> None:
+    first = clean_cache(cache[0].parent, 0)
+    next(first)
+    assert len(names(list(clean_cache(cache[0].parent, 0)), "; removed")) == 3
+    assert next(first).endswith("gone; removed")
+    assert list(first)[-1].startswith("0.0 MB")
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [("0B", 0), ("10GB", 10**10), ("1.5 MiB", 3 << 19), ("2kb", 2000), ("1TB", 10**12)],
