@@ -46,16 +46,22 @@ def check_strategy(strategy: Any) -> None:
 
 
 def check_started(trainer: Any) -> None:
-    """Refuses processes that something else has started otherwise than the Trainer expects.
+    """Refuses processes that are started otherwise than the Trainer expects.
 
     Lightning would have them wait for others for ever, or each train alone in the same folder.
 
     Raises:
-        InputError: They are more or fewer; a job of SLURM has tasks that no srun has started; or
-            torchrun has started them again with the store of those before.
+        InputError: They are more or fewer, or cannot find each other; a job of SLURM has tasks
+            that no srun has started; or torchrun has started them again with the store of those
+            before.
     """
     environment = trainer._accelerator_connector.cluster_environment
     if not environment.creates_processes_externally:
+        if trainer.num_nodes > 1 and "MASTER_PORT" not in os.environ:
+            raise InputError(
+                f"trainer.num_nodes={trainer.num_nodes}: no node is told where to meet the others: "
+                "start this on each by torchrun or srun, as configs/cluster shows"
+            )
         return
     again = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0"
     if again and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":

@@ -204,6 +204,7 @@ def test_two_nodes_are_one_run_in_one_folder_with_one_process_s_weights(
             },
             [], "torchrun has started this process again",
         ),
+        ({"MASTER_PORT": None}, [], "num_nodes=2: no node is told where to meet the others"),
     ],
 )  # fmt: skip
 def test_processes_that_would_wait_for_ever_or_train_apart_are_refused(
@@ -213,6 +214,7 @@ def test_processes_that_would_wait_for_ever_or_train_apart_are_refused(
 ) -> None:  # fmt: skip
     known = {"PROCID": "0", "LOCALID": "0", "NODEID": "0", "NTASKS_PER_NODE": "1", "STEP_ID": "0"}
     for name, value in {**{f"SLURM_{n}": v for n, v in known.items()}, **started}.items():
+        monkeypatch.delenv(name, raising=False)
         if value is not None:
             monkeypatch.setenv(name, value)
     words = ["fit", f"--model.pretrained={tiny_gpt2}", *common, "--trainer.num_nodes=2", *options]
