@@ -12,6 +12,7 @@ import fcntl
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -112,8 +113,12 @@ class Sweep:
             storage: A database's URL for the study, in place of the journal.
 
         Raises:
-            InputError: The folder holds another sweep, or no study can be kept where it is to be.
+            InputError: The folder holds another sweep, no study can be kept where it is to be, or
+                there is no such program.
         """
+        program = next(iter(plan.words({})), "")
+        if shutil.which(program) is None:
+            raise InputError(f"command: there is no program {program!r}")
         self.plan, self.folder = plan, folder
         self.trials = min(trials, len(plan.grid())) if plan.method == "grid" else trials
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -229,9 +234,18 @@ class Sweep:
         elif code in (0, 2) or self._tries[one.trial.number] == TRIES:
             self.study.tell(one.trial, state=TrialState.FAIL)
         os.close(one.lock)
-        if code == 2:
-            self._stop = InputError(f"trial {one.trial.number}: {_last_line(one.folder)}")
+        if wrong := self._wrong_with_all(one.folder, code, values):
+            self._stop = InputError(f"trial {one.trial.number}: {wrong}")
         return True
+
+    def _wrong_with_all(self, folder: Path, code: int, values: Sequence[float]) -> str:
+        """What is the user's mistake, and would come again with each trial."""
+        if code == 2:
+            return _last_line(folder)
+        if code == 0 and not values:
+            found = f"{folder / 'metrics.jsonl'} has no {self.plan.metric}"
+            return f"{found}: give as metric.name what it has, and another --out"
+        return ""
 
 
 def _drawn(trial: optuna.Trial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:

@@ -172,6 +172,17 @@ def test_options_that_are_refused_end_the_sweep(tmp_path: Path) -> None:
         swept(path, tmp_path / "out", 3)
 
 
+def test_a_metric_or_a_program_that_is_not_there_ends_the_sweep(tmp_path: Path) -> None:
+    path = write_plan(tmp_path, metric={"name": "val/los"})
+    with pytest.raises(InputError, match=r"trial 0: .*metrics\.jsonl has no val/los: give"):
+        swept(path, tmp_path / "out", 3)
+    assert not (tmp_path / "out" / "trials" / "0001").exists()
+    path = write_plan(tmp_path, command=["no-such-program", "${args}"])
+    with pytest.raises(InputError, match="command: there is no program 'no-such-program'"):
+        swept(path, tmp_path / "none", 3)
+    assert not (tmp_path / "none").exists()
+
+
 def test_what_breaks_is_tried_again_and_then_left(tmp_path: Path) -> None:
     path = write_plan(tmp_path, parameters={"lr": 0.1, "kind": "broken", "pause": 0})
     sweep = swept(path, tmp_path / "out", 2)
