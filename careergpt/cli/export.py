@@ -95,11 +95,9 @@ def _pairs(
     """The model's own questions about some titles and skills, each with a candidate as answer."""
     tasks = tasks_of(settings)
     known = Rankings.load(tasks, settings, Path(model.source), count_models=False).candidates
-    for place in range(limit):
-        titles, skills = (
-            tuple(islice(cycle(names), place, place + 3))
-            for names in (known["titles"].names or _TITLES, known["skills"].names or _SKILLS)
-        )
+    lists = known["titles"].names or _TITLES, known["skills"].names or _SKILLS
+    for place in range(min(limit, max(map(len, lists)))):  # Then all come again.
+        titles, skills = (tuple(islice(cycle(names), place, place + 3)) for names in lists)
         fields: Fields = {"position_title": titles[0], "titles": titles, "skills": skills}
         for name, task in tasks.items():
             filled = {**dict.fromkeys(fields_of(task), ", ".join(skills)), **fields}

@@ -101,6 +101,14 @@ def test_a_folder_for_transformers_has_the_card_and_what_llama_cpp_asks_for(
     assert config["n_ctx"] == config["n_positions"]
 
 
+def test_no_question_comes_twice_whatever_the_limit(
+    models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"--model.pretrained={models['llama']}", "--format=hf", f"--out={tmp_path / 'out'}"]
+    main(["export", *words, "--limit=1000000"])
+    assert "questions (12), " in capsys.readouterr().out  # Of three titles, as by default.
+
+
 @pytest.fixture(scope="module")
 def model(models: dict[str, Path]) -> LoadedModel:
     return find_model(str(models["llama"])).load(torch.device("cpu"))
