@@ -219,8 +219,22 @@ def nearest(name: str, candidates: Candidates) -> list[str]:
 
 
 def _is_slip(words: list[str], others: list[str]) -> bool:
-    """Whether they differ in long words alone: level II is not level III, nor C the same as C#."""
+    """Whether they differ by a letter, or two that changed places, in each of some long words.
+
+    Level II is not level III, nor C the same as C#, nor medication a slip of education.
+    """
     return len(words) == len(others) and all(
-        word == other or (min(len(word), len(other)) >= _LONG and (word + other).isalpha())
+        word == other
+        or (
+            min(len(word), len(other)) >= _LONG
+            and (word + other).isalpha()
+            and _letters_apart(word, other) <= 2
+        )
         for word, other in zip(words, others, strict=True)
     )
+
+
+def _letters_apart(word: str, other: str) -> int:
+    """Letters that but one of them has: 1 if a letter is left out, 2 if one is changed or moved."""
+    blocks = SequenceMatcher(None, word, other).get_matching_blocks()
+    return len(word) + len(other) - 2 * sum(block.size for block in blocks)

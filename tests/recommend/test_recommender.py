@@ -187,6 +187,7 @@ def test_a_skill_s_slip_is_mended_too_and_counts_once(answer: Answer) -> None:
         ("Java developer", "JavaScript developer"),
         ("Level 2 technician", "Level 3 technician"),
         ("Cook", "Book"),
+        ("medication administration", "education administration"),
     ],
 )
 def test_another_name_is_no_slip(name: str, known: str) -> None:
