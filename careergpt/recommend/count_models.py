@@ -6,6 +6,7 @@ sparse, without text and without anything that runs when it is read.
 
 from __future__ import annotations
 
+import math
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from careergpt.data.tasks import Fields
 from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
 from careergpt.recommend.candidates import GIVEN, KIND, TARGET, Candidates, items_in
+from careergpt.recommend.embeddings import NearNames
 
 Logs = Float64[np.ndarray, " C"]
 Kinds = Mapping[str, Candidates]
@@ -33,6 +35,12 @@ Tables = Mapping[str, sparse.csr_array]
 
 FALLBACK_DISCOUNT = 0.5
 """For samples in which no pair, or every pair, is seen once: too small to estimate from."""
+
+ALIKE, LEAST, WIDTH = 10, 0.3, 0.2
+"""Titles that count beside one, the least cosine of their letters, and the kernel's width."""
+
+PRIOR_MOVES = 50.0
+"""Moves that titles of the same letters count for; of 0.5 to 100, nats hardly fell beyond 50."""
 
 NEIGHBOURS = 50
 
@@ -179,6 +187,55 @@ class KneserNey(CountModel):
         return _shares(np.bincount(counts.indices, minlength=counts.shape[1]))
 
 
+class AlikeTitles(KneserNey):
+    """The Markov chain, in which moves from titles that are spelled alike count too.
+
+    A chef whom training saw nowhere, or twice, is answered by head cooks. The titles that have
+    moves are weighed by exp((cosine - 1) / width) of their letters (TF-IDF); together they count
+    for the largest cosine times `PRIOR_MOVES` beside the title's own moves. Its table is the
+    chain's.
+    """
+
+    def distribution(self, given: tuple[str, ...]) -> Logs:
+        """The chain's, and that of titles like the latest."""
+        own = super().distribution(given)
+        titles = self.candidates["titles"]
+        place = titles.place(given[-1]) if given else None
+        like = [
+            (name, cosine)
+            for name, cosine in self._alike(given[-1] if given else "")
+            if titles.place(name) != place
+        ][:ALIKE]
+        if not like:
+            return own
+        moves = 0 if place is None else float(self.tables[""][[place]].sum())
+        share = like[0][1] * PRIOR_MOVES / (PRIOR_MOVES + moves)
+        weights = np.array([math.exp((cosine - 1) / WIDTH) for _, cosine in like])
+        others = np.exp([super(AlikeTitles, self).distribution((name,)) for name, _ in like])
+        mixed = (1 - share) * np.exp(own) + share * (weights / weights.sum()) @ others
+        return np.asarray(np.log(mixed))
+
+    def _alike(self, title: str) -> list[tuple[str, float]]:
+        """Titles that have moves, by their letters; not those that are unlike."""
+        if not self._near.names:
+            return []
+        found = self._near.by_letters(title)[: ALIKE + 1]
+        return [(self._near.names[column], cosine) for column, cosine in found if cosine >= LEAST]
+
+    @cached_property
+    def _near(self) -> NearNames:
+        names, moves = self.candidates["titles"].names, np.diff(self.tables[""].indptr)
+        return NearNames(tuple(name for name, some in zip(names, moves, strict=False) if some))
+
+    def save(self, folder: Path, name: str) -> None:
+        """Nothing: the chain writes its table."""
+
+    @classmethod
+    def load(cls, task: str, candidates: Kinds, folder: Path, name: str) -> CountModel:
+        """Of the chain's table."""
+        return super().load(task, candidates, folder, "markov")
+
+
 class Neighbours(CountModel):
     """The 50 training lists of skills most like the query vote for their titles, by their cosine.
 
@@ -243,7 +300,7 @@ class Neighbours(CountModel):
 
 
 COUNT_MODELS: Mapping[str, Mapping[str, type[CountModel]]] = {
-    "path": {"popularity": Popularity, "markov": KneserNey},
+    "path": {"popularity": Popularity, "markov": KneserNey, "alike": AlikeTitles},
     "position": {"popularity": Popularity, "neighbours": Neighbours},
     "skills": {"popularity": Popularity, "by_title": KneserNey},
 }

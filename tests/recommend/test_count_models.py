@@ -25,6 +25,7 @@ from careergpt.recommend.count_models import (
     COUNT_MODELS,
     FALLBACK_DISCOUNT,
     PRIOR_VOTES,
+    AlikeTitles,
     CountModel,
     KneserNey,
     Neighbours,
@@ -49,10 +50,14 @@ postings = st.lists(st.tuples(skills, titles), max_size=15)
 Postings = Sequence[tuple[Sequence[str], str]]
 
 
-def chain(careers: Sequence[Sequence[str]], titles: Candidates = TITLES) -> CountModel:
+def chain(
+    careers: Sequence[Sequence[str]],
+    titles: Candidates = TITLES,
+    kind: type[KneserNey] = KneserNey,
+) -> CountModel:
     """The Markov chain of the careers."""
     records = [{"titles": tuple(career)} for career in careers]
-    return KneserNey.fit("path", {"titles": titles, "skills": SKILLS}, records)
+    return kind.fit("path", {"titles": titles, "skills": SKILLS}, records)
 
 
 def records_of(postings: Postings) -> list[Fields]:
@@ -210,6 +215,25 @@ def test_careers_without_a_known_title_share_what_followed_such() -> None:
     moves = chain([["rare", "B"]] * 5 + [["odd", "B"], ["A", "C"]])
     assert next_titles(moves, "never heard of").argmax() == 1
     assert (next_titles(moves) == next_titles(moves, "")).all()
+
+
+def test_moves_from_titles_that_are_spelled_alike_count_too() -> None:
+    names = Candidates.from_lines(["Chef and Head Cook", "Web Developer", "Baker", "Chef", "Qq"])
+    careers = [["Chef and Head Cook", "Baker"], ["Web Developer", "Qq"], ["Baker", "Qq"]]
+    moves, alike = chain(careers, names), chain(careers, names, AlikeTitles)
+    assert next_titles(moves, "Chef").argmax() == next_titles(moves, "chefs").argmax() == 4
+    assert next_titles(alike, "Chef").argmax() == next_titles(alike, "chefs").argmax() == 2
+    for unlike in ("Qq", "🚀", "", "Web developer"):
+        assert (next_titles(alike, unlike) == next_titles(moves, unlike)).all()
+    assert (next_titles(alike) == next_titles(moves)).all()
+    assert (next_titles(chain([], names, AlikeTitles), "Chef") == 1 / 5).all()
+
+
+def test_a_title_of_many_moves_goes_by_its_own() -> None:
+    names = Candidates.from_lines(["Head cook", "Cook", "Baker", "Waiter"])
+    for number, first in ((1, 2), (500, 3)):
+        careers = [["Head cook", "Baker"]] * 20 + [["Cook", "Waiter"]] * number
+        assert next_titles(chain(careers, names, AlikeTitles), "Cook").argmax() == first
 
 
 def test_below_the_moves_a_title_counts_what_led_to_it_not_how_often() -> None:

@@ -16,7 +16,7 @@ from careergpt.recommend.rankings import Rankings
 
 NAMES = ["path", "position", "skills"]
 PEERS = {
-    "path": ["popularity", "markov"],
+    "path": ["popularity", "markov", "alike"],
     "position": ["popularity", "neighbours"],
     "skills": ["popularity", "by_title"],
 }
@@ -136,7 +136,7 @@ def test_the_peer_blended_with_is_the_one_of_the_fewest_nats(
     }
     assert ranking.blend is not None
     assert ranking.blend.peer == min(nats, key=lambda peer: float(nats[peer]))
-    assert len(set(nats.values())) == 2
+    assert len(set(nats.values())) == len(PEERS[name])
 
 
 def test_the_weight_is_the_best_of_a_grid(

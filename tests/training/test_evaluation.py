@@ -34,9 +34,9 @@ SKILLS = {
     "Analyst": "SQL; statistics; reporting; dashboards",
 }
 PEERS = {
-    "path": ["popularity", "markov"],
-    "path/changed": ["popularity", "markov"],
-    "path/unseen": ["popularity", "markov"],
+    "path": ["popularity", "markov", "alike"],
+    "path/changed": ["popularity", "markov", "alike"],
+    "path/unseen": ["popularity", "markov", "alike"],
     "position": ["popularity", "neighbours"],
     "skills": ["popularity", "by_title"],
 }
