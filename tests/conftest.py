@@ -72,6 +72,15 @@ if TYPE_CHECKING:
 # `make test` runs two workers on two cores: threads of one would wait for those of the other.
 torch.set_num_threads(1)
 
+
+@pytest.fixture(autouse=True)
+def one_thread_again() -> Iterator[None]:
+    """After each test: ctranslate2 sets the threads of the process, and by their number the last
+    digits differ of sums that later tests compare bit by bit."""
+    yield
+    torch.set_num_threads(1)
+
+
 TOKENIZER = Path(__file__).parents[1] / "data" / "tokenizer"
 
 END = "<|endoftext|>"
