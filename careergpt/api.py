@@ -135,14 +135,13 @@ class Model:
             goal: The title that the paths lead to; "": wherever they lead.
             steps: How many, at most where there is a goal.
         """
-        from careergpt.recommend.paths import paths_of
         from careergpt.recommend.people import person_of
 
         told = {"position": position, "skills": skills, "history": history}
         asked = None
         if not goal or any(told.values()):
             asked = self._recommender.read(person_of(told, "paths"))
-        return paths_of(self._recommender.predictor, asked, goal, steps)
+        return self._recommender.paths(asked, goal, steps)
 
     def generate(self, prompts: Sequence[str], **decoding: Any) -> list[Generated]:
         """An answer to each prompt, in their order.

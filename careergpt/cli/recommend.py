@@ -11,7 +11,7 @@ from careergpt.cli.parsing import OneLineParser, typed_options, unless_typed
 from careergpt.errors import InputError
 from careergpt.modeling.folder import read_settings
 from careergpt.modeling.loaded import device_named, keep_freed_memory
-from careergpt.recommend.paths import paths_as_json, paths_as_text, paths_of
+from careergpt.recommend.paths import paths_as_json, paths_as_text
 from careergpt.recommend.people import Person, person_of, read_people
 from careergpt.recommend.predictor import PersonQuery
 from careergpt.recommend.recommendation import as_json, as_text
@@ -46,7 +46,7 @@ def run(args: Sequence[str]) -> None:
 
 
 def _print_paths(recommender: Recommender, person: PersonQuery | None, config: Any) -> None:
-    found = paths_of(recommender.predictor, person, config.goal or "", config.steps or 3)
+    found = recommender.paths(person, config.goal or "", config.steps or 3)
     if config.format == "json":
         print(json.dumps(paths_as_json(found), ensure_ascii=False))
     else:

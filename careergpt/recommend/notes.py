@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64
 
-from careergpt.recommend.candidates import Candidates, nearest
+from careergpt.recommend.candidates import LISTS, Candidates, nearest
 from careergpt.recommend.people import Person
 from careergpt.recommend.predictor import PersonQuery
 from careergpt.recommend.rankings import Rankings
@@ -19,10 +19,11 @@ LITTLE = 0.1
 """Nats that an answer differs from popularity; of less nobody learns anything."""
 
 
-def unknown_names(query: PersonQuery, titles: Candidates, skills: Candidates) -> Iterator[str]:
+def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
     """What is not known of what is told, what is near to it, and what is taken for a slip."""
-    person = query.person
-    others = [t for t in dict.fromkeys(person.career) if titles.place(t) is None]
+    person, (titles, skills) = query.person, (rankings.candidates[kind] for kind in LISTS)
+    known = (titles, rankings.trained or titles)
+    others = [t for t in dict.fromkeys(person.career) if all(k.place(t) is None for k in known)]
     unknown = [skill for skill in person.skills if skills.place(skill) is None]
     if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
         yield "Nothing of what is told is known: what follows is a guess by words alone."

@@ -63,7 +63,7 @@ class Occupations:
 
     Example:
         nurses = Occupations({"Registered Nurse": ["Staff Nurse"], "Nurse Practitioner": []})
-        nurses.match(["Sr. staff nurse"]) == [Match("Registered Nurse", 1.0, "Senior")]
+        nurses.match("Sr. staff nurse") == Match("Registered Nurse", 1.0, "Senior")
     """
 
     def __init__(
@@ -123,9 +123,15 @@ class Occupations:
             known = {field: text for field, text in told.items() if text}
             yield {"occupation": name, "other_titles": titles, **known}
 
-    def match(self, titles: Sequence[str]) -> list[Match]:
-        """The occupation of each title."""
-        return [self.exact(title) or self.nearest(title, 1)[0] for title in titles]
+    def match(self, title: str, least: float = 0.0) -> Match | None:
+        """The occupation of the title; None where the nearest is not that likely it.
+
+        One of several that bear the title is nearer than any that is but like it.
+        """
+        if (match := self._exact(title)) or not self.names:
+            return match
+        (match,) = self.nearest(title, 1)
+        return match if match.confidence >= least else None
 
     def nearest(self, text: str, k: int) -> list[Match]:
         """The k occupations of which a title is most like the text, by meaning."""
@@ -140,7 +146,7 @@ class Occupations:
     def _near(self) -> NearNames:
         return NearNames(tuple(self._of))
 
-    def exact(self, title: str) -> Match | None:
+    def _exact(self, title: str) -> Match | None:
         """The occupation that has the title, or has it without its seniority.
 
         Of several that have it, the one whose name is nearest in meaning, and one share of them

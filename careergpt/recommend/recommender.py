@@ -23,6 +23,7 @@ from careergpt.recommend.embeddings import bundled_model, near_names
 from careergpt.recommend.explanation import FIRST, NEAR, Explanation
 from careergpt.recommend.notes import how_sure, of_the_ranking, unknown_names
 from careergpt.recommend.occupations import Match, levels_of, read_occupations
+from careergpt.recommend.paths import Paths, paths_of
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.predictor import Logs, PersonQuery, Predictor, first
 from careergpt.recommend.qualifications import qualifications_in
@@ -178,16 +179,13 @@ class Recommender:
         return PersonQuery(known, taken, self.predictor.read_person(known))
 
     def _title(self, name: str) -> Match:
-        """The candidate that the title is, by its spelling or as a title of its occupation."""
-        found = Match(*spelled(name, self.predictor.titles))
-        occupations = self.predictor.rankings.occupations
-        if not occupations.names or not name or found.confidence:
-            return found
-        # One of several that bear the title is still nearer than its mere words.
-        if match := occupations.exact(name):
-            return match
-        (match,) = occupations.nearest(name, 1)
-        return match if match.confidence >= SURE else found
+        """The known title that it is: by its spelling, or as one of its occupation's."""
+        rankings = self.predictor.rankings
+        for known in (rankings.candidates["titles"], rankings.trained):
+            if known and (found := Match(*spelled(name, known))).confidence:
+                return found
+        match = rankings.occupations.match(name, SURE) if name else None
+        return match or Match(name, 0.0)
 
     def _meant(self, skill: str) -> Match:
         """The candidate that an unknown skill means; itself where none is like it."""
@@ -198,6 +196,10 @@ class Recommender:
                 return Match(names[place], like)
         return Match(skill, 0.0)
 
+    def paths(self, query: PersonQuery | None, goal: str = "", steps: int = 3) -> Paths:
+        """The likeliest paths of a person who was read, or what leads to a goal: `paths_of`."""
+        return paths_of(self.predictor, query, self._title(goal).occupation, steps)
+
     def answer(self, query: PersonQuery, write: bool = True) -> Recommendation:
         """Positions and skills for a person who was read; qualifications where `write` says so."""
         person, predictor, rankings = query.person, self.predictor, self.predictor.rankings
@@ -206,7 +208,7 @@ class Recommender:
         subject = person.position or (positions[0].title if positions else "")
         held = set(map(title_key, person.skills))
         notes = [
-            *unknown_names(query, predictor.titles, rankings.candidates["skills"]),
+            *unknown_names(query, rankings),
             *how_sure(logs, predictor.popularity, person),
             *of_the_ranking(query, rankings),
         ]

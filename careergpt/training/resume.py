@@ -26,8 +26,10 @@ LOGS = ("metrics.jsonl", "samples.jsonl")
 """What a resumed run cuts off where its checkpoint was written: it writes the rest again."""
 
 OURS = "careergpt"
-_PARTS = (OURS, "loops", "callbacks", "optimizer_states", "lr_schedulers")
 """Our part of a checkpoint."""
+
+_PARTS = (OURS, "loops", "callbacks", "optimizer_states", "lr_schedulers")
+"""What a run cannot go on exactly without."""
 
 
 class KeepState(Callback):

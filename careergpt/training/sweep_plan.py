@@ -75,12 +75,9 @@ def read_plan(path: str) -> Plan:
             said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no YAML: {str(error)[:200]}") from None
-    if not isinstance(said, dict) or not isinstance(said.get("parameters"), dict):
-        raise InputError(f"{path}: a sweep has `parameters`, a mapping: see configs/sweep.yaml")
-    metric, early, command = (
-        said.get(name) or {} for name in ("metric", "early_terminate", "command")
-    )
-    method, goal = said.get("method"), dict(metric).get("goal", "minimize")
+    kinds = {"parameters": dict, "metric": dict, "early_terminate": dict, "command": list}
+    parameters, metric, early, command = (_part(path, said, *one) for one in kinds.items())
+    method, goal = said.get("method"), metric.get("goal", "minimize")
     if method not in METHODS or goal not in ("minimize", "maximize"):
         raise InputError(
             f"{path}: method is {method!r} and metric.goal {goal!r}: give random, grid or bayes, "
@@ -90,7 +87,7 @@ def read_plan(path: str) -> Plan:
         raise InputError(f"{path}: name the metric (metric.name), and a command with ${{args}}")
     if early and early.get("type") != "hyperband":
         raise InputError(f"{path}: early_terminate.type is {early.get('type')!r}: give hyperband")
-    space = {name: _drawn_from(path, name, one) for name, one in _flat(said["parameters"])}
+    space = {name: _drawn_from(path, name, one) for name, one in _flat(parameters)}
     if method == "grid" and (open_ := [n for n, d in space.items() if not hasattr(d, "choices")]):
         raise InputError(f"{path}: a grid needs `values`, which {open_[0]} lacks")
     least, eta = (early.get(name, default) for name, default in (("min_iter", 1), ("eta", 3)))
@@ -98,6 +95,17 @@ def read_plan(path: str) -> Plan:
         raise InputError(f"{path}: early_terminate: give min_iter from 1 and eta from 2 on")
     words = tuple(map(str, command))
     return Plan(words, metric["name"], goal, method, space, least if early else None, eta)
+
+
+def _part(path: str, said: Any, name: str, kind: type) -> Any:
+    """A part of the file; empty where it is missing."""
+    found = said.get(name) if isinstance(said, dict) else None
+    if found is None:
+        found = kind()
+    if not isinstance(found, kind) or (name == "parameters" and not found):
+        named = "a list" if kind is list else "a mapping"
+        raise InputError(f"{path}: a sweep has `{name}`, {named}: see configs/sweep.yaml")
+    return found
 
 
 def _extremes(one: Any) -> Sequence[Any]:

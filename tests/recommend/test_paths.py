@@ -151,6 +151,15 @@ def test_a_mistake_is_said(recommender: Recommender, person, goal, steps, said) 
         paths_of(recommender.predictor, query, goal, steps)
 
 
+@pytest.mark.parametrize("goal", ["Registred nurse", "RN"])
+def test_a_goal_is_read_as_a_position_is(rankings: Rankings, tiny: LoadedModel, goal: str) -> None:
+    some = Recommender(
+        rankings.with_occupations([{"occupation": "Registered nurse", "other_titles": ("RN",)}]),
+        tiny,
+    )
+    assert some.paths(None, goal) == paths_of(some.predictor, None, "Registered nurse")
+
+
 def test_each_step_says_what_its_title_takes(rankings: Rankings, tiny: LoadedModel) -> None:
     takes = Preparation("4", "Bachelor's degree")
     rows = [{"occupation": n, **takes._asdict()} for n in rankings.candidates["titles"].names]

@@ -80,7 +80,8 @@ def test_the_folder_keeps_what_a_taxonomy_says_of_candidates(
     for rankings in (first, again):
         found = rankings.occupations
         assert found.names == ("Welder", "Data analyst")
-        assert found.match(["METAL JOINER", "Torch hand"]) == [Match("Welder", 1.0)] * 2
+        for title in ("METAL JOINER", "Torch hand"):
+            assert found.match(title) == Match("Welder", 1.0)
         assert str(Predictor(rankings, tiny).preparation("torch hand")) == "job zone 2; High school"
         assert str(Predictor(rankings, tiny).preparation("Data analyst")) == "job zone 4"
         assert not any(Predictor(rankings, tiny).preparation("Nurse"))

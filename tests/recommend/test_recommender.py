@@ -390,6 +390,19 @@ def test_a_title_of_the_taxonomy_is_answered_as_its_occupation(
     assert answer(stranger, known=replace(rankings, occupations=taxonomy)) == answer(stranger)
 
 
+def test_a_title_of_training_is_known_though_the_user_lists_others(
+    answer: Answer, rankings: Rankings
+) -> None:
+    listed = rankings.with_titles(Candidates.from_lines(["Cook", "Baker"]))
+    told = answer(Person("Registred nurse", (), ()), known=listed)
+    assert told.taken_for["Registred nurse"].occupation == "Registered nurse"
+    assert told.positions == answer(Person("Registered nurse", (), ()), known=listed).positions
+    strange = answer(Person("Zzyzx", (), ()), known=listed).notes
+    for notes, unknown in ((told.notes, False), (strange, True)):
+        assert any("guess by words alone" in note for note in notes) is unknown
+        assert any(note.startswith("Not known") for note in notes) is unknown
+
+
 def test_a_skill_is_read_as_the_known_one_that_means_the_same(
     answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
