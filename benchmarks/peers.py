@@ -9,7 +9,7 @@ import torch
 from turns import Gate
 from workload import PADDING, RATE, Workload, sampled
 
-from careergpt.data.tokens import TokenStore
+from careergpt.data.token_file import TokenStore
 
 
 def trainer(workload: Workload, gate: Gate, grouped: bool = False) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
-from careergpt.data.tokens import TOKEN_SCHEMA, TokenStore
+from careergpt.data.token_file import TOKEN_SCHEMA, TokenStore
 from careergpt.data.whole_files import write_arrow
 
 PADDING = 0

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from careergpt.data.rows import Batch, Budget, check_longest, draw_examples, plan_batches
-from careergpt.data.tokens import TokenStore
+from careergpt.data.token_file import TokenStore
 
 IGNORED = -100
 """The label of a token that is not scored, as in transformers."""

@@ -26,7 +26,7 @@ from careergpt.data.splits import (
     split_records,
 )
 from careergpt.data.tasks import Fields, PromptForm, Task, prompt_completion, text_of
-from careergpt.data.tokens import TokenStore
+from careergpt.data.token_file import TokenStore
 from careergpt.data.whole_files import read_arrow
 from careergpt.errors import InputError
 

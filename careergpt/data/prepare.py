@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from careergpt.data.columns import check_columns
 from careergpt.data.names import distinct_names, key_words, plain_key
 from careergpt.data.objects import RawRow, Table
 from careergpt.data.processes import map_chunks
@@ -27,7 +28,6 @@ from careergpt.data.records import (
     Dropped,
     Record,
     RecordRules,
-    check_columns,
     digest,
     reads_like_a_description,
     record_from,
@@ -43,7 +43,8 @@ from careergpt.data.splits import (
 )
 from careergpt.data.tables import find_tables, open_tables
 from careergpt.data.tasks import Fields, PromptForm
-from careergpt.data.tokens import TOKEN_SCHEMA, encode_records, prompt_frame
+from careergpt.data.token_file import TOKEN_SCHEMA, encode_records
+from careergpt.data.tokens import prompt_frame
 from careergpt.data.whole_files import (
     check_writable,
     find_damage,

@@ -14,7 +14,7 @@ import pyarrow as pa
 from careergpt.data.names import spellings
 from careergpt.data.records import items_of
 from careergpt.data.splits import SPLITS, TRAIN
-from careergpt.data.tokens import TokenStore
+from careergpt.data.token_file import TokenStore
 from careergpt.data.whole_files import write_json
 from careergpt.errors import printable
 

@@ -1,16 +1,14 @@
 """Count models: what training records' counts say of a query; the language model must beat them.
 
-Each is a class here and a row in `COUNT_MODELS`. Its tables lie in the model folder's `peers/`,
-sparse, without text and without anything that runs when it is read.
+Each is a class here and a row in `COUNT_MODELS`.
 """
 
 from __future__ import annotations
 
 import math
-import zipfile
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +16,18 @@ import numpy as np
 from jaxtyping import Float64
 from scipy import sparse
 
-from careergpt.data.foreign_files import check_file
-from careergpt.data.names import key_words
+from careergpt.data.names import key_words, title_key
 from careergpt.data.tasks import Fields
-from careergpt.data.whole_files import whole
-from careergpt.errors import InputError
-from careergpt.recommend.candidates import GIVEN, KIND, TARGET, Candidates, items_in
+from careergpt.recommend.candidates import KIND, TARGET, Candidates, items_in
+from careergpt.recommend.count_tables import (
+    CountModel,
+    Kinds,
+    Logs,
+    Tables,
+    shares_of,
+    table_of,
+)
 from careergpt.recommend.embeddings import NearNames
-
-Logs = Float64[np.ndarray, " C"]
-Kinds = Mapping[str, Candidates]
-"""The titles and the skills."""
-
-Tables = Mapping[str, sparse.csr_array]
-"""By what the file's name has after the model's: "" for the only one."""
 
 FALLBACK_DISCOUNT = 0.5
 """For samples in which no pair, or every pair, is seen once: too small to estimate from."""
@@ -46,70 +42,6 @@ NEIGHBOURS = 50
 
 PRIOR_VOTES = 3.0
 """Votes shared out by popularity; of 0.3, 1, 3 and 10 it cost the fewest validation nats."""
-
-_UNFOLDS = 50
-"""Bytes that a byte on disk becomes at most; our tables take 2 to 10, a made-up one 1,000."""
-
-_SMALL = 2**26
-"""Bytes that any table may become."""
-
-_LARGEST_COUNT = 2**31
-"""Sums of more could pass the range of their type."""
-
-
-class CountModel(ABC):
-    """Ranks one task's candidates by tables of counts.
-
-    A subclass fills its tables (`count`) and says what follows from them (`distribution`).
-    """
-
-    def __init__(self, task: str, candidates: Kinds, tables: Tables) -> None:
-        """Of a task's tables; `fit` and `load` have them."""
-        self.task, self.candidates, self.tables = task, candidates, tables
-
-    @classmethod
-    @abstractmethod
-    def count(cls, task: str, candidates: Kinds, records: Sequence[Fields]) -> Tables:
-        """The tables, counted on the training records; of no records they have their columns."""
-
-    @abstractmethod
-    def distribution(self, given: tuple[str, ...]) -> Logs:
-        """Log-probability of each candidate, given the titles held, the skills or the title."""
-
-    @classmethod
-    def fit(cls, task: str, candidates: Kinds, records: Sequence[Fields]) -> CountModel:
-        """The model of the training records."""
-        return cls(task, candidates, cls.count(task, candidates, records))
-
-    def log_probabilities(self, queries: Sequence[Fields]) -> Float64[np.ndarray, "N C"]:
-        """Log-probabilities of each query, normalised over the candidates."""
-        return np.stack([self.distribution(items_in(query, GIVEN[self.task])) for query in queries])
-
-    def save(self, folder: Path, name: str) -> None:
-        """Writes the tables; a file has its name only when it is whole."""
-        for part, table in self.tables.items():
-            with whole(folder / f"{name}{part}.npz") as partial, partial.open("wb") as file:
-                sparse.save_npz(file, table)
-
-    @classmethod
-    def load(cls, task: str, candidates: Kinds, folder: Path, name: str) -> CountModel:
-        """What `save` wrote, for the same candidates.
-
-        Raises:
-            InputError: A table is missing, damaged, or of other candidates.
-        """
-        tables: dict[str, sparse.csr_array] = {}
-        for part, empty in cls.count(task, candidates, []).items():
-            path = folder / f"{name}{part}.npz"
-            table = tables[part] = _read(path)
-            # A table of none or any number of rows has as many as the one before it.
-            rows = empty.shape[0] or next(iter(tables.values())).shape[0]
-            if table.shape != (rows, empty.shape[1]):
-                raise InputError(
-                    f"{path} counts {table.shape[0]:,} by {table.shape[1]:,} and the model folder "
-                    f"names {rows:,} by {empty.shape[1]:,}: take all files from one model"
-                )
-        return cls(task, candidates, tables)
 
 
 class Popularity(CountModel):
@@ -127,11 +59,11 @@ class Popularity(CountModel):
         else:
             answers = (n for record in _postings(records) for n in items_in(record, TARGET[task]))
         found = ((0, place) for name in answers if (place := known.place(name)) is not None)
-        return {"": _table(found, (1, len(known)))}
+        return {"": table_of(found, (1, len(known)))}
 
     def distribution(self, given: tuple[str, ...]) -> Logs:
         """Their shares, whatever is given."""
-        return np.asarray(np.log(_shares(self.tables[""].toarray()[0])))
+        return np.asarray(np.log(shares_of(self.tables[""].toarray()[0])))
 
 
 class KneserNey(CountModel):
@@ -161,7 +93,7 @@ class KneserNey(CountModel):
                 for row in [_latest(items_in(record, "position_title"), titles)]
                 for column in set(candidates["skills"].places_of(items_in(record, "skills")))
             )
-        return {"": _table(pairs, (len(titles) + 1, len(candidates[KIND[task]])))}
+        return {"": table_of(pairs, (len(titles) + 1, len(candidates[KIND[task]])))}
 
     def distribution(self, given: tuple[str, ...]) -> Logs:
         """The row of the latest title that is a candidate, interpolated with the order below."""
@@ -184,7 +116,7 @@ class KneserNey(CountModel):
     def backoff(self) -> Float64[np.ndarray, " C"]:
         """Probability of each candidate where nothing is known of the row."""
         counts = self.tables[""]
-        return _shares(np.bincount(counts.indices, minlength=counts.shape[1]))
+        return shares_of(np.bincount(counts.indices, minlength=counts.shape[1]))
 
 
 class AlikeTitles(KneserNey):
@@ -199,15 +131,10 @@ class AlikeTitles(KneserNey):
     def distribution(self, given: tuple[str, ...]) -> Logs:
         """The chain's, and that of titles like the latest."""
         own = super().distribution(given)
-        titles = self.candidates["titles"]
-        place = titles.place(given[-1]) if given else None
-        like = [
-            (name, cosine)
-            for name, cosine in self._alike(given[-1] if given else "")
-            if titles.place(name) != place
-        ][:ALIKE]
+        like = self._alike(given[-1]) if given else []
         if not like:
             return own
+        place = self.candidates["titles"].place(given[-1])
         moves = 0 if place is None else float(self.tables[""][[place]].sum())
         share = like[0][1] * PRIOR_MOVES / (PRIOR_MOVES + moves)
         weights = np.array([math.exp((cosine - 1) / WIDTH) for _, cosine in like])
@@ -216,11 +143,12 @@ class AlikeTitles(KneserNey):
         return np.asarray(np.log(mixed))
 
     def _alike(self, title: str) -> list[tuple[str, float]]:
-        """Titles that have moves, by their letters; not those that are unlike."""
+        """Other titles that have moves and are spelled alike, and the cosine with each."""
         if not self._near.names:
             return []
-        found = self._near.by_letters(title)[: ALIKE + 1]
-        return [(self._near.names[column], cosine) for column, cosine in found if cosine >= LEAST]
+        found = [(self._near.names[at], like) for at, like in self._near.by_letters(title)]
+        others = (one for one in found if title_key(one[0]) != title_key(title))
+        return [one for one in islice(others, ALIKE) if one[1] >= LEAST]
 
     @cached_property
     def _near(self) -> NearNames:
@@ -257,8 +185,8 @@ class Neighbours(CountModel):
                 places.append(place)
         named = ((row, word) for row, words in enumerate(lists) for word in words)
         return {
-            "_words": _table(named, (len(lists), len(columns))),
-            "_positions": _table(enumerate(places), (len(lists), len(candidates["titles"]))),
+            "_words": table_of(named, (len(lists), len(columns))),
+            "_positions": table_of(enumerate(places), (len(lists), len(candidates["titles"]))),
         }
 
     def distribution(self, given: tuple[str, ...]) -> Logs:
@@ -268,7 +196,7 @@ class Neighbours(CountModel):
         if len(near) > NEIGHBOURS:
             farthest = np.partition(cosines, -NEIGHBOURS)[-NEIGHBOURS]
             near = np.flatnonzero(cosines >= farthest)
-        prior = _shares(np.bincount(positions.indices, minlength=positions.shape[1]))
+        prior = shares_of(np.bincount(positions.indices, minlength=positions.shape[1]))
         votes = positions[near].T @ cosines[near] + PRIOR_VOTES * prior
         return np.asarray(np.log(votes / votes.sum()))
 
@@ -283,7 +211,7 @@ class Neighbours(CountModel):
         """(1, words) the list as a vector of length 1."""
         tf_idf, vectors = self._vectors
         words = _words(given, self._columns)
-        query = _table(((0, word) for word in words), (1, vectors.shape[1]))
+        query = table_of(((0, word) for word in words), (1, vectors.shape[1]))
         return sparse.csr_array(tf_idf.transform(query))
 
     @cached_property
@@ -342,38 +270,3 @@ def _words(skills: Iterable[str], columns: Mapping[str, int]) -> list[int]:
     """The columns of the skills' words, each once."""
     words = {word for skill in skills for word in key_words(skill)}
     return sorted(columns[word] for word in words if word in columns)
-
-
-def _shares(counts: np.ndarray) -> Float64[np.ndarray, " C"]:
-    """Share of each candidate, one added to each count (Laplace's rule of succession)."""
-    return np.asarray((counts + 1.0) / (counts + 1.0).sum())
-
-
-def _table(pairs: Iterable[tuple[int, int]], shape: tuple[int, int]) -> sparse.csr_array:
-    """How often each pair (row, column) occurs; memory: 16 bytes a pair, and the distinct ones."""
-    places = np.fromiter(pairs, np.dtype((np.int64, 2)))
-    ones = np.ones(len(places), dtype=np.int64)
-    return sparse.coo_array((ones, (places[:, 0], places[:, 1])), shape=shape).tocsr()
-
-
-def _read(path: Path) -> sparse.csr_array:
-    """The counts of a file that anyone may have made."""
-    check_file(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(part.file_size for part in archive.infolist())
-        if size > max(_UNFOLDS * path.stat().st_size, _SMALL):
-            raise ValueError(f"it would unfold to {size:,} bytes")
-        table = sparse.csr_array(sparse.load_npz(path))  # It never unpickles.
-        if table.dtype.kind not in "iu":
-            raise ValueError("its counts are no whole numbers")
-        # A made-up index would be followed to wherever it leads.
-        table.check_format(full_check=True)
-        if table.nnz and not 1 <= table.data.min() <= table.data.max() <= _LARGEST_COUNT:
-            raise ValueError("counts must be 1 or more, and below 2,000,000,000")
-    except Exception as error:  # Whatever a made-up file leads scipy and NumPy to.
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise InputError(
-            f"{path} cannot be read ({reason}): train again, or copy it anew"
-        ) from None
-    return table

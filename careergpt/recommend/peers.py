@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import log_softmax
 
-from careergpt.recommend.count_models import CountModel, KneserNey, Logs, Neighbours
+from careergpt.recommend.count_models import KneserNey, Neighbours
+from careergpt.recommend.count_tables import CountModel, Logs
 from careergpt.recommend.embeddings import bundled_encoder, bundled_model, cosines
 
 WIDTH = 0.1

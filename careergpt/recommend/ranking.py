@@ -24,7 +24,7 @@ from careergpt.recommend.calibration import (
     query_nats,
 )
 from careergpt.recommend.candidates import GIVEN, Candidates, items_in
-from careergpt.recommend.count_models import CountModel
+from careergpt.recommend.count_tables import CountModel
 from careergpt.recommend.evaluation import Query, Targets
 from careergpt.recommend.language_model import LanguageModel, Logs, Reading
 from careergpt.recommend.lent import Lent

@@ -1,9 +1,9 @@
-"""The end of a run: the best weights, what they learned, the model folder, what to type next."""
+"""The end of a run: the best weights, what they learned, and the model folder."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -19,11 +19,9 @@ from careergpt.compare.scores import TitleEvidence, title_evidence
 from careergpt.compare.statistics import Interval
 from careergpt.compare.unseen import title_task, unseen
 from careergpt.data.splits import TEST, TRAIN, VAL, write_trained_rows
-from careergpt.data.tasks import Task
 from careergpt.data.taxonomies import TAXONOMY
 from careergpt.data.whole_files import find_damage, write_json
 from careergpt.errors import InputError, printable
-from careergpt.generation.decoding import Generated
 from careergpt.modeling.folder import (
     CARD,
     FORM,
@@ -36,37 +34,16 @@ from careergpt.modeling.folder import (
 )
 from careergpt.modeling.loaded import LoadedModel, find_model
 from careergpt.modeling.lora import complete_adapter, merge, save_adapters
-from careergpt.modeling.loss import perplexity
 from careergpt.recommend.evaluation import ranking_fields, ranking_tasks
 from careergpt.recommend.language_model import check_ranking_task
 from careergpt.recommend.rankings import Rankings
+from careergpt.training.card import model_card
 from careergpt.training.checkpoints import BestWeights, read_checkpoint
+from careergpt.training.next_commands import next_commands
 from careergpt.training.resume import NEWEST_FIRST
 from careergpt.training.samples import SampleAnswers
 
-PROMPTS = Path("data/prompts.txt")
-"""Prompts to begin with, where the commands are typed in a checkout."""
-
 _PERPLEXITIES = ("perplexity_true", "perplexity_swapped", "perplexity_trigram")
-
-_CARD = """---
-library_name: transformers
-pipeline_tag: text-generation
-tags: [careergpt]
----
-
-# A model that describes positions
-
-{start}, trained with careergpt on questions and answers about positions.
-It writes what postings of its training data would say; it knows no law, no salary and no person.
-
-```python
-from transformers import pipeline
-pipeline("text-generation", "PATH/OF/THIS/FOLDER")({example!r})
-```
-
-Made by `{command}`.
-"""
 
 
 class FinishRun(Callback):
@@ -278,88 +255,6 @@ def _log(trainer: Trainer, group: str, numbers: Mapping[str, float]) -> None:
 def is_written(folder: Path) -> bool:
     """Whether the run in the folder has ended with all that it leaves: its card comes last."""
     return (folder / "model" / CARD).exists()
-
-
-def model_card(
-    start: str,
-    command: str,
-    val_loss: float | None,
-    evidence: TitleEvidence | None,
-    tasks: Mapping[str, Task],
-    samples: Sequence[Generated],
-) -> str:
-    """The card in Markdown: what a model folder says of itself.
-
-    Args:
-        start: What the model started from.
-        command: What was typed.
-        val_loss: Best validation loss in nats a completion token.
-        evidence: What titles are worth to it.
-        tasks: What it was taught.
-        samples: Answers to show.
-    """
-    example = samples[0].prompt if samples else "Which skills does a Nurse need?"
-    parts = [_CARD.format(start=start, example=example, command=command)]
-    rows = ["| task | prompt | completion | weight |", "|---|---|---|---|"]
-    for name, task in tasks.items():
-        prompt, completion = (
-            text.replace("|", "\\|").replace("\n", " ") for text in (task.prompt, task.completion)
-        )
-        rows.append(f"| {name} | {prompt} | {completion} | {task.weight:g} |")
-    parts.append("\n".join(rows))
-    if val_loss is not None:
-        parts.append(
-            f"Validation: {val_loss:.3f} nats a completion token, "
-            f"perplexity {perplexity(val_loss):.2f}."
-        )
-    if evidence is not None:
-        parts.append("```\n" + evidence_text(evidence) + "\n```")
-    parts += [f"> {answer.prompt}\n\n{answer.text}" for answer in samples[:1]]
-    return "\n\n".join(parts) + "\n"
-
-
-def next_commands(
-    config: Path, model: Path, start: str, rankings: Rankings, min_count: int, tests: bool
-) -> Iterator[str]:
-    """What to type after a fit; only what works with this model and this table.
-
-    Args:
-        config: The run's configuration.
-        model: The model folder.
-        start: Where the starting model is.
-        rankings: What the folder knows.
-        min_count: Training records that a title or skill had to be in to be known.
-        tests: Whether any example is in the test split.
-    """
-    own, configured = (shlex.quote(str(path)) for path in (model, config))
-    program = "  python main.py"
-    if person := _example_person(rankings):
-        yield f"{program} recommend --model.pretrained {own} {person}"
-    if PROMPTS.exists():
-        yield f"{program} predict --model.pretrained {own} --data.prompts {PROMPTS}"
-    if tests:
-        yield f"{program} test --config {configured} --model.pretrained {own}"
-        pair = f"--baseline {shlex.quote(start)} --finetuned {own}"
-        yield f"{program} compare --config {configured} {pair}"
-    if ranking_tasks(rankings.tasks) and not person:
-        yield (
-            f"Nothing to recommend: no title or skill is in {min_count} training records or more. "
-            "Lower --data.min_count, or list titles: recommend --candidates FILE"
-        )
-    if not tests:
-        yield "Nothing to test on: raise --data.test_fraction, or name another table"
-
-
-def _example_person(rankings: Rankings) -> str:
-    """The options of a person whom the model can answer; empty where there is none."""
-    titles, skills = (rankings.candidates[kind] for kind in ("titles", "skills"))
-    if len(titles) and "path" in rankings.by_task:
-        return f"--position {shlex.quote(titles.names[0])}"
-    if len(skills) and "position" in rankings.by_task:
-        return f"--skills {shlex.quote(skills.names[0])}"
-    if len(titles) and "skills" in rankings.by_task:
-        return f"--position {shlex.quote(titles.names[0])}"
-    return ""
 
 
 def _short(text: str, width: int = 300) -> str:

@@ -14,7 +14,7 @@ from careergpt.data.datamodule import DEFAULT_SEPARATORS, CareerDataModule
 from careergpt.data.prepare import prepare_records
 from careergpt.data.records import RecordRules, record_rules
 from careergpt.data.tasks import DEFAULT_TASKS, Task
-from careergpt.data.tokens import TOKEN_SCHEMA, TokenStore
+from careergpt.data.token_file import TOKEN_SCHEMA, TokenStore
 from careergpt.data.whole_files import read_arrow, write_arrow
 
 TOKENIZER = str(Path(__file__).parents[2] / "data" / "tokenizer")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from careergpt.cli import main
+from careergpt.data.columns import HEADERS, check_columns, like_field
 from careergpt.data.objects import Table
-from careergpt.data.records import HEADERS, check_columns, like_field
 from careergpt.data.tasks import Task
 from careergpt.errors import InputError
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from careergpt.data.columns import check_columns
 from careergpt.data.prepare import prepare_records
-from careergpt.data.records import check_columns
 from careergpt.data.tables import find_tables, open_tables
 from careergpt.errors import InputError
 

@@ -11,7 +11,8 @@ import pytest
 from careergpt.data import prepare as preparing
 from careergpt.data.prepare import prepare_records, prepare_tokens
 from careergpt.data.tasks import DEFAULT_TASKS, Task
-from careergpt.data.tokens import TokenStore, load_tokenizer
+from careergpt.data.token_file import TokenStore
+from careergpt.data.tokens import load_tokenizer
 from careergpt.errors import InputError
 
 

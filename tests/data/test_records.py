@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from careergpt.data.columns import check_columns
 from careergpt.data.objects import RawRow, Table
-from careergpt.data.records import Dropped, Record, check_columns, digest, record_from
+from careergpt.data.records import Dropped, Record, digest, record_from
 from careergpt.data.tasks import DEFAULT_TASKS, Task
 from careergpt.errors import InputError
 

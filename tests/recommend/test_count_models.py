@@ -26,11 +26,11 @@ from careergpt.recommend.count_models import (
     FALLBACK_DISCOUNT,
     PRIOR_VOTES,
     AlikeTitles,
-    CountModel,
     KneserNey,
     Neighbours,
     Popularity,
 )
+from careergpt.recommend.count_tables import CountModel
 
 TITLES = Candidates(("A", "B", "C", "D"), (5, 5, 5, 5))
 SKILLS = Candidates(("arc welding", "C++", "C", "wound care", "SQL", "care plans"), (5,) * 6)

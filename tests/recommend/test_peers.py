@@ -6,7 +6,8 @@ import pytest
 from careergpt.data.tasks import Fields
 from careergpt.recommend import peers
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.count_models import CountModel, KneserNey, Neighbours
+from careergpt.recommend.count_models import KneserNey, Neighbours
+from careergpt.recommend.count_tables import CountModel
 from careergpt.recommend.peers import strong_peers
 
 TITLES = Candidates(("Nurse", "Nurse manager", "Welder", "Pipe fitter"), (9, 9, 9, 9))

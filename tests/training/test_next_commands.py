@@ -7,7 +7,7 @@ import pytest
 
 from careergpt.data.tasks import DEFAULT_TASKS
 from careergpt.recommend.rankings import Rankings
-from careergpt.training.finish import next_commands
+from careergpt.training.next_commands import next_commands
 
 RECORDS = [
     {"titles": ("Clerk", "Head clerk"), "position_title": "Clerk", "skills": ("filing", "typing")}
