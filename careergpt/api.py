@@ -258,7 +258,7 @@ def load(
         candidates: Titles to rank in place of the folder's, or a file of them.
         top: Positions and skills that are listed.
         explain: Positions, the first ones, that are explained.
-        exact: Explain over all candidates, not the first hundred alone.
+        exact: Explain over all candidates, not the first hundred alone, and rank all skills.
     """
     quiet_libraries()
     titles = str(candidates) if isinstance(candidates, Path) else candidates

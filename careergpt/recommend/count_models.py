@@ -38,6 +38,9 @@ ALIKE, LEAST, WIDTH = 10, 0.3, 0.2
 PRIOR_MOVES = 50.0
 """Moves that titles of the same letters count for; of 0.5 to 100, nats hardly fell beyond 50."""
 
+CHAIN = {"path": "markov", "skills": "by_title"}
+"""The count model of each task whose table those alike take."""
+
 NEIGHBOURS = 50
 
 PRIOR_VOTES = 3.0
@@ -161,7 +164,7 @@ class AlikeTitles(KneserNey):
     @classmethod
     def load(cls, task: str, candidates: Kinds, folder: Path, name: str) -> CountModel:
         """Of the chain's table."""
-        return super().load(task, candidates, folder, "markov")
+        return super().load(task, candidates, folder, CHAIN[task])
 
 
 class Neighbours(CountModel):
@@ -230,7 +233,7 @@ class Neighbours(CountModel):
 COUNT_MODELS: Mapping[str, Mapping[str, type[CountModel]]] = {
     "path": {"popularity": Popularity, "markov": KneserNey, "alike": AlikeTitles},
     "position": {"popularity": Popularity, "neighbours": Neighbours},
-    "skills": {"popularity": Popularity, "by_title": KneserNey},
+    "skills": {"popularity": Popularity, "by_title": KneserNey, "alike": AlikeTitles},
 }
 """Of each task, by the names that results and files give them."""
 

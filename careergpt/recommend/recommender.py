@@ -27,6 +27,7 @@ from careergpt.recommend.paths import Paths, paths_of
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.predictor import Logs, PersonQuery, Predictor, first
 from careergpt.recommend.qualifications import qualifications_in
+from careergpt.recommend.ranking import LIKELY
 from careergpt.recommend.rankings import PEERS, Rankings, tasks_of
 from careergpt.recommend.recommendation import (
     NextPosition,
@@ -40,6 +41,11 @@ Texts = str | Sequence[str]
 SURE = 0.7
 """Confidence from which on a name is read as the known one that it is but like. Of 250 of O*NET's
 titles, held out, it found the right one of 1,036 occupations for a third below, for 56 % above."""
+
+SHORTENED = (
+    f"Skills are the likeliest of the {LIKELY} that counts name first with the position; --exact "
+    "ranks all."
+)
 
 GUESSES = 20
 """Unknown skills of a person whose meaning is sought: each takes a tenth of a second."""
@@ -72,7 +78,8 @@ class Recommender:
             top: Positions and skills that are listed.
             explain: Positions, the first ones, that are explained: one more scoring for each of
                 the person's skills, and for each lacking one.
-            exact: Explain over all candidates, not the first hundred alone.
+            exact: Explain over all candidates, not the first hundred alone, and rank all skills of
+                a title, however many.
             decoding: How qualifications are written.
 
         Raises:
@@ -89,7 +96,7 @@ class Recommender:
                 f"{model.source} was taught none of the tasks path, position and skills, by which "
                 f"candidates are ranked; it knows {', '.join(rankings.tasks)}"
             )
-        self.predictor = Predictor(rankings, model)
+        self.predictor = Predictor(rankings, model, exact)
         self._model, self._decoding = model, decoding
         self._top, self._explain, self._exact = top, explain, exact
         self._written: dict[str, Qualifications] = {}
@@ -215,6 +222,8 @@ class Recommender:
         explained = self._explain and "position" in query.readings
         if explained and not self._exact and len(predictor.titles) > FIRST:
             notes.append(NEAR)
+        if subject and predictor.shortens:
+            notes.append(SHORTENED)
         written = self.qualifications(subject) if subject and write else None
         if subject and write and written is None:
             notes.append(f"No qualifications: training does not know those of {subject!r}.")

@@ -65,9 +65,12 @@ def records_of(postings: Postings) -> list[Fields]:
 
 
 def by_title(
-    postings: Postings, titles: Candidates = TITLES, skills: Candidates = SKILLS
+    postings: Postings,
+    titles: Candidates = TITLES,
+    skills: Candidates = SKILLS,
+    kind: type[KneserNey] = KneserNey,
 ) -> CountModel:
-    return KneserNey.fit("skills", {"titles": titles, "skills": skills}, records_of(postings))
+    return kind.fit("skills", {"titles": titles, "skills": skills}, records_of(postings))
 
 
 def near(
@@ -227,6 +230,20 @@ def test_moves_from_titles_that_are_spelled_alike_count_too() -> None:
         assert (next_titles(alike, unlike) == next_titles(moves, unlike)).all()
     assert (next_titles(alike) == next_titles(moves)).all()
     assert (next_titles(chain([], names, AlikeTitles), "Chef") == 1 / 5).all()
+
+
+def test_skills_of_titles_that_are_spelled_alike_count_too(tmp_path: Path) -> None:
+    names = Candidates.from_lines(["Chef and Head Cook", "Web Developer", "Web Designer"])
+    skills = Candidates.from_lines(["grilling", "html", "law"])
+    taught = zip(["grilling", "html", "html"], names.names, strict=True)
+    postings = [([skill], title) for skill, title in taught]
+    own, alike = (by_title(postings, names, skills, kind) for kind in (KneserNey, AlikeTitles))
+    assert own.distribution(("Chef",)).argmax() == 1
+    assert alike.distribution(("Chef",)).argmax() == 0
+    own.save(tmp_path, "by_title")
+    kinds = {"titles": names, "skills": skills}
+    kept = AlikeTitles.load("skills", kinds, tmp_path, "alike")
+    assert (kept.distribution(("Chef",)) == alike.distribution(("Chef",))).all()
 
 
 def test_a_title_of_many_moves_goes_by_its_own() -> None:

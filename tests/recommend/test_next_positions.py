@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend import predictor
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.people import Person
 from careergpt.recommend.rankings import Rankings
-from careergpt.recommend.recommender import Recommender
+from careergpt.recommend.recommender import SHORTENED, Recommender
 
 titles = st.sampled_from(["Welder", "welder!", "Data analyst", "Nurse manager", "Lion tamer", "🚀"])
 skills = st.lists(st.sampled_from(["SQL", "sql", "triage", "fire", "🚀"]), max_size=4).map(tuple)
@@ -187,6 +188,35 @@ def test_a_skill_changes_what_a_career_says_and_the_other_way_round(
     career, skilled, joint = (next_titles(recommender, person) for person in told)
     assert np.abs(joint - career).max() > 1e-3
     assert np.abs(joint - skilled).max() > 1e-3
+
+
+def test_of_many_skills_those_that_counts_name_first_are_ranked(
+    rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "MANY", 3)
+    monkeypatch.setattr(predictor, "LIKELY", 5)
+    ranking, told = rankings.by_task["skills"], {"position_title": "Welder"}
+    assert ranking.blend is not None
+    counted = ranking.count_models[ranking.blend.peer].distribution(("Welder",))
+    first = sorted(np.argsort(-counted, kind="stable")[:5].tolist())
+    found = Recommender(rankings, tiny).predictor.skills_of(["Welder"])[0]
+    assert np.flatnonzero(np.isfinite(found)).tolist() == first
+    assert np.exp(found).sum() == pytest.approx(np.exp(counted[first]).sum())
+    among = ranking.answers(ranking.by(tiny), [ranking.by(tiny).read(told)], first)[0]
+    assert np.diff(found[first]) == pytest.approx(np.diff(among))
+    every = Recommender(rankings, tiny, exact=True).predictor.skills_of(["Welder"])[0]
+    assert np.exp(every) == pytest.approx(said(rankings, tiny, "skills", position_title="Welder"))
+    monkeypatch.setattr(predictor, "LIKELY", len(every))
+    assert Recommender(rankings, tiny).predictor.skills_of(["Welder"])[0] == pytest.approx(every)
+
+
+def test_of_many_skills_an_answer_says_that_not_all_were_ranked(
+    rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "MANY", 3)
+    for exact in (False, True):
+        found = Recommender(rankings, tiny, exact=exact).recommend("Welder", write=False)
+        assert (SHORTENED in found.notes) != exact
 
 
 def test_skills_of_a_title_are_a_distribution(

@@ -38,7 +38,7 @@ PEERS = {
     "path/changed": ["popularity", "markov", "alike"],
     "path/unseen": ["popularity", "markov", "alike"],
     "position": ["popularity", "neighbours"],
-    "skills": ["popularity", "by_title"],
+    "skills": ["popularity", "by_title", "alike"],
 }
 EMBEDDED = {
     "path": ["smoothed", "cosine"],

@@ -1,0 +1,127 @@
+"""How well titles are taken for occupations, and moves foretold by counts alone, on rows held out.
+
+    python main.py tables onet DIR --out onet.jsonl
+    python benchmarks/titles.py onet.jsonl careers.jsonl
+
+Of a taxonomy's other titles some are taken away and matched anew. Of each table a part of the rows
+is held out; the count models of moves are made of the rest of all tables together, and asked for
+its last moves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from careergpt.data.names import title_key
+from careergpt.data.tasks import DEFAULT_TASKS
+from careergpt.recommend.candidates import Candidates, items_in
+from careergpt.recommend.count_models import COUNT_MODELS
+from careergpt.recommend.evaluation import metrics_of, outcome_of, queries_of
+from careergpt.recommend.occupations import Match, Occupations
+from careergpt.recommend.peers import strong_peers
+
+Rows = list[dict[str, Any]]
+
+CONFIDENCES = (0.0, 0.5, 0.7, 0.8, 1.01)
+
+
+def matched(taxonomy: Occupations, number: int, seed: int) -> list[tuple[Match | None, str]]:
+    """Other titles of one occupation alone, held out: what each is taken for, and its occupation.
+
+    Titles that are another's level are found by their spelling, and are not asked.
+    """
+    bearers = Counter(title_key(t) for titles in taxonomy.titles.values() for t in titles)
+    pairs = [
+        (t, o) for o, some in taxonomy.titles.items() for t in some if bearers[title_key(t)] == 1
+    ]
+    held = random.Random(seed).sample(pairs, min(number, len(pairs)))
+    out = {title for title, _ in held}
+    left = {o: [t for t in titles if t not in out] for o, titles in taxonomy.titles.items()}
+    rest = Occupations(left)
+    return [(rest.match(title), occupation) for title, occupation in held]
+
+
+def of_confidence(found: Sequence[tuple[Match | None, str]]) -> None:
+    """Prints the share that is right, by the confidence of the match."""
+    answered = [(match, right) for match, right in found if match is not None]
+    right = sum(match.occupation == truth for match, truth in answered)
+    print(f"{len(found)} titles held out: {right / len(found):.0%} right")
+    for low, high in pairwise(CONFIDENCES):
+        some = [m.occupation == truth for m, truth in answered if low <= m.confidence < high]
+        if some:
+            print(f"  confidence {low:.1f} to {min(high, 1):.1f}: {sum(some)} of {len(some)}")
+
+
+def foretold(tables: Mapping[str, Rows], held: float, most: int, seed: int) -> None:
+    """Prints, of each table's unseen moves, how each count model ranks them."""
+    chance = random.Random(seed)
+    train: Rows = []
+    unseen: dict[str, Rows] = {}
+    for name, rows in tables.items():
+        careers = [row for row in rows if len(items_in(row, "titles")) > 1]
+        chance.shuffle(careers)
+        cut = round(len(careers) * held)
+        unseen[name] = careers[:cut]
+        train += careers[cut:] + [row for row in rows if row.get("position_title")]
+    titles = [items_in(row, "position_title") + items_in(row, "titles") for row in train]
+    candidates = {"titles": Candidates.of(titles, 5), "skills": Candidates()}
+    print(f"{len(candidates['titles']):,} candidates, {len(train):,} rows of training")
+    models = {
+        name: model.fit("path", candidates, train) for name, model in COUNT_MODELS["path"].items()
+    }
+    models |= strong_peers(models)
+    for name, rows in unseen.items():
+        queries = [
+            query for query in queries_of("path", DEFAULT_TASKS["path"], rows) if query.changes
+        ]
+        asked = [q for q in queries if candidates["titles"].place(q.targets[0]) is not None][:most]
+        if not asked:
+            continue
+        print(f"{name}: {len(asked)} moves to another title, a candidate")
+        for peer, model in models.items():
+            outcomes = [
+                outcome_of(
+                    model.log_probabilities([query.known])[0],
+                    [candidates["titles"].place(target) for target in query.targets],
+                )
+                for query in asked
+            ]
+            found = metrics_of(outcomes)
+            print(
+                f"  {peer:12} MRR {found.mrr:.3f}  recall@10 {found.recall_at_10:.3f}"
+                f"  nats {found.loss:.2f}"
+            )
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tables", nargs="+", type=Path, help="JSON lines of a row each")
+    parser.add_argument("--titles", type=int, default=250, help="other titles that are held out")
+    parser.add_argument("--held", type=float, default=0.15, help="share of careers held out")
+    parser.add_argument("--most", type=int, default=500, help="moves of a table that are asked")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    tables = {
+        path.stem: [json.loads(line) for line in path.read_text().splitlines()]
+        for path in args.tables
+    }
+    for name, rows in tables.items():
+        taxonomy = Occupations.of(rows)
+        if any(taxonomy.titles.values()):
+            print(f"{name}: {len(taxonomy.names):,} occupations")
+            of_confidence(matched(taxonomy, args.titles, args.seed))
+    foretold(tables, args.held, args.most, args.seed)
+
+
+if __name__ == "__main__":
+    main()
