@@ -29,7 +29,7 @@ from careergpt.recommend.peers import strong_peers
 
 Rows = list[dict[str, Any]]
 
-CONFIDENCES = (0.0, 0.5, 0.7, 0.8, 1.01)
+CONFIDENCES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.01)
 
 
 def matched(taxonomy: Occupations, number: int, seed: int) -> list[tuple[Match | None, str]]:
@@ -70,7 +70,7 @@ def foretold(tables: Mapping[str, Rows], held: float, most: int, seed: int) -> N
         cut = round(len(careers) * held)
         unseen[name] = careers[:cut]
         train += careers[cut:] + [row for row in rows if row.get("position_title")]
-    titles = [items_in(row, "position_title") + items_in(row, "titles") for row in train]
+    titles = [(*items_in(row, "position_title"), *items_in(row, "titles")) for row in train]
     candidates = {"titles": Candidates.of(titles, 5), "skills": Candidates()}
     print(f"{len(candidates['titles']):,} candidates, {len(train):,} rows of training")
     models = {

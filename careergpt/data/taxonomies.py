@@ -21,6 +21,9 @@ for one with a hundred titles is no more of the world of work than one with thre
 FEWEST, MOST = 3, 8
 """Skills in a drawn list: what a person names."""
 
+MOVES = 10
+"""Careers of the change that a taxonomy names first."""
+
 VAGUE = 5
 """Occupations that a title may stand for, from which on it names none: Operator, Inspector."""
 
@@ -233,7 +236,9 @@ def rows_of(occupation: Occupation) -> Iterator[dict[str, str | list[str]]]:
 
     Under its name and under drawn other titles, its description; these are near-duplicates, and
     stand in one split. Under the same titles, drawn lists of its skills: there are more under the
-    name, which so becomes a candidate. And a career of two titles for each change to another.
+    name, which so becomes a candidate. And careers of two titles for each change to another: the
+    order of changes is told, not how often they happen, and `MOVES` / n of the n-th is as frequency
+    falls with rank (Zipf, 1949). Of one career each, counts and model would learn no order.
     """
     rng = Random(occupation.name)  # Whatever else the taxonomy holds.
     shared: dict[str, str | list[str]] = {"occupation": occupation.name, "field": occupation.field}
@@ -254,8 +259,9 @@ def rows_of(occupation: Occupation) -> Iterator[dict[str, str | list[str]]]:
     }
     for title, some in lists:
         yield {"position_title": title, "skills": list(some), **shared}
-    for other in occupation.next:
-        yield {"titles": [name, other], **shared}
+    for rank, other in enumerate(occupation.next, 1):
+        for _ in range(max(MOVES // rank, 1)):
+            yield {"titles": [name, other], **shared}
 
 
 # A plural that ends the name of those who do the work: what follows says where, or how.

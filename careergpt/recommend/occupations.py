@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,13 @@ FIRST = {"principal", "staff", "head"}
 ENOUGH = 5
 """Distinct titles, from which on one sees what a word in them is."""
 
+WIDTH = 0.08
+"""Of the kernel of votes, exp((cosine - 1) / width): of 0.03 to 0.15 the most of O*NET's held-out
+titles were right, by meaning and by letters."""
+
+NONE = 0.5
+"""The cosine of one more vote, for no occupation: what is like nothing is sure of nothing."""
+
 _END = re.compile(r"[,(/;:|&]|\s[-\u2013]\s|\b(?:of|for|in|at|and|with|to)\b", re.IGNORECASE)
 
 
@@ -37,8 +45,8 @@ class Match(NamedTuple):
 
     Attributes:
         occupation: Its name in the taxonomy.
-        confidence: 1 for one of its titles, 1 / n for a title of n occupations; else the cosine of
-            the nearest title, or the likeness of a slip, in [0, 1].
+        confidence: 1 for one of its titles, 1 / n for a title of n occupations; else its share of
+            what the nearest titles vote for, or the likeness of a slip or a skill, in [0, 1].
         seniority: Junior, Senior, Lead or Manager, where that is not of the occupation's own name.
     """
 
@@ -134,13 +142,16 @@ class Occupations:
         return match if match.confidence >= least else None
 
     def nearest(self, text: str, k: int) -> list[Match]:
-        """The k occupations of which a title is most like the text, by meaning."""
+        """The k occupations for which most titles like the text vote, each by its likeness."""
         _, apart = without_seniority(clean_title(text))
-        best: dict[int, float] = {}
+        votes: dict[int, float] = defaultdict(float)
         for column, like in self._near.by_meaning(text):
-            for place in self._of[self._near.names[column]]:
-                best.setdefault(place, like)
-        return [Match(self.names[p], c, apart) for p, c in list(best.items())[:k]]
+            bearers = self._of[self._near.names[column]]
+            for place in bearers:
+                votes[place] += math.exp((like - 1) / WIDTH) / len(bearers)
+        cast = sum(votes.values()) + math.exp((NONE - 1) / WIDTH)
+        first = sorted(votes, key=votes.__getitem__, reverse=True)[:k]
+        return [Match(self.names[place], votes[place] / cast, apart) for place in first]
 
     @cached_property
     def _near(self) -> NearNames:

@@ -38,9 +38,11 @@ from careergpt.recommend.recommendation import (
 
 Texts = str | Sequence[str]
 
-SURE = 0.7
-"""Confidence from which on a name is read as the known one that it is but like. Of 250 of O*NET's
-titles, held out, it found the right one of 1,036 occupations for a third below, for 56 % above."""
+SURE = 0.4
+"""Confidence from which on a title is read as of the occupation that it is but like."""
+
+SAME = 0.7
+"""Cosine from which on an unknown skill is read as the known one."""
 
 SHORTENED = (
     f"Skills are the likeliest of the {LIKELY} that counts name first with the position; --exact "
@@ -199,7 +201,7 @@ class Recommender:
         names = self.predictor.skills.names
         if names and bundled_model():  # Letters alone take Low Power for Power BI.
             ((place, like), *_) = near_names(names).by_meaning(skill)
-            if like >= SURE:
+            if like >= SAME:
                 return Match(names[place], like)
         return Match(skill, 0.0)
 

@@ -68,7 +68,19 @@ def test_the_nearest_are_distinct_and_ordered_and_never_certain(known: Occupatio
 
 
 def test_a_text_without_letters_is_like_nothing(known: Occupations) -> None:
-    assert {match.confidence for match in known.nearest("?!", 4)} == {0.0}
+    assert max(match.confidence for match in known.nearest("?!", 4)) < 0.01
+
+
+def test_the_nearest_titles_vote_for_their_occupations() -> None:
+    cooks = ["Line cook", "Prep cook", "Fry cook"]
+    found = {}
+    for number in (1, 3):
+        known = Occupations({"Baker": ["Pastry cook"], "Chef": cooks[:number]})
+        chef, baker = known.nearest("Grill cook", 2)
+        found[number] = chef.confidence
+        assert (chef.occupation, baker.occupation) == ("Chef", "Baker")
+        assert chef.confidence + baker.confidence < 1
+    assert found[3] > found[1]
 
 
 def test_meaning_finds_what_letters_do_not() -> None:

@@ -23,7 +23,7 @@ from careergpt.recommend.people import Person
 from careergpt.recommend.predictor import NEEDS
 from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommendation import Recommendation, SkillToHave, as_json, as_text
-from careergpt.recommend.recommender import SURE, Recommender
+from careergpt.recommend.recommender import SAME, Recommender
 
 PERSON = Person("Data analyst", ("SQL", "triage", "lion taming"), ("Data clerk",))
 SHORT = Decoding(max_new_tokens=8)
@@ -411,7 +411,7 @@ def test_a_skill_is_read_as_the_known_one_that_means_the_same(
     (taken,) = found.taken_for.items()
     assert taken[0] == "reading of blueprints"
     assert taken[1].occupation == "blueprint reading"
-    assert SURE <= taken[1].confidence < 1
+    assert SAME <= taken[1].confidence < 1
     meant = answer(Person("Welder", ("blueprint reading", "juggling"), ()))
     assert found.positions == meant.positions
     monkeypatch.setattr(module, "bundled_model", lambda: None)
