@@ -14,7 +14,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from careergpt.api import InputError, Model, Run, Score, audit, compare, fit, load
+    from careergpt.api import (
+        InputError,
+        Model,
+        Run,
+        Score,
+        audit,
+        compare,
+        export,
+        fit,
+        load,
+    )
 else:
     # A room bears the public function's name. Imported here, Python sets that name once and no
     # more; taken away, it is found below. `from careergpt.compare import …` finds the room.
@@ -24,7 +34,7 @@ else:
 
 __version__ = "0.1.0"
 
-__all__ = ["InputError", "Model", "Run", "Score", "audit", "compare", "fit", "load"]
+__all__ = ["InputError", "Model", "Run", "Score", "audit", "compare", "export", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

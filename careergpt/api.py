@@ -28,12 +28,13 @@ if TYPE_CHECKING:
     from careergpt.data.report import DataReport
     from careergpt.generation.decoding import Generated
     from careergpt.generation.sampling import Decoding
+    from careergpt.recommend.agreement import Agreement
     from careergpt.recommend.candidates import Candidates
     from careergpt.recommend.paths import Paths
     from careergpt.recommend.recommendation import Qualifications, Recommendation
     from careergpt.recommend.recommender import Recommender
 
-__all__ = ["InputError", "Model", "Run", "Score", "audit", "compare", "fit", "load"]
+__all__ = ["InputError", "Model", "Run", "Score", "audit", "compare", "export", "fit", "load"]
 
 # Prompts that are answered side by side; any number gives the same answers.
 _SIDE_BY_SIDE = 16
@@ -303,6 +304,29 @@ def compare(
     words = [*_words(config, {"baseline": baseline, **options}), "--finetuned", *map(str, several)]
     with redirect_stdout(io.StringIO()):
         return run(words)
+
+
+def export(folder: str | Path, out: str | Path, *, format: str = "hf", limit: int = 3) -> Agreement:
+    """Writes a model folder for another runtime into a new one, and tries what was written.
+
+    Args:
+        folder: The model folder.
+        out: The folder to make.
+        format: hf, ctranslate2, onnx or gguf.
+        limit: Titles that are asked about, by each task, in both.
+
+    Example:
+        careergpt.export(run.model, "exports/onnx", format="onnx").gap
+
+    Raises:
+        InputError: It cannot be written so, or answers otherwise than the model.
+    """
+    quiet_libraries()
+    from careergpt.cli.export import run
+
+    words = {"model": {"pretrained": folder}, "out": out, "format": format, "limit": limit}
+    with redirect_stdout(io.StringIO()):
+        return run(_words(None, words))
 
 
 def fit(config: str | Path | None = None, **options: Any) -> Run:

@@ -80,6 +80,16 @@ def test_a_comparison_is_returned_and_its_report_written(
     assert capsys.readouterr().out == ""
 
 
+def test_an_export_returns_how_far_both_agree(
+    model: careergpt.Model, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = careergpt.export(model.folder, tmp_path / "hf", limit=1)
+    assert found.equal == found.answers > 0
+    assert found.gap == 0
+    assert (tmp_path / "hf" / "model.safetensors").exists()
+    assert capfd.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -22,12 +22,12 @@ from transformers import (
 
 import careergpt
 from careergpt.cli import main
-from careergpt.cli.export import TOLERANCE, Agreement, agreement
 from careergpt.data.tasks import Piece, PromptCompletion
 from careergpt.data.tokens import encode
 from careergpt.errors import InputError
 from careergpt.modeling.export import FORMATS, Runtime, logits_of
 from careergpt.modeling.loaded import LoadedModel, find_model
+from careergpt.recommend.agreement import TOLERANCE, Agreement, agreement
 
 TEXTS = ["Which skills does a Registered nurse need?", "Welder"]
 
