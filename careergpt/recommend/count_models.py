@@ -35,8 +35,10 @@ FALLBACK_DISCOUNT = 0.5
 ALIKE, LEAST, WIDTH = 10, 0.3, 0.2
 """Titles that count beside one, the least cosine of their letters, and the kernel's width."""
 
-PRIOR_MOVES = 50.0
-"""Moves that titles of the same letters count for; of 0.5 to 100, nats hardly fell beyond 50."""
+PRIOR, BACK, UNKNOWN = 20.0, 0.5, 2.0
+"""Moves that titles of the same letters count for; what a move counts the other way; and moves that
+the chain has without any. Of grids around them these cost about the fewest nats on all of careers'
+moves, O*NET's, and those of O*NET's occupations whose own moves were held out."""
 
 CHAIN = {"path": "markov", "skills": "by_title"}
 """The count model of each task whose table those alike take."""
@@ -123,31 +125,39 @@ class KneserNey(CountModel):
 
 
 class AlikeTitles(KneserNey):
-    """The Markov chain, in which moves from titles that are spelled alike count too.
+    """The chain, in which moves from titles that are spelled alike, and the way back, count too.
 
-    A chef whom training saw nowhere, or twice, is answered by head cooks. The titles that have
-    moves are weighed by exp((cosine - 1) / width) of their letters (TF-IDF); together they count
-    for the largest cosine times `PRIOR_MOVES` beside the title's own moves. Its table is the
-    chain's.
+    A chef whom training saw nowhere, or twice, is answered by head cooks; and where paramedics
+    became nurses, a nurse may become a paramedic. The distributions are weighed by their evidence:
+    the chain's by the title's moves and `UNKNOWN` more; that of the ten titles likest by letters
+    (each exp((cosine - 1) / width)) by `PRIOR` times the largest cosine; and that of the titles
+    before this one, of moves alone, by `BACK` of these moves. Its table is the chain's.
     """
 
     def distribution(self, given: tuple[str, ...]) -> Logs:
-        """The chain's, and that of titles like the latest."""
+        """The chain's, that of titles like the latest, and that of the titles before it."""
         own = super().distribution(given)
-        like = self._alike(given[-1]) if given else []
-        if not like:
+        title = given[-1] if given else ""
+        place = self.candidates["titles"].place(title)
+        moves = 0 if place is None else self.tables[""][[place]].sum()
+        parts = [(UNKNOWN + float(moves), np.exp(own))]
+        if like := self._alike(title):
+            weights = np.array([math.exp((cosine - 1) / WIDTH) for _, cosine in like])
+            others = np.exp([super(AlikeTitles, self).distribution((name,)) for name, _ in like])
+            parts.append((PRIOR * like[0][1], (weights / weights.sum()) @ others))
+        if place is not None and self.task == "path":
+            before = self._before[[place]].toarray()[0].astype(np.float64)
+            before[place] = 0  # Who stays has not come from elsewhere.
+            if seen := before.sum():
+                parts.append((BACK * seen, before / seen))
+        if len(parts) == 1:
             return own
-        place = self.candidates["titles"].place(given[-1])
-        moves = 0 if place is None else float(self.tables[""][[place]].sum())
-        share = like[0][1] * PRIOR_MOVES / (PRIOR_MOVES + moves)
-        weights = np.array([math.exp((cosine - 1) / WIDTH) for _, cosine in like])
-        others = np.exp([super(AlikeTitles, self).distribution((name,)) for name, _ in like])
-        mixed = (1 - share) * np.exp(own) + share * (weights / weights.sum()) @ others
-        return np.asarray(np.log(mixed))
+        mixed = sum(weight * shares for weight, shares in parts)
+        return np.asarray(np.log(mixed / sum(weight for weight, _ in parts)))
 
     def _alike(self, title: str) -> list[tuple[str, float]]:
         """Other titles that have moves and are spelled alike, and the cosine with each."""
-        if not self._near.names:
+        if not title or not self._near.names:
             return []
         found = [(self._near.names[at], like) for at, like in self._near.by_letters(title)]
         others = (one for one in found if title_key(one[0]) != title_key(title))
@@ -157,6 +167,11 @@ class AlikeTitles(KneserNey):
     def _near(self) -> NearNames:
         names, moves = self.candidates["titles"].names, np.diff(self.tables[""].indptr)
         return NearNames(tuple(name for name, some in zip(names, moves, strict=False) if some))
+
+    @cached_property
+    def _before(self) -> sparse.csr_array:
+        """(titles, titles) how often each was left for this one."""
+        return self.tables[""][: len(self.candidates["titles"])].T.tocsr()
 
     def save(self, folder: Path, name: str) -> None:
         """Nothing: the chain writes its table."""
