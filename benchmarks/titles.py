@@ -3,9 +3,10 @@
     python main.py tables onet DIR --out onet.jsonl
     python benchmarks/titles.py onet.jsonl careers.jsonl
 
-Of a taxonomy's other titles some are taken away and matched anew. Of each table a part of the rows
-is held out; the count models of moves are made of the rest of all tables together, and asked for
-its last moves.
+Of a taxonomy's other titles some are taken away and matched anew; of some of its occupations it is
+asked what their people change to, without any of these changes in training. Of each table a part of
+the careers is held out; the count models of moves are made of the rest of all tables together, and
+asked for its last moves.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,20 @@ from careergpt.data.names import title_key
 from careergpt.data.tasks import DEFAULT_TASKS
 from careergpt.recommend.candidates import Candidates, items_in
 from careergpt.recommend.count_models import COUNT_MODELS
-from careergpt.recommend.evaluation import metrics_of, outcome_of, queries_of
+from careergpt.recommend.evaluation import Query, metrics_of, outcome_of, queries_of, without
 from careergpt.recommend.occupations import Match, Occupations
 from careergpt.recommend.peers import strong_peers
 
 Rows = list[dict[str, Any]]
 
 CONFIDENCES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.01)
+
+
+def rows_of_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows, as records have them: lists are tuples."""
+    for line in path.read_text().splitlines():
+        row = json.loads(line).items()
+        yield {name: tuple(cell) if isinstance(cell, list) else cell for name, cell in row}
 
 
 def matched(taxonomy: Occupations, number: int, seed: int) -> list[tuple[Match | None, str]]:
@@ -63,37 +71,53 @@ def foretold(tables: Mapping[str, Rows], held: float, most: int, seed: int) -> N
     """Prints, of each table's unseen moves, how each count model ranks them."""
     chance = random.Random(seed)
     train: Rows = []
-    unseen: dict[str, Rows] = {}
+    unseen: dict[str, list[Query]] = {}
     for name, rows in tables.items():
         careers = [row for row in rows if len(items_in(row, "titles")) > 1]
         chance.shuffle(careers)
         cut = round(len(careers) * held)
-        unseen[name] = careers[:cut]
+        asked = queries_of("path", DEFAULT_TASKS["path"], careers[:cut])
+        unseen[name] = [query for query in asked if query.changes]
         train += careers[cut:] + [row for row in rows if row.get("position_title")]
+    ranked(train, unseen, most)
+
+
+def related(name: str, rows: Rows, number: int, seed: int) -> None:
+    """Prints how each ranks changes from occupations of whose people training knows none."""
+    careers = [items_in(row, "titles") for row in rows if items_in(row, "titles")]
+    first = sorted({career[0] for career in careers})
+    held = set(random.Random(seed).sample(first, min(number, len(first) // 2)))
+    train = [{"titles": career} for career in careers if career[0] not in held]
+    after = {
+        head: tuple(dict.fromkeys(career[1] for career in careers if career[0] == head))
+        for head in sorted(held)
+    }
+    queries = [Query({"titles": (head,)}, targets, head) for head, targets in after.items()]
+    ranked(train, {f"{name}, occupations held out": queries}, len(queries))
+
+
+def ranked(train: Rows, unseen: Mapping[str, list[Query]], most: int) -> None:
+    """Makes the count models, and prints where they rank the targets of each set of queries."""
     titles = [(*items_in(row, "position_title"), *items_in(row, "titles")) for row in train]
     candidates = {"titles": Candidates.of(titles, 5), "skills": Candidates()}
+    place = candidates["titles"].place
     print(f"{len(candidates['titles']):,} candidates, {len(train):,} rows of training")
     models = {
         name: model.fit("path", candidates, train) for name, model in COUNT_MODELS["path"].items()
     }
     models |= strong_peers(models)
-    for name, rows in unseen.items():
-        queries = [
-            query for query in queries_of("path", DEFAULT_TASKS["path"], rows) if query.changes
-        ]
-        asked = [q for q in queries if candidates["titles"].place(q.targets[0]) is not None][:most]
-        if not asked:
-            continue
-        print(f"{name}: {len(asked)} moves to another title, a candidate")
-        for peer, model in models.items():
-            outcomes = [
+    for name, queries in unseen.items():
+        asked = [query for query in queries if any(place(t) is not None for t in query.targets)]
+        if asked := asked[:most]:
+            print(f"{name}: {len(asked)} queries whose answer is a candidate")
+        for peer, model in models.items() if asked else ():
+            found = metrics_of(
                 outcome_of(
-                    model.log_probabilities([query.known])[0],
-                    [candidates["titles"].place(target) for target in query.targets],
+                    without(model.log_probabilities([query.known])[0], [place(str(query.current))]),
+                    [place(target) for target in query.targets],
                 )
                 for query in asked
-            ]
-            found = metrics_of(outcomes)
+            )
             print(
                 f"  {peer:12} MRR {found.mrr:.3f}  recall@10 {found.recall_at_10:.3f}"
                 f"  nats {found.loss:.2f}"
@@ -107,19 +131,18 @@ def main() -> None:
     )
     parser.add_argument("tables", nargs="+", type=Path, help="JSON lines of a row each")
     parser.add_argument("--titles", type=int, default=250, help="other titles that are held out")
+    parser.add_argument("--occupations", type=int, default=60, help="of which no move is known")
     parser.add_argument("--held", type=float, default=0.15, help="share of careers held out")
     parser.add_argument("--most", type=int, default=500, help="moves of a table that are asked")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    tables = {
-        path.stem: [json.loads(line) for line in path.read_text().splitlines()]
-        for path in args.tables
-    }
+    tables = {path.stem: list(rows_of_lines(path)) for path in args.tables}
     for name, rows in tables.items():
         taxonomy = Occupations.of(rows)
         if any(taxonomy.titles.values()):
             print(f"{name}: {len(taxonomy.names):,} occupations")
             of_confidence(matched(taxonomy, args.titles, args.seed))
+            related(name, rows, args.occupations, args.seed)
     foretold(tables, args.held, args.most, args.seed)
 
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,8 @@ import pytest
 from transformers import GPT2Config
 
 from careergpt.cli import main
+from careergpt.data.taxonomies import Occupation, rows_of
+from careergpt.data.whole_files import write_lines
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -173,6 +175,23 @@ def test_what_compare_says_is_right_as_often_as_it_promises(script: Callable[...
     assert max(error, wrong) <= 8 / 40
     assert min(coverage, apart, alike) >= 32 / 40
     assert 23 / 40 <= power <= 39 / 40
+
+
+def test_titles_are_matched_anew_and_moves_foretold(
+    script: Callable[..., str], tmp_path: Path
+) -> None:
+    names = ["Nurse", "Medic", "Welder", "Fitter", "Clerk", "Teller", "Baker", "Cook"]
+    ring = [
+        Occupation(name, "", (f"{name} of wards", f"{name} of works"), (), "", others)
+        for name, *others in zip(names, names[1:] + names[:1], names[-1:] + names, strict=False)
+    ]
+    write_lines(tmp_path / "ring.jsonl", chain.from_iterable(map(rows_of, ring)))
+    shown = script("titles", tmp_path / "ring.jsonl", "--titles", 4, "--occupations", 2)
+    assert "4 titles held out: " in shown
+    held = shown.partition("occupations held out: 2 queries")[2].partition("candidates")[0]
+    assert re.search(r"^  alike +MRR 1.000", held, re.MULTILINE)  # By the way back.
+    assert not re.search(r"^  markov +MRR 1.000", held, re.MULTILINE)
+    assert "ring: " in shown.partition("occupations held out")[2]
 
 
 def test_sixty_people_of_ten_fields_are_answered(script: Callable[..., str], model: Path) -> None:
