@@ -15,6 +15,8 @@ from careergpt.errors import InputError
 from careergpt.recommend.evaluation import Targets, places_inside
 
 Logs = Float64[np.ndarray, "N C"]
+Neutral = Float64[np.ndarray, "... C"]
+"""Of all queries the same candidates' nats, or those of each query's own candidates."""
 
 LOG_TEMPERATURES = (-3.0, 3.0)
 """Bounds of the search: temperatures from 0.05 to 20."""
@@ -94,7 +96,7 @@ class Choice(NamedTuple):
         return {name: w for name, w in (("model", weight), (peer, 1 - weight)) if w}
 
 
-def calibrated(scores: Logs, neutral: Float64[np.ndarray, " C"], calibration: Calibration) -> Logs:
+def calibrated(scores: Logs, neutral: Neutral, calibration: Calibration) -> Logs:
     """Log-probabilities, normalised over the candidates.
 
     `scores` are log P(candidate | prompt), `neutral` log P(candidate | neutral prompt).
@@ -104,9 +106,7 @@ def calibrated(scores: Logs, neutral: Float64[np.ndarray, " C"], calibration: Ca
     return np.asarray(normalised, dtype=np.float64)
 
 
-def fit_calibration(
-    scores: Logs, neutral: Float64[np.ndarray, " C"], targets: Sequence[Targets]
-) -> Calibration:
+def fit_calibration(scores: Logs, neutral: Neutral, targets: Sequence[Targets]) -> Calibration:
     """The surface weight and the temperature that cost the fewest nats on validation queries.
 
     The weight is of a grid up to 1, each with a temperature of its own; it stays 0 unless it saves

@@ -126,7 +126,7 @@ class Ranking:
     def _peer(self, reading: Reading) -> tuple[float, Float64[np.ndarray, " C"]] | None:
         """The model's weight and what the count model says that it is blended with, if it is."""
         blend = self.choice(reading.known).blend
-        if blend is None or blend.weight == 1 or blend.peer not in self.count_models:
+        if blend is None or blend.peer not in self.count_models:
             return None
         return blend.weight, self._counted(blend.peer, reading.known)
 
@@ -171,13 +171,26 @@ class Ranking:
         return replace(self, calibration=calibration, blend=blend, few=few, neutral=model.neutral)
 
     def _choose(self, model: LanguageModel, queries: Sequence[Query]) -> Choice:
-        targets = self.targets(queries)
-        scores = model.scores([model.read(query.known) for query in queries])
-        calibration = fit_calibration(scores, model.neutral, targets)
-        logs = calibrated(scores, model.neutral, calibration)
+        targets, readings = self.targets(queries), [model.read(query.known) for query in queries]
         counted = self._all_counted([query.known for query in queries])
         peer = min(counted, key=lambda name: float(query_nats(counted[name], targets).mean()))
-        return Choice(calibration, Blend(peer, fit_blend(logs, counted[peer], targets)))
+        said = counted[peer]
+        if self.shortens:  # Chosen where it is used: among those that counts name first.
+            first = np.argsort(-said, axis=1, kind="stable")[:, :LIKELY]
+            rows = [
+                (model.among(row), [one]) for row, one in zip(first.tolist(), readings, strict=True)
+            ]
+            scores = np.concatenate([some.scores(reading) for some, reading in rows])
+            neutral = model.neutral[first]
+            said = np.asarray(log_softmax(np.take_along_axis(said, first, axis=1), axis=1))
+            targets = [
+                _columns(row, some) for row, some in zip(first.tolist(), targets, strict=True)
+            ]
+        else:
+            scores, neutral = model.scores(readings), model.neutral
+        calibration = fit_calibration(scores, neutral, targets)
+        logs = calibrated(scores, neutral, calibration)
+        return Choice(calibration, Blend(peer, fit_blend(logs, said, targets)))
 
     def _counted(self, peer: str, query: Fields) -> Float64[np.ndarray, " C"]:
         given, counts = items_in(query, GIVEN[self.name]), self.count_models[peer]
@@ -190,6 +203,12 @@ class Ranking:
 
     def _all_counted(self, queries: Sequence[Fields]) -> dict[str, Logs]:
         return {p: np.stack([self._counted(p, q) for q in queries]) for p in self.count_models}
+
+
+def _columns(places: Sequence[int], targets: Targets) -> Targets:
+    """Where the targets are among these places; None for those that are not."""
+    column = {place: at for at, place in enumerate(places)}
+    return [None if target is None else column.get(target) for target in targets]
 
 
 def _cut(queries: Iterable[Query], field: str, number: int) -> Iterator[Query]:

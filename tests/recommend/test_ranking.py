@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend import ranking as module
 from careergpt.recommend.calibration import AS_SCORED, Blend, Calibration, blended, query_nats
 from careergpt.recommend.evaluation import Query
 from careergpt.recommend.language_model import LanguageModel
@@ -136,7 +137,30 @@ def test_the_peer_blended_with_is_the_one_of_the_fewest_nats(
     }
     assert ranking.blend is not None
     assert ranking.blend.peer == min(nats, key=lambda peer: float(nats[peer]))
-    assert len(set(nats.values())) == len(PEERS[name])
+    assert len(set(nats.values())) > 1
+
+
+def test_of_many_candidates_it_is_chosen_among_those_that_counts_name_first(
+    fitted: Rankings,
+    tiny: LoadedModel,
+    unseen: list[dict[str, Any]],
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ranking, queries = fitted.by_task[name], queries_in(fitted, name, unseen)
+    monkeypatch.setattr(module, "MANY", 3)
+    monkeypatch.setattr(module, "LIKELY", len(ranking.candidates))
+    every = ranking.fit(ranking.by(tiny, AS_SCORED), queries)
+    assert every.blend == pytest.approx(ranking.blend, abs=1e-3)
+    assert every.calibration == pytest.approx(ranking.calibration, abs=1e-3)
+    monkeypatch.setattr(module, "LIKELY", 4)
+    some = ranking.fit(ranking.by(tiny, AS_SCORED), queries)
+    readings = [some.by(tiny).read(query.known) for query in queries]
+    nats = [
+        query_nats(chosen.answers(chosen.by(tiny), readings), some.targets(queries)).mean()
+        for chosen in (some, every)
+    ]
+    assert nats[0] <= nats[1] + 1e-3
 
 
 def test_the_weight_is_the_best_of_a_grid(
