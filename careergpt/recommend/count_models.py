@@ -112,6 +112,11 @@ class KneserNey(CountModel):
         probabilities[after] += seen - self._discount
         return np.asarray(np.log(probabilities / seen.sum()))
 
+    def seen(self, title: str) -> int:
+        """How often the title stands before a candidate in training."""
+        place = self.candidates["titles"].place(title)
+        return 0 if place is None else int(self.tables[""][[place]].sum())
+
     @cached_property
     def _discount(self) -> float:
         once, twice = (int((self.tables[""].data == n).sum()) for n in (1, 2))
@@ -139,8 +144,7 @@ class AlikeTitles(KneserNey):
         own = super().distribution(given)
         title = given[-1] if given else ""
         place = self.candidates["titles"].place(title)
-        moves = 0 if place is None else self.tables[""][[place]].sum()
-        parts = [(UNKNOWN + float(moves), np.exp(own))]
+        parts = [(UNKNOWN + self.seen(title), np.exp(own))]
         if like := self._alike(title):
             weights = np.array([math.exp((cosine - 1) / WIDTH) for _, cosine in like])
             others = np.exp([super(AlikeTitles, self).distribution((name,)) for name, _ in like])

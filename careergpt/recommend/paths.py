@@ -135,7 +135,7 @@ def paths_of(
     place = predictor.titles.place(goal) if goal else None
     if goal and place is None:
         raise InputError(f"--goal {goal!r} is none of the titles that are ranked; name one of them")
-    moves = _matrix(predictor)
+    moves = _matrix(predictor) if goal else None
     if query is None:
         if place is None:
             raise InputError("paths lead from somebody or to a goal: give a person or --goal")

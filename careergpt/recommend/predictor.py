@@ -72,6 +72,7 @@ class Predictor:
             lambda title: self.read("skills", {"position_title": title})
         )
         self._skills_of: dict[str, Logs] = {}
+        self._movers: dict[str, str] = {}
 
     def can_ask(self, task: str, query: Fields) -> bool:
         """Whether the task is ranked, and all that its question asks for is known."""
@@ -93,7 +94,7 @@ class Predictor:
         """
         fields: dict[str, Fields] = {}
         if person.career:
-            fields["path"] = {"titles": person.career}
+            fields["path"] = {"titles": tuple(map(self.mover, person.career))}
         if person.skills:
             fields["position"] = {"skills": person.skills}
         if person.position and len(self.skills):
@@ -131,7 +132,8 @@ class Predictor:
             held = [columns[p] for p in self.titles.places_of(career) if p in columns]
             said = self._said("position", skills, among)
             logs = logs + power * np.stack([skill_likelihoods(one, held) for one in said])
-        current = [columns.get(place) for place in self.titles.places_of(career[-1:])]
+        own = (*career[-1:], *map(self.mover, career[-1:]))
+        current = [columns.get(place) for place in self.titles.places_of(own)]
         return np.stack([without(one, current) for one in logs])
 
     def after(self, careers: Sequence[tuple[str, ...]]) -> Float64[np.ndarray, "N C"]:
@@ -142,11 +144,25 @@ class Predictor:
         """
         if "path" not in self._models:
             raise InputError("the model was not taught careers: train it on a table of them")
-        said = self._said("path", [self.read("path", {"titles": career}) for career in careers])
+        asked = [{"titles": tuple(map(self.mover, career))} for career in careers]
+        said = self._said("path", [self.read("path", one) for one in asked])
         pairs = zip(said, careers, strict=True)
         return np.stack([without(one, self.titles.places_of(c[-1:])) for one, c in pairs])
 
-    @property
+    def mover(self, title: str) -> str:
+        """The title or, where training saw nobody leave it, the nearest occupation that some left.
+
+        Nearest are those that have the title, then those for which like titles vote. One taxonomy
+        has the moves, and another, of which the title may be, the skills.
+        """
+        if title not in self._movers:
+            moves, like = self.moves, self.rankings.occupations.like(title)
+            known = not title or moves is None or moves.seen(title)
+            names = () if known else (match.occupation for match in like)
+            self._movers[title] = next((n for n in names if moves and moves.seen(n)), title)
+        return self._movers[title]
+
+    @cached_property
     def moves(self) -> KneserNey | None:
         """The counts of moves between titles; None where the folder has none of these titles."""
         ranking = self.rankings.by_task.get("path")

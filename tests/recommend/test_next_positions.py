@@ -219,6 +219,30 @@ def test_of_many_skills_an_answer_says_that_not_all_were_ranked(
         assert (SHORTENED in found.notes) != exact
 
 
+def test_what_follows_a_title_that_nobody_left_is_what_follows_the_nearest_that_some_did(
+    rankings: Rankings, tiny: LoadedModel
+) -> None:
+    rows: list[Any] = [
+        {"occupation": name, "position_title": name, "other_titles": others}
+        for name, others in (("Master welder", ()), ("Welder", ("Expert welder",)))
+    ]
+    asked = Recommender(rankings.with_occupations(rows), tiny)
+    plain = Recommender(rankings, tiny)
+    titles = rankings.candidates["titles"]
+    gone = [titles.place(name) for name in ("Welder", "Master welder")]
+    expected = next_titles(plain, Person("Welder", (), ()))
+    expected[gone] = 0
+    found = next_titles(asked, Person("Master welder", (), ()))
+    assert found == pytest.approx(expected / expected.sum())
+    assert found != pytest.approx(next_titles(plain, Person("Master welder", (), ())))
+    said = asked.recommend("Master welder", write=False).notes
+    assert sum("Nobody is known to leave 'Master welder'" in note for note in said) == 1
+    for other in ("Welder", "Lion tamer", "Zzyzx"):  # Who is left, and what is like nothing.
+        person = Person(other, (), ())
+        assert (next_titles(asked, person) == next_titles(plain, person)).all()
+        assert not any("Nobody" in note for note in asked.recommend(other, write=False).notes)
+
+
 def test_skills_of_a_title_are_a_distribution(
     recommender: Recommender, rankings: Rankings, tiny: LoadedModel
 ) -> None:
