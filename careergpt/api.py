@@ -259,7 +259,7 @@ def load(
         candidates: Titles to rank in place of the folder's, or a file of them.
         top: Positions and skills that are listed.
         explain: Positions, the first ones, that are explained.
-        exact: Explain over all candidates, not the first hundred alone, and rank all skills.
+        exact: Rank by the model, and explain over, all candidates, however many.
     """
     quiet_libraries()
     titles = str(candidates) if isinstance(candidates, Path) else candidates

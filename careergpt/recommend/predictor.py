@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -20,7 +20,6 @@ from careergpt.recommend.evaluation import without
 from careergpt.recommend.language_model import Reading
 from careergpt.recommend.occupations import Match, Preparation
 from careergpt.recommend.people import Person
-from careergpt.recommend.ranking import LIKELY, MANY
 from careergpt.recommend.rankings import Rankings
 
 Logs = Float64[np.ndarray, " C"]
@@ -55,18 +54,16 @@ class Predictor:
         rankings: What the folder knows.
         titles: That are ranked.
         skills: That are ranked by a title; none where the question needs more.
-        shortens: Whether they are so many that not all are ranked.
     """
 
-    def __init__(self, rankings: Rankings, model: LoadedModel, exact: bool = False) -> None:
-        """Reads nothing yet; `exact` ranks all skills of a title, however `MANY` they are."""
+    def __init__(self, rankings: Rankings, model: LoadedModel) -> None:
+        """Reads nothing yet."""
         self.rankings = rankings
         self._models = {name: ranking.by(model) for name, ranking in rankings.by_task.items()}
         ranked = rankings.by_task.get("path") or rankings.by_task.get("position")
         self.titles = ranked.ranked if ranked else Candidates()
         by_title = self.can_ask("skills", {"position_title": "title"})
         self.skills = rankings.candidates["skills"] if by_title else Candidates()
-        self.shortens = not exact and len(self.skills) > MANY
         # They depend on a title alone, and are kept for who asks next.
         self._title_reading = lru_cache(REMEMBERED)(
             lambda title: self.read("skills", {"position_title": title})
@@ -176,10 +173,7 @@ class Predictor:
         return np.asarray(log_softmax(np.log(counts + 1))) if counts.any() else None
 
     def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
-        """Log-probabilities of the skill that a posting of each title names next.
-
-        Of more than `MANY` skills only the likeliest by counts have any.
-        """
+        """Log-probabilities of the skill that a posting of each title names next."""
         if len(self._skills_of) > REMEMBERED:
             self._skills_of.clear()
         new = [title for title in dict.fromkeys(titles) if title not in self._skills_of]
@@ -187,15 +181,9 @@ class Predictor:
             self._skills_of |= {t: logs for t in new if (logs := kept.of(t)) is not None}
             new = [title for title in new if title not in self._skills_of]
         if new:
-            readings = list(map(self._title_reading, new))
-            self._skills_of |= dict(zip(new, self._skills_by(readings), strict=True))
+            said = self._said("skills", list(map(self._title_reading, new)))
+            self._skills_of |= dict(zip(new, said, strict=True))
         return np.stack([self._skills_of[title] for title in titles])
-
-    def _skills_by(self, readings: Sequence[Reading]) -> Iterable[Logs]:
-        if not self.shortens:
-            return self._said("skills", readings)
-        ranking, model = self.rankings.by_task["skills"], self._models["skills"]
-        return [ranking.likely_answers(model, reading, LIKELY) for reading in readings]
 
     def preparation(self, title: str) -> Preparation:
         """What the title takes; empty where it is not known."""

@@ -34,8 +34,8 @@ FEW = (1, 2, 3)
 by themselves."""
 
 MANY, LIKELY = 2_000, 300
-"""Of more skills than `MANY` the model ranks, for a title, the `LIKELY` that counts name first: ten
-titles' 10,000 take a model of 2.5 M parameters 40 CPU seconds."""
+"""Of more candidates than `MANY` the model ranks, for each query, the `LIKELY` that counts name
+first: 10,000 skills of ten titles take a model of 2.5 M parameters 40 CPU seconds."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Ranking:
     language model's scores, the blend with its strongest count model; before validation chose one
     there is none. `few` has the choices for queries that tell of so few items; `neutral` what
     `LanguageModel.neutral` gives, where it was kept. With `lent` other titles are ranked, by what
-    is found of the candidates.
+    is found of the candidates. `exact` has the model rank all of them, however `MANY` they are.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Ranking:
     few: Mapping[int, Choice] = field(default_factory=dict)
     neutral: np.ndarray | None = field(default=None, compare=False)
     lent: Lent | None = None
+    exact: bool = False
 
     def alone(self) -> Ranking:
         """The same by the language model alone."""
@@ -92,36 +93,42 @@ class Ranking:
         lent = self.lent if among is None else self.lent.at(among)
         return lent.evidence(self._of_candidates(model, readings, lent.lenders))
 
-    def likely_answers(
-        self, model: LanguageModel, reading: Reading, number: int
-    ) -> Float64[np.ndarray, " C"]:
-        """The answers, worked out of the candidates that counts name first; the others have none.
-
-        Those have together the probability that counts give them. Without a blend all are ranked.
-        """
-        blend = self.choice(reading.known).blend
-        if self.lent is not None or blend is None or blend.peer not in self.count_models:
-            return np.asarray(self.answers(model, [reading])[0])
-        counted = self._counted(blend.peer, reading.known)
-        places = np.argsort(-counted, kind="stable")[:number]
-        logs = np.full(len(counted), -np.inf)
-        (some,) = self.answers(model, [reading], places.tolist())
-        logs[places] = some + logsumexp(counted[places])
-        return logs
+    @property
+    def shortens(self) -> bool:
+        """Whether the model ranks but the candidates that counts name first, of each query."""
+        return not self.exact and len(self.candidates) > MANY
 
     def _of_candidates(
         self, model: LanguageModel, readings: Sequence[Reading], among: Sequence[int] | None
     ) -> Logs:
+        if among is None and self.shortens:
+            return np.stack([self._likely(model, reading) for reading in readings])
         model = model if among is None else model.among(among)
         logs = self._by_model(model, readings)
         for row, reading in enumerate(readings):
-            blend = self.choice(reading.known).blend
-            if blend is None or blend.weight == 1 or blend.peer not in self.count_models:
-                continue
-            said = self._counted(blend.peer, reading.known)
-            said = said if among is None else log_softmax(said[list(among)])
-            logs[[row]] = blended(logs[[row]], said[None], blend.weight)
+            if counted := self._peer(reading):
+                weight, said = counted
+                said = said if among is None else log_softmax(said[list(among)])
+                logs[[row]] = blended(logs[[row]], said[None], weight)
         return logs
+
+    def _likely(self, model: LanguageModel, reading: Reading) -> Float64[np.ndarray, " C"]:
+        """Those that counts name first share what counts give them; the others keep theirs."""
+        counted = self._peer(reading)
+        if counted is None:
+            return np.asarray(replace(self, exact=True)._of_candidates(model, [reading], None)[0])
+        logs = counted[1].copy()
+        places = np.argsort(-logs, kind="stable")[:LIKELY]
+        (some,) = self._of_candidates(model, [reading], places.tolist())
+        logs[places] = some + logsumexp(logs[places])
+        return logs
+
+    def _peer(self, reading: Reading) -> tuple[float, Float64[np.ndarray, " C"]] | None:
+        """The model's weight and what the count model says that it is blended with, if it is."""
+        blend = self.choice(reading.known).blend
+        if blend is None or blend.weight == 1 or blend.peer not in self.count_models:
+            return None
+        return blend.weight, self._counted(blend.peer, reading.known)
 
     def _by_model(self, model: LanguageModel, readings: Sequence[Reading]) -> Logs:
         scores = model.scores(readings)

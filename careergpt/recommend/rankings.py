@@ -139,6 +139,11 @@ class Rankings:
         candidates = {**self.candidates, "titles": titles}
         return replace(self, candidates=candidates, by_task=rankings, trained=trained)
 
+    def exactly(self) -> Rankings:
+        """The same with all candidates ranked by the model, however many they are."""
+        every = self.by_task.items()
+        return replace(self, by_task={n: replace(ranking, exact=True) for n, ranking in every})
+
     def queries(
         self, name: str, records: Iterable[Fields], *models: LanguageModel
     ) -> Iterator[Query]:

@@ -27,7 +27,7 @@ from careergpt.recommend.paths import Paths, paths_of
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.predictor import Logs, PersonQuery, Predictor, first
 from careergpt.recommend.qualifications import qualifications_in
-from careergpt.recommend.ranking import LIKELY
+from careergpt.recommend.ranking import LIKELY, MANY
 from careergpt.recommend.rankings import PEERS, Rankings, tasks_of
 from careergpt.recommend.recommendation import (
     NextPosition,
@@ -45,8 +45,8 @@ SAME = 0.7
 """Cosine from which on an unknown skill is read as the known one."""
 
 SHORTENED = (
-    f"Skills are the likeliest of the {LIKELY} that counts name first with the position; --exact "
-    "ranks all."
+    f"Of more than {MANY:,} titles or skills the model ranks the {LIKELY} that counts name first; "
+    "--exact ranks all."
 )
 
 GUESSES = 20
@@ -80,8 +80,7 @@ class Recommender:
             top: Positions and skills that are listed.
             explain: Positions, the first ones, that are explained: one more scoring for each of
                 the person's skills, and for each lacking one.
-            exact: Explain over all candidates, not the first hundred alone, and rank all skills of
-                a title, however many.
+            exact: Rank by the model, and explain over, all candidates, however many.
             decoding: How qualifications are written.
 
         Raises:
@@ -98,7 +97,7 @@ class Recommender:
                 f"{model.source} was taught none of the tasks path, position and skills, by which "
                 f"candidates are ranked; it knows {', '.join(rankings.tasks)}"
             )
-        self.predictor = Predictor(rankings, model, exact)
+        self.predictor = Predictor(rankings.exactly() if exact else rankings, model)
         self._model, self._decoding = model, decoding
         self._top, self._explain, self._exact = top, explain, exact
         self._written: dict[str, Qualifications] = {}
@@ -224,7 +223,7 @@ class Recommender:
         explained = self._explain and "position" in query.readings
         if explained and not self._exact and len(predictor.titles) > FIRST:
             notes.append(NEAR)
-        if subject and predictor.shortens:
+        if any(ranking.shortens for ranking in rankings.by_task.values()):
             notes.append(SHORTENED)
         written = self.qualifications(subject) if subject and write else None
         if subject and write and written is None:

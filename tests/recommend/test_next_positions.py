@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend import predictor
+from careergpt.recommend import ranking as module
+from careergpt.recommend.calibration import Blend
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.people import Person
 from careergpt.recommend.rankings import Rankings
@@ -190,30 +191,48 @@ def test_a_skill_changes_what_a_career_says_and_the_other_way_round(
     assert np.abs(joint - skilled).max() > 1e-3
 
 
-def test_of_many_skills_those_that_counts_name_first_are_ranked(
-    rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("skills", {"position_title": "Welder"}),
+        ("path", {"titles": ("Data clerk", "Data analyst")}),
+        ("position", {"skills": ("SQL", "statistics")}),
+    ],
+)
+def test_of_many_candidates_the_model_ranks_those_that_counts_name_first(
+    name: str,
+    told: Any,
+    rankings: Rankings,
+    tiny: LoadedModel,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(predictor, "MANY", 3)
-    monkeypatch.setattr(predictor, "LIKELY", 5)
-    ranking, told = rankings.by_task["skills"], {"position_title": "Welder"}
-    assert ranking.blend is not None
-    counted = ranking.count_models[ranking.blend.peer].distribution(("Welder",))
-    first = sorted(np.argsort(-counted, kind="stable")[:5].tolist())
-    found = Recommender(rankings, tiny).predictor.skills_of(["Welder"])[0]
-    assert np.flatnonzero(np.isfinite(found)).tolist() == first
-    assert np.exp(found).sum() == pytest.approx(np.exp(counted[first]).sum())
-    among = ranking.answers(ranking.by(tiny), [ranking.by(tiny).read(told)], first)[0]
+    peer = list(rankings.by_task[name].count_models)[-1]
+    ranking = replace(rankings.by_task[name], blend=Blend(peer, 0.4))
+    model = ranking.by(tiny)
+    readings = [model.read(told)]
+    every = ranking.answers(model, readings)
+    monkeypatch.setattr(module, "MANY", 3)
+    monkeypatch.setattr(module, "LIKELY", 4)
+    counted = ranking.count_models[peer].log_probabilities([told])[0]
+    first = np.argsort(-counted, kind="stable")[:4].tolist()
+    (found,) = ranking.answers(model, readings)
+    assert np.exp(found).sum() == pytest.approx(1)
+    (among,) = ranking.answers(model, readings, first)
     assert np.diff(found[first]) == pytest.approx(np.diff(among))
-    every = Recommender(rankings, tiny, exact=True).predictor.skills_of(["Welder"])[0]
-    assert np.exp(every) == pytest.approx(said(rankings, tiny, "skills", position_title="Welder"))
-    monkeypatch.setattr(predictor, "LIKELY", len(every))
-    assert Recommender(rankings, tiny).predictor.skills_of(["Welder"])[0] == pytest.approx(every)
+    others = [place for place in range(len(found)) if place not in first]
+    assert (found[others] == counted[others]).all()
+    assert replace(ranking, exact=True).answers(model, readings) == pytest.approx(every)
+    assert replace(ranking, blend=None).answers(model, readings)[0] == pytest.approx(
+        model.log_probabilities(readings)[0]
+    )
+    monkeypatch.setattr(module, "LIKELY", len(found))
+    assert ranking.answers(model, readings) == pytest.approx(every)
 
 
-def test_of_many_skills_an_answer_says_that_not_all_were_ranked(
+def test_of_many_candidates_an_answer_says_that_not_all_were_ranked(
     rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor, "MANY", 3)
+    monkeypatch.setattr(module, "MANY", 3)
     for exact in (False, True):
         found = Recommender(rankings, tiny, exact=exact).recommend("Welder", write=False)
         assert (SHORTENED in found.notes) != exact

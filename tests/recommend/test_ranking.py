@@ -18,7 +18,7 @@ NAMES = ["path", "position", "skills"]
 PEERS = {
     "path": ["popularity", "markov", "alike"],
     "position": ["popularity", "neighbours"],
-    "skills": ["popularity", "by_title"],
+    "skills": ["popularity", "by_title", "alike"],
 }
 ASKED = {
     "path": [{"titles": ("Welder",)}, {"titles": ("Data clerk", "Data analyst")}],
