@@ -1,4 +1,4 @@
-"""What a user did wrong, told apart from what is wrong in the program; and how a run can end."""
+"""Errors: a user's mistakes, told apart from those of the program; and how a run can end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What breaks a run from outside, told apart from the program's own errors, in one line."""
+"""Faults from outside a run, told apart from the program's own errors, in one line."""
 
 from __future__ import annotations
 

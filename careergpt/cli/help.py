@@ -1,4 +1,4 @@
-"""What `--help` shows first, examples of each verb, and the option that was meant."""
+"""Help: the first page of `--help`, examples of each verb, and the option that was meant."""
 
 from __future__ import annotations
 

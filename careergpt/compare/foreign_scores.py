@@ -1,4 +1,4 @@
-"""Scores by sample that are already there, in files of other tools and our own.
+"""Scores by sample, read from files of other tools and of earlier comparisons.
 
 | file | a sample is | its metrics |
 |---|---|---|

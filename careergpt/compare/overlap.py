@@ -1,4 +1,4 @@
-"""What a text has in common with others: words in order, known skills, runs of training texts."""
+"""Overlap of a text with others: words in order, known skills, runs of training texts."""
 
 from __future__ import annotations
 

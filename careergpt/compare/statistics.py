@@ -1,4 +1,4 @@
-"""Is a difference of two models more than chance? Intervals, permutation tests, effect sizes.
+"""Statistics of a comparison: intervals, permutation tests and effect sizes of paired differences.
 
 The statistics follow Dror et al. (2018): a permutation test of paired scores, corrected for all
 metrics, beside an interval and an effect size. Records of one title resemble each other, so titles

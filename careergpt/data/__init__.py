@@ -1,1 +1,1 @@
-"""From tables as people have them to batches of tokens."""
+"""Data: tables as people have them become records, examples, and batches of tokens."""

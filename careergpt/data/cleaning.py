@@ -1,4 +1,4 @@
-"""Plain text and lists out of what cells hold: no mojibake, HTML, control characters, contacts."""
+"""Cleaning: plain text and lists from cells; no mojibake, HTML, control characters, contacts."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""From tables to record and token files: each is built once, and found by content after that.
+"""Preparation: record and token files of tables, built once and found by content after that.
 
 A record file is written in two passes, since a group of near-duplicates is known only when all
 rows are. Its metadata says what became of the tables' rows.

@@ -1,1 +1,1 @@
-"""What comes next: candidates, the count models to beat, rankings and their evaluation."""
+"""Recommendations: candidates, the count models to beat, rankings and their evaluation."""

@@ -1,4 +1,4 @@
-"""Probabilities that can be believed: what validation chooses, by nats, and how it is applied."""
+"""Calibration: how scores become probabilities, chosen on validation records by nats."""
 
 from __future__ import annotations
 

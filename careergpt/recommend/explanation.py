@@ -1,4 +1,4 @@
-"""Why a position is recommended: what each skill does to its log-odds, the others scored anew."""
+"""Explanations of a position: what each skill does to its log-odds, the others scored anew."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What depends on no query, worked out at the end of a fit: neutral scores, skills of titles."""
+"""Results that depend on no query, stored at the end of a fit: neutral scores, skills of titles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence that is lent: to titles that training never saw, by the nearest that it counted."""
+"""Evidence for titles that training never saw, lent by the nearest titles that it counted."""
 
 from __future__ import annotations
 

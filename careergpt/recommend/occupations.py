@@ -1,4 +1,4 @@
-"""Titles are occupations: each title, whatever its spelling, is matched to one of a taxonomy."""
+"""Occupations of a taxonomy, and the titles that are matched to them, whatever their spelling."""
 
 from __future__ import annotations
 

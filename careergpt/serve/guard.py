@@ -1,4 +1,4 @@
-"""What a request has to be before anything of it is read: small, from here, and allowed."""
+"""The guard: a request must be small, from here and allowed before anything of it is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked over HTTP: the bounds of every field, checked before a character is read on."""
+"""Messages over HTTP: the bounds of every field, checked before a character is read on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the routes answer: JSON for programs, pages for people, from one model in memory."""
+"""The service behind the routes: JSON for programs, pages for people, from one model in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One model, one thread: requests wait in a short queue, and are turned away when it is full."""
+"""The worker: one model, one thread; requests wait in a short queue, refused when it is full."""
 
 from __future__ import annotations
 

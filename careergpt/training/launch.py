@@ -1,4 +1,4 @@
-"""How a run's processes are started: what would train wrongly, or wait for ever, is refused."""
+"""The launch of a run's processes: what would train wrongly, or wait for ever, is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to type after a fit."""
+"""The commands to type after a fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same prompts answered before training, at each validation and after."""
+"""Sample answers: the same prompts answered before training, at each validation and after."""
 
 from __future__ import annotations
 
