@@ -18,8 +18,8 @@ Encoder = Callable[[Sequence[str]], Vectors]
 
 
 SHORTLIST = 50
-"""Names that are embedded for a text. Of 250 of O*NET's titles, held out, it found the occupation
-of as many (53 %) as 200 names or all those of occupations did; letters alone found 49 %."""
+"""Names that are embedded for a text. Their votes found the occupation of 52 % of 250 of O*NET's
+titles, held out, and by letters alone of 48 %; 200 names were no better than 50."""
 
 
 def bundled_model() -> str | None:
