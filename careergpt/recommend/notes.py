@@ -82,10 +82,11 @@ def of_the_ranking(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
     elif not query.readings:
         what = "careers" if person.career else "skills"
         yield f"No positions: the model was not taught to rank them by {what} alone."
-    held = query.readings["path"].known["titles"] if "path" in query.readings else ()
-    for told, used in zip(reversed(person.career), reversed(held), strict=False):
-        if told != used:
-            yield f"Nobody is known to leave {told!r}: it is followed by what follows {used!r}."
+    for told, (used, confidence, _) in query.stand_ins.items():
+        yield (
+            f"Nobody is known to leave {told!r}: it is followed by what follows {used!r} "
+            f"({confidence:.0%} sure)."
+        )
     lists = (
         ("path", "titles", person.career, "oldest"),
         ("position", "skills", person.skills, "last"),

@@ -143,7 +143,7 @@ def paths_of(
     if place is not None and place in predictor.titles.places_of(query.person.career[-1:]):
         raise InputError(f"--goal {goal!r} is the position that the person has: name another")
     names = predictor.titles.names
-    career = query.person.career
+    career = query.career
 
     def conditional(paths: Sequence[Places]) -> Float64[np.ndarray, "N C"]:
         if paths == [()]:
@@ -152,7 +152,7 @@ def paths_of(
 
     promise = promises(moves, place, steps) if place is not None and moves is not None else ()
     found = likeliest_paths(conditional, steps, goal=place, promise=promise)
-    paths = tuple(_told(predictor, query.person, *one) for one in found)
+    paths = tuple(_told(predictor, query, *one) for one in found)
     return Paths(query.person, goal and names[place or 0], paths)
 
 
@@ -168,25 +168,28 @@ def _before(predictor: Predictor, goal: int, moves: Float64[np.ndarray, "C C"] |
     nobody, paths = Person("", (), ()), []
     for at in np.argsort(-shares, kind="stable")[:WIDTH].tolist():
         start = titles.names[int(first[at])]
-        step = _step(predictor, nobody, start, goal, float(np.exp(logs[at])))
+        step = _step(predictor, nobody, start, goal, float(np.exp(logs[at])), start)
         paths.append(Path(start, (step,), float(shares[at])))
     return Paths(nobody, titles.names[goal], tuple(paths))
 
 
-def _told(predictor: Predictor, person: Person, path: Places, logs: Sequence[float]) -> Path:
+def _told(predictor: Predictor, query: PersonQuery, path: Places, logs: Sequence[float]) -> Path:
+    person = query.person
     start = before = person.career[-1] if person.career else ""
+    left = query.career[-1] if person.career else ""
     steps = []
     for place, log in zip(path, logs, strict=True):
-        steps.append(_step(predictor, person, before, place, float(np.exp(log))))
-        before = predictor.titles.names[place]
+        steps.append(_step(predictor, person, before, place, float(np.exp(log)), left))
+        before = left = predictor.titles.names[place]
     return Path(start, tuple(steps), float(np.exp(sum(logs))))
 
 
 def _step(
-    predictor: Predictor, person: Person, before: str, place: int, probability: float
+    predictor: Predictor, person: Person, before: str, place: int, probability: float, left: str
 ) -> Step:
+    """To the place: moves are counted from `left`, and skills gained beside those of `before`."""
     title, moves = predictor.titles.names[place], predictor.moves
-    seen, row = None, predictor.titles.place(before)
+    seen, row = None, predictor.titles.place(left)
     if moves is not None and row is not None:
         seen = int(moves.tables[""][row, place])
     held = {title_key(skill) for skill in (*person.skills, *predictor.likeliest_skills(before))}

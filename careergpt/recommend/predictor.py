@@ -18,7 +18,7 @@ from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.count_models import KneserNey
 from careergpt.recommend.evaluation import without
 from careergpt.recommend.language_model import Reading
-from careergpt.recommend.occupations import Match, Preparation
+from careergpt.recommend.occupations import Match, Occupations, Preparation
 from careergpt.recommend.people import Person
 from careergpt.recommend.rankings import Rankings
 
@@ -26,6 +26,9 @@ Logs = Float64[np.ndarray, " C"]
 
 NEEDS = 10
 """Skills that a position is said to need."""
+
+NEAR = 0.1
+"""Confidence from which on an occupation's moves are taken for a title's that has none."""
 
 REMEMBERED = 4_096
 """Titles, known or not, of which is kept what depends on them alone."""
@@ -38,13 +41,24 @@ class PersonQuery(NamedTuple):
         person: With titles and skills that training knows in its spelling, slips mended.
         taken_for: The names that were taken for another's slip or spelling, or for a title of an
             occupation, and what for, with the confidence in it.
+        stand_ins: Of titles held that nobody in training left, the occupation whose moves they
+            take.
         readings: By ranking of titles, "path" of the career and "position" of the skills; without
             those that ask for more than is told.
     """
 
     person: Person
     taken_for: Mapping[str, Match]
+    stand_ins: Mapping[str, Match]
     readings: Mapping[str, Reading]
+
+    @property
+    def career(self) -> tuple[str, ...]:
+        """The titles whose moves are asked for: those held, or what stands in for them."""
+        return tuple(
+            self.stand_ins[title].occupation if title in self.stand_ins else title
+            for title in self.person.career
+        )
 
 
 class Predictor:
@@ -69,7 +83,7 @@ class Predictor:
             lambda title: self.read("skills", {"position_title": title})
         )
         self._skills_of: dict[str, Logs] = {}
-        self._movers: dict[str, str] = {}
+        self.stand_in = lru_cache(REMEMBERED)(self._stand_in)
 
     def can_ask(self, task: str, query: Fields) -> bool:
         """Whether the task is ranked, and all that its question asks for is known."""
@@ -83,20 +97,22 @@ class Predictor:
         """
         return self._models[task].read(query)
 
-    def read_person(self, person: Person) -> dict[str, Reading]:
-        """What the model reads of a person, as `PersonQuery` has it.
+    def read_person(self, query: PersonQuery) -> PersonQuery:
+        """The same with what the model reads of the person.
 
         Raises:
             InputError: What is told leaves the model no room for a candidate.
         """
         fields: dict[str, Fields] = {}
+        person = query.person
         if person.career:
-            fields["path"] = {"titles": tuple(map(self.mover, person.career))}
+            fields["path"] = {"titles": query.career}
         if person.skills:
             fields["position"] = {"skills": person.skills}
         if person.position and len(self.skills):
             self._title_reading(person.position)
-        return {t: self.read(t, query) for t, query in fields.items() if self.can_ask(t, query)}
+        asked = {task: some for task, some in fields.items() if self.can_ask(task, some)}
+        return query._replace(readings={task: self.read(task, one) for task, one in asked.items()})
 
     def log_probabilities(
         self, query: PersonQuery, *others: Reading, among: Sequence[int] | None = None
@@ -129,8 +145,8 @@ class Predictor:
             held = [columns[p] for p in self.titles.places_of(career) if p in columns]
             said = self._said("position", skills, among)
             logs = logs + power * np.stack([skill_likelihoods(one, held) for one in said])
-        own = (*career[-1:], *map(self.mover, career[-1:]))
-        current = [columns.get(place) for place in self.titles.places_of(own)]
+        own = self.titles.places_of((*career[-1:], *query.career[-1:]))
+        current = [columns.get(place) for place in own]
         return np.stack([without(one, current) for one in logs])
 
     def after(self, careers: Sequence[tuple[str, ...]]) -> Float64[np.ndarray, "N C"]:
@@ -141,23 +157,26 @@ class Predictor:
         """
         if "path" not in self._models:
             raise InputError("the model was not taught careers: train it on a table of them")
-        asked = [{"titles": tuple(map(self.mover, career))} for career in careers]
-        said = self._said("path", [self.read("path", one) for one in asked])
+        said = self._said("path", [self.read("path", {"titles": career}) for career in careers])
         pairs = zip(said, careers, strict=True)
         return np.stack([without(one, self.titles.places_of(c[-1:])) for one, c in pairs])
 
-    def mover(self, title: str) -> str:
-        """The title or, where training saw nobody leave it, the nearest occupation that some left.
+    def _stand_in(self, *names: str) -> Match | None:
+        """The occupation whose moves a title takes that nobody in training left.
 
-        Nearest are those that have the title, then those for which like titles vote. One taxonomy
-        has the moves, and another, of which the title may be, the skills.
+        One taxonomy has moves and another, of which the title may be, skills. None where some left
+        it, or no occupation that some left is near to any of its names, of which it is the first.
         """
-        if title not in self._movers:
-            moves, like = self.moves, self.rankings.occupations.like(title)
-            known = not title or moves is None or moves.seen(title)
-            names = () if known else (match.occupation for match in like)
-            self._movers[title] = next((n for n in names if moves and moves.seen(n)), title)
-        return self._movers[title]
+        if self.moves is None or self.moves.seen(names[0]):
+            return None
+        found = [match for name in names if (match := self._left.match(name, NEAR))]
+        return max(found, key=lambda match: match.confidence, default=None)
+
+    @cached_property
+    def _left(self) -> Occupations:
+        """The occupations that some in training left."""
+        titles = self.rankings.occupations.titles.items()
+        return Occupations({o: t for o, t in titles if self.moves and self.moves.seen(o)})
 
     @cached_property
     def moves(self) -> KneserNey | None:

@@ -177,15 +177,11 @@ class Ranking:
         said = counted[peer]
         if self.shortens:  # Chosen where it is used: among those that counts name first.
             first = np.argsort(-said, axis=1, kind="stable")[:, :LIKELY]
-            rows = [
-                (model.among(row), [one]) for row, one in zip(first.tolist(), readings, strict=True)
-            ]
-            scores = np.concatenate([some.scores(reading) for some, reading in rows])
+            asked = zip(first.tolist(), readings, strict=True)
+            scores = np.concatenate([model.among(row).scores([one]) for row, one in asked])
             neutral = model.neutral[first]
             said = np.asarray(log_softmax(np.take_along_axis(said, first, axis=1), axis=1))
-            targets = [
-                _columns(row, some) for row, some in zip(first.tolist(), targets, strict=True)
-            ]
+            targets = list(map(_columns, first.tolist(), targets))
         else:
             scores, neutral = model.scores(readings), model.neutral
         calibration = fit_calibration(scores, neutral, targets)

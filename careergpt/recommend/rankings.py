@@ -36,7 +36,7 @@ from careergpt.recommend.occupations import (
     occupations_and_skills,
     read_occupations,
 )
-from careergpt.recommend.ranking import MANY, Ranking
+from careergpt.recommend.ranking import Ranking
 
 PEERS = "peers"
 """The folder of the count models' tables, in the model folder."""
@@ -114,7 +114,7 @@ class Rankings:
     def with_title_skills(self, model: LoadedModel) -> Rankings:
         """The same with the skills of titles, of as many as can be afforded, worked out now."""
         ranking, titles = self.by_task.get("skills"), self.candidates["titles"]
-        if ranking is None or not len(titles) or len(ranking.candidates) > MANY:
+        if ranking is None or not len(titles) or ranking.shortens:
             return self
         return replace(self, skills_of=title_skills(ranking, ranking.by(model), titles))
 

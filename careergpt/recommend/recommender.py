@@ -184,7 +184,12 @@ class Recommender:
         )
         used = {title: titles[title] for title in person.career} | skills
         taken = {n: to for n, to in used.items() if title_key(n) != title_key(to.occupation)}
-        return PersonQuery(known, taken, self.predictor.read_person(known))
+        stand_ins = {
+            to.occupation: found
+            for told, to in titles.items()
+            if told and (found := self.predictor.stand_in(to.occupation, told))
+        }
+        return self.predictor.read_person(PersonQuery(known, taken, stand_ins, {}))
 
     def _title(self, name: str) -> Match:
         """The known title that it is: by its spelling, or as one of its occupation's."""

@@ -251,6 +251,7 @@ def test_what_follows_a_title_that_nobody_left_is_what_follows_the_nearest_that_
     gone = [titles.place(name) for name in ("Welder", "Master welder")]
     expected = next_titles(plain, Person("Welder", (), ()))
     expected[gone] = 0
+    assert asked.paths(asked.read(Person("Master welder", (), ())), "", 1).paths[0].steps[0].seen
     found = next_titles(asked, Person("Master welder", (), ()))
     assert found == pytest.approx(expected / expected.sum())
     assert found != pytest.approx(next_titles(plain, Person("Master welder", (), ())))
