@@ -86,6 +86,7 @@ def test_an_export_returns_how_far_both_agree(
     found = careergpt.export(model.folder, tmp_path / "hf", limit=1)
     assert found.equal == found.answers > 0
     assert found.gap == 0
+    assert careergpt.export(model.folder, tmp_path / "two", limit=2).answers > found.answers
     assert (tmp_path / "hf" / "model.safetensors").exists()
     assert capfd.readouterr().out == ""
 

@@ -96,6 +96,8 @@ def test_an_occupation_is_described_by_its_titles_and_asked_by_draws_of_its_skil
     assert all({*some} <= {*SKILLS} for _, some in lists)
     changes = Counter(row["titles"][1] for row in rows if "titles" in row)
     assert changes.most_common(1) == [("Nurse Practitioner", MOVES)]
+    many = rows_of(nurse._replace(next=tuple(map("Nurse {}".format, range(MOVES + 3)))))
+    assert len({row["titles"][1] for row in many if "titles" in row}) == MOVES + 3
     assert {row["occupation"] for row in rows} == {"Registered Nurse"}
     assert rows == list(rows_of(nurse))
 

@@ -14,6 +14,7 @@ from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import ranking as module
 from careergpt.recommend.calibration import Blend
 from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.occupations import Match
 from careergpt.recommend.people import Person
 from careergpt.recommend.rankings import Rankings
 from careergpt.recommend.recommender import SHORTENED, Recommender
@@ -229,6 +230,14 @@ def test_of_many_candidates_the_model_ranks_those_that_counts_name_first(
     assert ranking.answers(model, readings) == pytest.approx(every)
 
 
+def test_of_many_skills_no_table_is_kept(
+    rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rankings.with_title_skills(tiny).skills_of is not None
+    monkeypatch.setattr(module, "MANY", 3)
+    assert rankings.with_title_skills(tiny).skills_of is None
+
+
 def test_of_many_candidates_an_answer_says_that_not_all_were_ranked(
     rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +260,20 @@ def test_what_follows_a_title_that_nobody_left_is_what_follows_the_nearest_that_
     gone = [titles.place(name) for name in ("Welder", "Master welder")]
     expected = next_titles(plain, Person("Welder", (), ()))
     expected[gone] = 0
-    assert asked.paths(asked.read(Person("Master welder", (), ())), "", 1).paths[0].steps[0].seen
+    told, left = (
+        one.paths(one.read(Person(title, (), ())), "", 2).paths
+        for one, title in ((asked, "Master welder"), (plain, "Welder"))
+    )
+    assert told[0].steps[0].seen
+    second = [
+        {tuple(step.title for step in path.steps): path.steps[1].probability for path in paths}
+        for paths in (told, left)
+    ]
+    both = second[0].keys() & second[1].keys()
+    assert both
+    for titles_of_path in both:
+        assert second[0][titles_of_path] == pytest.approx(second[1][titles_of_path])
+    assert asked.predictor.stand_in("Welding inspector", "Expert welder") == Match("Welder", 1.0)
     found = next_titles(asked, Person("Master welder", (), ()))
     assert found == pytest.approx(expected / expected.sum())
     assert found != pytest.approx(next_titles(plain, Person("Master welder", (), ())))

@@ -92,6 +92,14 @@ def test_meaning_finds_what_letters_do_not() -> None:
     assert Occupations({}).match("Haulage chauffeur") is None
 
 
+def test_occupations_share_the_vote_of_a_title_that_several_have() -> None:
+    alone = Occupations({"Alpha": ["Line cook"], "Beta": []}).match("Grill cook")
+    shared = Occupations({"Alpha": ["Line cook"], "Beta": ["Line cook"]}).match("Grill cook")
+    assert alone is not None
+    assert shared is not None
+    assert shared.confidence == pytest.approx(alone.confidence / 2, rel=0.02)
+
+
 def test_a_table_of_a_taxonomy_has_all_titles(tmp_path: Path) -> None:
     others = tuple(f"Nurse of ward {n}" for n in range(20))
     nurse = Occupation("Registered Nurse", "Assess patients.", others, (), "29")
