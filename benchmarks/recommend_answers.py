@@ -36,7 +36,7 @@ def shown(found: Recommendation) -> str:
     if found.skills:
         names = [one.skill for one in found.skills[:SHOWN]]
         lines.append(f"skills as {found.skills_for}: {', '.join(names)}")
-    lines += [f"*{note}*" for note in found.notes if "over the first" not in note]
+    lines += [f"*{note}*" for note in found.notes]
     return "".join(f"\n    - {line}" for line in lines)
 
 

@@ -170,8 +170,7 @@ def evidence_text(evidence: TitleEvidence) -> str:
         )
     return "\n".join(
         [
-            f"Perplexity of {evidence.records} unseen descriptions ({evidence.titles} titles), "
-            "a token:",
+            f"Perplexity of {evidence.records} unseen answers ({evidence.titles} titles), a token:",
             f"  under their true title     {evidence.perplexity_true:8.2f}",
             f"  under another's title      {evidence.perplexity_swapped:8.2f}",
             f"  trigram, same rows         {evidence.perplexity_trigram:8.2f}",

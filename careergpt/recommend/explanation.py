@@ -14,10 +14,7 @@ from careergpt.recommend.recommendation import Effect
 FIRST = 100
 """Candidates over which an answer is explained: the others hardly change it, and cost the most."""
 
-NEAR = (
-    f"What raises a position is worked out over the first {FIRST} candidates alone, which changes "
-    "it little; --exact takes all."
-)
+NEAR = f"What raises a position is worked out over the first {FIRST} candidates alone."
 
 
 class Explanation:

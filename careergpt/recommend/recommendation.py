@@ -94,6 +94,7 @@ class Recommendation(NamedTuple):
         qualifications: None where the model knows no task that asks for them.
         taken_for: Names that were told, and the title or skill that each was taken for.
         notes: What the reader should know of this answer, a sentence each.
+        shortcuts: What was not worked out over all candidates, as `exact` would; a sentence each.
     """
 
     person: Person
@@ -105,6 +106,7 @@ class Recommendation(NamedTuple):
     qualifications: Qualifications | None
     taken_for: Mapping[str, Match]
     notes: tuple[str, ...]
+    shortcuts: tuple[str, ...] = ()
 
 
 def as_json(found: Recommendation) -> dict[str, Any]:
@@ -120,6 +122,7 @@ def as_json(found: Recommendation) -> dict[str, Any]:
         "skills_for": found.skills_for,
         "skills": [plain(skill) for skill in found.skills],
         "qualifications": {**plain(written), "written_by": "model"} if written else None,
+        "shortcuts": list(found.shortcuts),
     }
 
 
@@ -157,6 +160,8 @@ def as_text(found: Recommendation) -> str:
         head = f"Qualifications asked for, {written.position} (written by the model, {part}):"
         lines = [f"  {printable(line)}" for line in written.text.splitlines()]
         blocks.append("\n".join([head, *lines]))
+    if found.shortcuts:
+        blocks.append("\n".join(["Shortcuts (none with --exact):", *found.shortcuts]))
     return "\n\n".join(blocks)
 
 

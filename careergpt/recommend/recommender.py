@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -39,14 +39,14 @@ from careergpt.recommend.recommendation import (
 Texts = str | Sequence[str]
 
 SURE = 0.4
-"""Confidence from which on a title is read as of the occupation that it is but like."""
+"""Confidence from which on a title is read as of the occupation that it is but like: of O*NET's
+titles, held out, 75 % are right above and 33 % below (`benchmarks/titles.py`, three seeds)."""
 
 SAME = 0.7
 """Cosine from which on an unknown skill is read as the known one."""
 
 SHORTENED = (
-    f"Of more than {MANY:,} titles or skills the model ranks the {LIKELY} that counts name first; "
-    "--exact ranks all."
+    f"Of more than {MANY:,} titles or skills the model ranks the {LIKELY} that counts name first."
 )
 
 GUESSES = 20
@@ -225,11 +225,6 @@ class Recommender:
             *how_sure(logs, predictor.popularity, person),
             *of_the_ranking(query, rankings),
         ]
-        explained = self._explain and "position" in query.readings
-        if explained and not self._exact and len(predictor.titles) > FIRST:
-            notes.append(NEAR)
-        if any(ranking.shortens for ranking in rankings.by_task.values()):
-            notes.append(SHORTENED)
         written = self.qualifications(subject) if subject and write else None
         if subject and write and written is None:
             notes.append(f"No qualifications: training does not know those of {subject!r}.")
@@ -249,7 +244,15 @@ class Recommender:
             qualifications=written,
             taken_for=query.taken_for,
             notes=tuple(notes),
+            shortcuts=tuple(self._shortcuts(query)),
         )
+
+    def _shortcuts(self, query: PersonQuery) -> Iterator[str]:
+        if any(ranking.shortens for ranking in self.predictor.rankings.by_task.values()):
+            yield SHORTENED
+        explained = self._explain and "position" in query.readings
+        if explained and not self._exact and len(self.predictor.titles) > FIRST:
+            yield NEAR
 
     @cached_property
     def _levels(self) -> list[str]:

@@ -106,7 +106,7 @@ def test_an_answer_has_positions_skills_qualifications_and_reasons(
     (found,) = told(*NURSE, "--top=5", "--explain=2")
     assert list(found) == [
         "person", "notes", "taken_for", "candidates", "ranked_by", "positions", "skills_for",
-        "skills", "qualifications",
+        "skills", "qualifications", "shortcuts",
     ]  # fmt: skip
     assert found["person"]["history"] == ["Nursing assistant"]
     known = json.loads((run / "model" / "careergpt.json").read_text())["candidates"]

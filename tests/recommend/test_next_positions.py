@@ -244,7 +244,7 @@ def test_of_many_candidates_an_answer_says_that_not_all_were_ranked(
     monkeypatch.setattr(module, "MANY", 3)
     for exact in (False, True):
         found = Recommender(rankings, tiny, exact=exact).recommend("Welder", write=False)
-        assert (SHORTENED in found.notes) != exact
+        assert (SHORTENED in found.shortcuts) != exact
 
 
 def test_what_follows_a_title_that_nobody_left_is_what_follows_the_nearest_that_some_did(
