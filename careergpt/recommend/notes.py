@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from careergpt.recommend.candidates import LISTS, Candidates, nearest
+from careergpt.recommend.occupations import Match
 from careergpt.recommend.people import Person
 from careergpt.recommend.predictor import PersonQuery
 from careergpt.recommend.rankings import Rankings
@@ -23,13 +24,21 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
     """What is not known of what is told, what is near to it, and what is taken for a slip."""
     person, (titles, skills) = query.person, (rankings.candidates[kind] for kind in LISTS)
     known = (titles, rankings.trained or titles)
-    others = [t for t in dict.fromkeys(person.career) if all(k.place(t) is None for k in known)]
+    others = [
+        title
+        for title in dict.fromkeys(person.career)
+        if title not in query.stand_ins and all(names.place(title) is None for names in known)
+    ]
     unknown = [skill for skill in person.skills if skills.place(skill) is None]
     if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
         yield "Nothing of what is told is known: what follows is a guess by words alone."
-    for name, (used, confidence, seniority) in query.taken_for.items():
-        more = f", {seniority}" if seniority else ""
-        yield f"{name!r} is taken for {used!r}{more} ({confidence:.0%} sure)."
+    for name, match in query.taken_for.items():
+        yield taken(name, match)
+    for told, (used, confidence, _) in query.stand_ins.items():
+        yield (
+            f"Nobody is known to leave {told!r}: it is followed by what follows {used!r} "
+            f"({confidence:.0%} sure)."
+        )
     for title in others[-SHOWN:]:
         yield (
             f"Not known: {title!r} is none of the candidates, and what follows goes by its "
@@ -39,6 +48,13 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
         shown = ", ".join(map(repr, unknown[:SHOWN])) + (" …" if unknown[SHOWN:] else "")
         near = _near(unknown[0], skills)
         yield f"Not known: none of the skills that training saw often is {shown}{near}."
+
+
+def taken(name: str, match: Match) -> str:
+    """What a name was taken for."""
+    used, confidence, seniority = match
+    more = f", {seniority}" if seniority else ""
+    return f"{name!r} is taken for {used!r}{more} ({confidence:.0%} sure)."
 
 
 def _near(name: str, candidates: Candidates) -> str:
@@ -82,11 +98,6 @@ def of_the_ranking(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
     elif not query.readings:
         what = "careers" if person.career else "skills"
         yield f"No positions: the model was not taught to rank them by {what} alone."
-    for told, (used, confidence, _) in query.stand_ins.items():
-        yield (
-            f"Nobody is known to leave {told!r}: it is followed by what follows {used!r} "
-            f"({confidence:.0%} sure)."
-        )
     lists = (
         ("path", "titles", person.career, "oldest"),
         ("position", "skills", person.skills, "last"),

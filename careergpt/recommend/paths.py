@@ -63,12 +63,14 @@ class Path(NamedTuple):
 class Paths(NamedTuple):
     """The likeliest paths, the likeliest first; of what leads to a goal, where nobody is told of.
 
-    The probabilities of what leads to a goal are of the titles before it, and sum to 1.
+    The probabilities of what leads to a goal are of the titles before it, and sum to 1. The notes
+    are those of a recommendation, and what the goal was taken for.
     """
 
     person: Person
     goal: str
     paths: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
 def likeliest_paths(
@@ -219,7 +221,7 @@ def paths_as_text(found: Paths) -> str:
         head = f"What leads to {found.goal}, of the titles before it:"
     else:
         head = f"The likeliest paths{found.goal and f' to {found.goal}'}:"
-    lines = [head]
+    lines = [*(f"Note: {note}" for note in found.notes), head]
     for number, path in enumerate(found.paths, 1):
         titles = " > ".join(filter(None, [path.start, *(step.title for step in path.steps)]))
         lines.append(f"{number:3}. {titles}  {path.probability:.2%}")

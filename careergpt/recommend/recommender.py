@@ -21,7 +21,7 @@ from careergpt.modeling.loaded import LoadedModel, device_named, find_model
 from careergpt.recommend.candidates import read_candidates, spelled
 from careergpt.recommend.embeddings import bundled_model, near_names
 from careergpt.recommend.explanation import FIRST, NEAR, Explanation
-from careergpt.recommend.notes import how_sure, of_the_ranking, unknown_names
+from careergpt.recommend.notes import how_sure, of_the_ranking, taken, unknown_names
 from careergpt.recommend.occupations import Match, levels_of, read_occupations
 from careergpt.recommend.paths import Paths, paths_of
 from careergpt.recommend.people import Person, person_of
@@ -183,13 +183,13 @@ class Recommender:
             tuple(titles[title].occupation for title in person.history),
         )
         used = {title: titles[title] for title in person.career} | skills
-        taken = {n: to for n, to in used.items() if title_key(n) != title_key(to.occupation)}
+        others = {n: to for n, to in used.items() if title_key(n) != title_key(to.occupation)}
         stand_ins = {
             to.occupation: found
             for told, to in titles.items()
             if told and (found := self.predictor.stand_in(to.occupation, told))
         }
-        return self.predictor.read_person(PersonQuery(known, taken, stand_ins, {}))
+        return self.predictor.read_person(PersonQuery(known, others, stand_ins, {}))
 
     def _title(self, name: str) -> Match:
         """The known title that it is: by its spelling, or as one of its occupation's."""
@@ -211,7 +211,12 @@ class Recommender:
 
     def paths(self, query: PersonQuery | None, goal: str = "", steps: int = 3) -> Paths:
         """The likeliest paths of a person who was read, or what leads to a goal: `paths_of`."""
-        return paths_of(self.predictor, query, self._title(goal).occupation, steps)
+        match = self._title(goal)
+        found = paths_of(self.predictor, query, match.occupation, steps)
+        notes = list(unknown_names(query, self.predictor.rankings)) if query else []
+        if title_key(goal) != title_key(match.occupation):
+            notes.append(taken(goal, match))
+        return found._replace(notes=tuple(notes))
 
     def answer(self, query: PersonQuery, write: bool = True) -> Recommendation:
         """Positions and skills for a person who was read; qualifications where `write` says so."""

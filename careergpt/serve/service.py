@@ -164,8 +164,6 @@ class Service:
                 found = await self.recommend(Recommend.model_validate({**told, **UNWRITTEN}))
         except (InputError, ValidationError, FullError, LateError) as error:
             status, fault, headers = refusal(error)
-        start = paths["person"].get("position", "") if paths else ""
-        known = not start or self._finetuned.candidates("titles").place(start) is not None
         return pages.page(
             "explore.html",
             status,
@@ -174,7 +172,6 @@ class Service:
             found=found,
             paths=paths,
             fault=fault,
-            unknown="" if known else start,
             zone=zone,
         )
 

@@ -157,7 +157,14 @@ def test_a_goal_is_read_as_a_position_is(rankings: Rankings, tiny: LoadedModel, 
         rankings.with_occupations([{"occupation": "Registered nurse", "other_titles": ("RN",)}]),
         tiny,
     )
-    assert some.paths(None, goal) == paths_of(some.predictor, None, "Registered nurse")
+    found = some.paths(None, goal)
+    (note,) = found.notes
+    assert f"'{goal}' is taken for 'Registered nurse'" in note
+    assert paths_as_text(found).startswith(f"Note: {note}")
+    assert found._replace(notes=()) == paths_of(some.predictor, None, "Registered nurse")
+    assert some.paths(None, "Registered nurse").notes == ()
+    (unknown, *_) = some.paths(some.read(Person("Lion tamer", (), ())), goal).notes
+    assert "Nothing of what is told is known" in unknown
 
 
 def test_each_step_says_what_its_title_takes(rankings: Rankings, tiny: LoadedModel) -> None:

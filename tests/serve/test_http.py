@@ -72,7 +72,7 @@ def test_qualifications_come_in_pieces_and_are_those_of_the_recommendation(
 
 
 def test_a_way_that_starts_from_what_is_not_known_says_so_first(client: TestClient) -> None:
-    note = "none of the positions that are ranked"
+    note = "none of the candidates"
     asked = {"position": "Lion tamer", "goal": "Registered nurse"}
     assert note in client.get("/", params=asked).text
     assert note not in client.get("/", params={**asked, "position": "Data clerk"}).text
