@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,9 @@ Kinds = Mapping[str, Candidates]
 
 Tables = Mapping[str, sparse.csr_array]
 """By what the file's name has after the model's: "" for the only one."""
+
+COUNTED = {"path": "markov", "position": "neighbours", "skills": "by_title"}
+"""The count model of each task of whose tables others are made."""
 
 _UNFOLDS = 50
 """Bytes that a byte on disk becomes at most; our tables take 2 to 10, a made-up one 1,000."""
@@ -90,6 +93,25 @@ class CountModel(ABC):
                     f"names {rows:,} by {empty.shape[1]:,}: take all files from one model"
                 )
         return cls(task, candidates, tables)
+
+
+class OfAnother(CountModel):
+    """A count model of another's tables, which alone writes them."""
+
+    def save(self, folder: Path, name: str) -> None:
+        """Nothing."""
+
+    @classmethod
+    def load(cls, task: str, candidates: Kinds, folder: Path, name: str) -> CountModel:
+        """Of the tables of the model that counts for the task."""
+        return super().load(task, candidates, folder, COUNTED[task])
+
+
+def postings_in(records: Iterable[Fields]) -> Iterator[Fields]:
+    """The records that have both a title and skills."""
+    for record in records:
+        if items_in(record, "skills") and isinstance(record.get("position_title"), str):
+            yield record
 
 
 def shares_of(counts: np.ndarray) -> Float64[np.ndarray, " C"]:

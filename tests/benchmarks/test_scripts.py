@@ -16,7 +16,8 @@ import pytest
 from transformers import GPT2Config
 
 from careergpt.cli import main
-from careergpt.data.taxonomies import Occupation, rows_of
+from careergpt.data.taxonomies import rows_of
+from careergpt.data.taxonomy_files import Occupation
 from careergpt.data.whole_files import write_lines
 
 ROOT = Path(__file__).parents[2]

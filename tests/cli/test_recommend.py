@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from careergpt.cli import main
-from careergpt.data.taxonomies import Occupation, rows_of
+from careergpt.data.taxonomies import rows_of
+from careergpt.data.taxonomy_files import Occupation
 from careergpt.data.whole_files import write_lines
 from careergpt.errors import InputError
 from careergpt.generation.sampling import Decoding

@@ -8,16 +8,15 @@ import pytest
 
 from careergpt.cli import main
 from careergpt.data.datamodule import CareerDataModule
+from careergpt.data.esco import read_esco
+from careergpt.data.onet import read_onet, singular
 from careergpt.data.taxonomies import (
     DRAWS,
     FEWEST,
     MOST,
     MOVES,
     VAGUE,
-    read_esco,
-    read_onet,
     rows_of,
-    singular,
 )
 from careergpt.data.text_files import read_objects
 

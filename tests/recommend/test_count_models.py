@@ -24,13 +24,12 @@ from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.count_models import (
     COUNT_MODELS,
     FALLBACK_DISCOUNT,
-    PRIOR_VOTES,
     AlikeTitles,
     KneserNey,
-    Neighbours,
     Popularity,
 )
 from careergpt.recommend.count_tables import CountModel
+from careergpt.recommend.skill_models import PRIOR_VOTES, Neighbours
 
 TITLES = Candidates(("A", "B", "C", "D"), (5, 5, 5, 5))
 SKILLS = Candidates(("arc welding", "C++", "C", "wound care", "SQL", "care plans"), (5,) * 6)

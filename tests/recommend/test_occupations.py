@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from careergpt.data.taxonomies import Occupation, rows_of
+from careergpt.data.taxonomies import rows_of
+from careergpt.data.taxonomy_files import Occupation
 from careergpt.data.whole_files import write_lines
 from careergpt.recommend import embeddings
 from careergpt.recommend.candidates import Candidates

@@ -18,7 +18,7 @@ from careergpt.recommend.rankings import Rankings
 NAMES = ["path", "position", "skills"]
 PEERS = {
     "path": ["popularity", "markov", "alike"],
-    "position": ["popularity", "neighbours"],
+    "position": ["popularity", "neighbours", "profiles"],
     "skills": ["popularity", "by_title", "alike"],
 }
 ASKED = {

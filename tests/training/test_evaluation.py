@@ -37,7 +37,7 @@ PEERS = {
     "path": ["popularity", "markov", "alike"],
     "path/changed": ["popularity", "markov", "alike"],
     "path/unseen": ["popularity", "markov", "alike"],
-    "position": ["popularity", "neighbours"],
+    "position": ["popularity", "neighbours", "profiles"],
     "skills": ["popularity", "by_title", "alike"],
 }
 EMBEDDED = {
