@@ -8,7 +8,7 @@ import pytest
 
 from careergpt.cli import main
 from careergpt.data.datamodule import CareerDataModule
-from careergpt.data.esco import read_esco
+from careergpt.data.esco import read_esco, sharing
 from careergpt.data.onet import read_onet, singular
 from careergpt.data.taxonomies import (
     DRAWS,
@@ -18,6 +18,7 @@ from careergpt.data.taxonomies import (
     VAGUE,
     rows_of,
 )
+from careergpt.data.taxonomy_files import level_of
 from careergpt.data.text_files import read_objects
 
 RN, NP, OTHER = "29-1141.00", "29-1171.00", "51-9199.00"
@@ -164,6 +165,75 @@ def test_esco_gives_essential_skills_under_every_label(tmp_path: Path) -> None:
     assert midwife.skills == ("give care",)
     assert {row["position_title"] for row in rows_of(midwife)} == {"midwife", "birth assistant"}
     assert midwife.field.startswith("ISCO-2")
+
+
+def esco_of(folder: Path, skills: dict[str, list[str]], groups: dict[str, str]) -> Path:
+    """A download of occupations with these essential skills and ISCO groups."""
+    every = sorted({skill for some in skills.values() for skill in some})
+    tables = {
+        "occupations_en.csv": [
+            TABLES["occupations_en.csv"][0],
+            *((f"o/{name}", groups[name], name, name, f"What {name}s do.") for name in skills),
+        ],
+        "skills_en.csv": [TABLES["skills_en.csv"][0], *((f"s/{s}", s) for s in every)],
+        "occupationSkillRelations_en.csv": [
+            TABLES["occupationSkillRelations_en.csv"][0],
+            *((f"o/{o}", "essential", "", f"s/{s}") for o, some in skills.items() for s in some),
+        ],
+    }
+    return written(folder, tables, ",")
+
+
+def test_an_esco_occupation_is_left_for_those_that_share_most_skills(tmp_path: Path) -> None:
+    # Write is what all can do: to share it says least.
+    lists = {
+        "chef": ["write", "cook", "plan menus", "season"],
+        "head chef": ["write", "cook", "plan menus", "lead"],
+        "baker": ["write", "cook", "bake"],
+        "clerk": ["write", "file"],
+        "cook": ["write", "cook", "plan menus", "season", "wash"],
+        "diver": ["dive"],
+    }
+    groups = dict(zip(lists, ("3434", "3434", "7512", "4110", "5120", "7541"), strict=True))
+    after = {one.name: one.next for one in read_esco(str(esco_of(tmp_path / "e", lists, groups)))}
+    # The cook shares most with the chef, but takes less skill, as baker and clerk do.
+    assert after["chef"][:3] == ("head chef", "cook", "baker")
+    assert after["cook"][0] == "chef"
+    assert after["diver"] == ()
+    assert all(name not in others for name, others in after.items())
+
+
+def test_only_what_shares_the_most_skills_is_a_move_and_without_skills_nothing(
+    tmp_path: Path,
+) -> None:
+    many = {f"cook {number:02}": ["cook"] for number in range(15)} | {"idler": []}
+    groups = dict.fromkeys(many, "5120")
+    *cooks, idler = read_esco(str(esco_of(tmp_path / "many", many, groups)))
+    assert {len(one.next) for one in cooks} == {10}
+    assert idler.next == ()
+    assert sharing([[], []]) == [[], []]
+
+
+def test_what_takes_less_skill_comes_last_in_the_order_that_it_had(onet: Path) -> None:
+    codes = ("29-2061.00", "31-1014.00", "29-1171.00", "11-9111.00")
+    names = ("Practical Nurses", "Aides", "Nurse Practitioners", "Health Managers")
+    for name, row in (("Occupation Data.txt", "{0}\t{1}\tWork.\n"),
+                      ("Career Changers Matrix.txt", f"{RN}\t{{0}}\t1\n")):  # fmt: skip
+        text = (onet / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        held = [line for line in text if NP not in line]
+        held += [row.format(*pair) for pair in zip(codes, names, strict=True)]
+        (onet / name).write_text("".join(held), encoding="utf-8")
+    nurse = read_onet(str(onet))[0]
+    assert nurse.next == ("Nurse Practitioner", "Health Manager", "Practical Nurse", "Aide")
+
+
+@pytest.mark.parametrize(
+    ("code", "level"),
+    [("29-1141.00", 4), ("29-2061.00", 3), ("53-7062.00", 1), ("53-3032.00", 2), ("ISCO-2221", 4),
+     ("ISCO-9629", 1), ("99-1", 0), ("", 0)],
+)  # fmt: skip
+def test_a_code_s_level_is_that_of_its_most_particular_group(code: str, level: int) -> None:
+    assert level_of(code) == level
 
 
 def test_the_verb_writes_a_table_that_every_task_learns_from(

@@ -18,6 +18,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 
+from careergpt.data.names import key_words
 from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
 from careergpt.recommend.candidates import Candidates
@@ -29,7 +30,7 @@ from careergpt.recommend.count_models import (
     Popularity,
 )
 from careergpt.recommend.count_tables import CountModel
-from careergpt.recommend.skill_models import PRIOR_VOTES, Neighbours
+from careergpt.recommend.skill_models import ANY, POWER, PRIOR_VOTES, Neighbours, Profiles
 
 TITLES = Candidates(("A", "B", "C", "D"), (5, 5, 5, 5))
 SKILLS = Candidates(("arc welding", "C++", "C", "wound care", "SQL", "care plans"), (5,) * 6)
@@ -328,6 +329,51 @@ def _of_votes(peer: CountModel, votes: Sequence[float]) -> NDArray[np.float64]:
     listed = 1 + peer.tables["_positions"].sum(axis=0)
     shares: NDArray[np.float64] = np.array(votes) + PRIOR_VOTES * listed / listed.sum()
     return shares / shares.sum()
+
+
+def slow_profiles(postings: list[tuple[list[str], str]], query: list[str]) -> list[float]:
+    """Bayes' rule over the words of each title's lists, from dictionaries, without the votes."""
+    vocabulary = {w for name in SKILLS.names for w in key_words(name)}
+    said = {title: Counter[str]() for title in TITLES.names}
+    listed = Counter[str]()
+    for names, title in postings:
+        if remembered(names, title):
+            known = TITLES.names[TITLES.places_of([title])[0]]
+            listed[known] += 1
+            said[known].update({w for name in names for w in key_words(name)} & vocabulary)
+    every = sum(said.values(), Counter[str]())
+    total = sum(every.values()) + len(vocabulary)
+    logs = []
+    for title in TITLES.names:
+        log = math.log(listed[title] + 1)
+        for word in {w for name in query for w in key_words(name)} & vocabulary:
+            share = said[title][word] / max(1, sum(said[title].values()))
+            log += POWER * math.log((1 - ANY) * share + ANY * (every[word] + 1) / total)
+        logs.append(log)
+    return [math.exp(log) / sum(map(math.exp, logs)) for log in logs]
+
+
+@settings(deadline=None)
+@given(postings.filter(lambda some: any(starmap(remembered, some))), skills)
+def test_profiles_are_the_mean_of_the_votes_and_of_bayes_rule_over_all_lists(
+    postings: list[tuple[list[str], str]], query: list[str]
+) -> None:
+    kinds = {"titles": TITLES, "skills": SKILLS}
+    found = Profiles.fit("position", kinds, records_of(postings)).distribution(tuple(query))
+    votes = np.exp(near(postings).distribution(tuple(query)))
+    expected = (votes + np.array(slow_profiles(postings, query))) / 2
+    assert np.exp(found) == pytest.approx(expected)
+
+
+def test_all_lists_of_a_title_say_more_than_one_that_is_near_by_chance() -> None:
+    lists: Postings = [(["arc welding", "c"], "A"), (["wound care", "c"], "A")] * 5
+    lists += [(["arc welding"], "B"), *[(["SQL"], "B")] * 9]
+    kinds = {"titles": TITLES, "skills": SKILLS}
+    asked = ("arc welding", "wound care")
+    by_words = slow_profiles(lists, list(asked))
+    assert by_words[0] > by_words[1]
+    found = Profiles.fit("position", kinds, records_of(lists)).distribution(asked)
+    assert found.argmax() == 0
 
 
 @pytest.mark.parametrize("query", [[], ["fire"], ["🚀", ""]])
