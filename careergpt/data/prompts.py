@@ -14,9 +14,10 @@ from careergpt.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+DEFAULT_TITLES = ("Data scientist", "Registered nurse", "Truck driver")
+
 DEFAULT_PROMPTS = [
-    f"Tell me about the qualifications required for a {title}."
-    for title in ("Data scientist", "Registered nurse", "Truck driver")
+    f"Tell me about the qualifications required for a {title}." for title in DEFAULT_TITLES
 ]
 
 

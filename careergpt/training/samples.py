@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,11 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from careergpt.compare.overlap import SkillFinder, f1, prompts_with_skills
+from careergpt.compare.unseen import TITLE, title_task
 from careergpt.data.dataset import CareerDataset
-from careergpt.data.prompts import DEFAULT_PROMPTS, Question, check_lengths, ready_prompts
+from careergpt.data.prompts import DEFAULT_TITLES, Question, check_lengths, ready_prompts
 from careergpt.data.splits import VAL
-from careergpt.data.tasks import Piece
+from careergpt.data.tasks import Piece, Task, render_prompt
 from careergpt.data.whole_files import adding
 from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated, distinct, generate, repetition
@@ -39,14 +40,16 @@ class SampleAnswers(Callback):
         """Remembers the prompts.
 
         Args:
-            prompts: The prompts; an empty list asks records alone. Null: three positions.
+            prompts: The prompts; an empty list asks records alone. Null: those of three positions,
+                in the first task that asks by one.
             max_new_tokens: Tokens of an answer, at most.
             records: Validation records that are asked by their titles too; the skills that they
                 and the answers name give samples/skills_f1. 0: none.
         """
         if records < 0:
             raise InputError(f"samples.records must be 0 or more, found {records}")
-        self._prompts = DEFAULT_PROMPTS if prompts is None else prompts
+        self._prompts = prompts
+        self._n_fixed = len(prompts or ())
         self._max_new_tokens = Decoding(max_new_tokens=max_new_tokens).max_new_tokens
         self._n_records = records
         self._records: list[tuple[Question, frozenset[str]]] = []
@@ -57,10 +60,8 @@ class SampleAnswers(Callback):
 
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         """Refuses a prompt that the model cannot read before anything is written."""
-        questions = [
-            Question(f"{place} of --samples.prompts", (Piece(text, None),))
-            for place, text in enumerate(self._prompts)
-        ]
+        questions = self._fixed(trainer.datamodule.tasks)  # type: ignore[attr-defined]
+        self._n_fixed = len(questions)
         form = trainer.datamodule.form  # type: ignore[attr-defined]
         self._ready = ready_prompts(questions, pl_module.tokenizer, form)
         if stage == "fit":
@@ -69,6 +70,14 @@ class SampleAnswers(Callback):
                 self._choose_records(trainer.datamodule.dataset, pl_module)  # type: ignore[attr-defined]
                 questions += [question for question, _ in self._records]
                 self._ready = ready_prompts(questions, pl_module.tokenizer, form)
+
+    def _fixed(self, tasks: Mapping[str, Task]) -> list[Question]:
+        """The prompts given; where there are none, those of a task that is taught."""
+        pieces: list[tuple[Piece, ...]] = [(Piece(text, None),) for text in self._prompts or ()]
+        if self._prompts is None and (found := title_task(tasks)):
+            asked = (render_prompt(found[1], {TITLE: title}) for title in DEFAULT_TITLES)
+            pieces = [prompt for prompt in asked if prompt]
+        return [Question(f"{n} of --samples.prompts", prompt) for n, prompt in enumerate(pieces)]
 
     def _choose_records(self, data: CareerDataset, module: Any) -> None:
         """Takes the first records, by the hash of their text, that leave room for an answer."""
@@ -91,7 +100,7 @@ class SampleAnswers(Callback):
             self._rows = [[row[name] for name in _COLUMNS] for row in rows]
             self._answered = {row["step"] for row in rows}
             first = [row["text"] for row in rows if row["step"] == 0]
-            self.first = first[: len(self._prompts)]
+            self.first = first[: self._n_fixed]
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Answers with the weights that are validated: until its end they may be an average."""
@@ -114,7 +123,7 @@ class SampleAnswers(Callback):
         step = trainer.global_step if step is None else step
         if step not in self._answered:
             self._log(trainer, answers, step)
-        return answers[: len(self._prompts)]
+        return answers[: self._n_fixed]
 
     def _log(self, trainer: Trainer, answers: list[Generated], step: int) -> None:
         self._answered.add(step)
@@ -140,7 +149,7 @@ class SampleAnswers(Callback):
             "samples/distinct_2": distinct(texts, 2),
         }
         if self._records:
-            pairs = zip(answers[len(self._prompts) :], self._records, strict=True)
+            pairs = zip(answers[self._n_fixed :], self._records, strict=True)
             found = [f1(self._finder.find(answer.text), skills) for answer, (_, skills) in pairs]
             numbers["samples/skills_f1"] = sum(found) / len(found)
         return numbers

@@ -203,6 +203,31 @@ def test_without_known_skills_or_a_task_that_asks_by_title_no_record_is_asked(
     assert not any("samples/skills_f1" in row for row in lines(tmp_path / "metrics.jsonl"))
 
 
+@pytest.mark.parametrize(
+    ("weight", "prompts"),
+    [
+        (1.0, {"Tell of a Data scientist", "Tell of a Registered nurse", "Tell of a Truck driver"}),
+        (0.0, {"Ask of a Data scientist", "Ask of a Registered nurse", "Ask of a Truck driver"}),
+    ],
+)
+def test_without_prompts_a_task_that_is_taught_asks_of_three_positions(
+    asked: Callable[..., CareerDataModule], tmp_path: Path, weight: float, prompts: set[str]
+) -> None:
+    tasks = {
+        "describe": Task("Tell of a {position_title}", "{job_description}", weight=weight),
+        "skills": Task("Ask of a {position_title}", "{skills}"),
+    }
+    asked(SampleAnswers(max_new_tokens=2, records=0), tasks=tasks)
+    assert {row["prompt"] for row in lines(tmp_path / "samples.jsonl")} == prompts
+
+
+def test_where_the_question_asks_for_more_than_a_position_only_records_are_asked(
+    asked: Callable[..., CareerDataModule], tmp_path: Path
+) -> None:
+    asked(SampleAnswers(max_new_tokens=2, records=1), tasks=ASK)
+    assert len({row["prompt"] for row in lines(tmp_path / "samples.jsonl")}) == 1
+
+
 def test_a_record_that_names_nothing_known_or_leaves_no_room_is_not_asked(
     asked: Callable[..., CareerDataModule], tmp_path: Path
 ) -> None:
