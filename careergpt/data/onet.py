@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from careergpt.data.taxonomy_files import (
     MAJOR_GROUPS,
@@ -12,7 +12,6 @@ from careergpt.data.taxonomy_files import (
     files_in,
     level_of,
     lists_by,
-    lower_last,
     rows_in,
 )
 
@@ -43,14 +42,20 @@ def read_onet(folder: str) -> list[Occupation]:
             # "Adobe Systems Adobe Acrobat": the product's name has the vendor's in it.
             skills=tuple(re.sub(r"^(\w+) .*\b(?=\1\b)", "", skill) for skill in skills[code]),
             field=MAJOR_GROUPS.get(code[:2], code[:2]),
-            next=tuple(
-                names[other] for other in lower_last(code, after[code], level_of) if other in names
-            ),
+            next=tuple(names[other] for other in _lower_last(code, after[code]) if other in names),
             job_zone=zones.get(code, ""),
             education=education.get(code, ""),
         )
         for code, title, description in occupations
     ]
+
+
+def _lower_last(code: str, after: Iterable[str]) -> list[str]:
+    """What people change to in its order, what takes less skill last.
+
+    The matrix names what people are able to do, a nurse what practical nurses do: few ask for it.
+    """
+    return sorted(after, key=lambda other: level_of(other) < level_of(code))
 
 
 _CODE = ("O*NET-SOC Code",)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from careergpt.data.tables import find_tables, open_tables
 from careergpt.errors import InputError
-
-T = TypeVar("T")
 
 MAJOR_GROUPS = {
     number: f"{number} {name}"
@@ -97,14 +95,6 @@ def level_of(code: str) -> int:
     """The skill level of a code such as "29-2061.00" or "ISCO-2221"; 0 of one of no known group."""
     groups = (code[:length] for length in range(len(code), 0, -1))
     return next((LEVELS[group] for group in groups if group in LEVELS), 0)
-
-
-def lower_last(one: T, after: Iterable[T], level: Callable[[T], int]) -> list[T]:
-    """What may come after an occupation, in its order, what takes less skill than this last.
-
-    A taxonomy names what people are able to do, a nurse what practical nurses do: few ask for it.
-    """
-    return sorted(after, key=lambda other: level(other) < level(one))
 
 
 def files_in(folder: str) -> dict[str, str]:
