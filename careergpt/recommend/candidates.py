@@ -8,7 +8,7 @@ from difflib import SequenceMatcher, get_close_matches
 from functools import cached_property
 from typing import Any
 
-from careergpt.data.names import clean_title, plain_key, spellings, title_key
+from careergpt.data.names import clean_title, key_words, plain_key, spellings, title_key
 from careergpt.data.objects import Table
 from careergpt.data.tables import is_table, open_tables
 from careergpt.data.tasks import Fields
@@ -100,6 +100,15 @@ class Candidates:
     def places_of(self, names: Iterable[str]) -> list[int]:
         """The places of those names that are candidates."""
         return [place for name in names if (place := self.place(name)) is not None]
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """The words of all names."""
+        return frozenset(word for name in self.names for word in key_words(name))
+
+    def in_words(self, name: str) -> bool:
+        """Whether the name is made of words of candidates: it says something, though it is none."""
+        return bool(words := key_words(name)) and self.words.issuperset(words)
 
     def at(self, places: Iterable[int]) -> Candidates:
         """Those of these places, in this order."""

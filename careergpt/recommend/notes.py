@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float64
@@ -29,7 +29,8 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
         for title in dict.fromkeys(person.career)
         if title not in query.stand_ins and all(names.place(title) is None for names in known)
     ]
-    unknown = [skill for skill in person.skills if skills.place(skill) is None]
+    no_candidates = [skill for skill in person.skills if skills.place(skill) is None]
+    unknown = [skill for skill in no_candidates if not skills.in_words(skill)]
     if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
         yield "Nothing of what is told is known: what follows is a guess by words alone."
     for name, match in query.taken_for.items():
@@ -44,10 +45,15 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
             f"Not known: {title!r} is none of the candidates, and what follows goes by its "
             f"words alone{_near(title, titles)}."
         )
+    if by_words := [skill for skill in no_candidates if skill not in unknown]:
+        yield f"No skill that training saw often is called {_listed(by_words)}: the words count."
     if unknown and skills.names:
-        shown = ", ".join(map(repr, unknown[:SHOWN])) + (" …" if unknown[SHOWN:] else "")
         near = _near(unknown[0], skills)
-        yield f"Not known: none of the skills that training saw often is {shown}{near}."
+        yield f"Not known: none of the skills that training saw often is {_listed(unknown)}{near}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:SHOWN])) + (" …" if names[SHOWN:] else "")
 
 
 def taken(name: str, match: Match) -> str:

@@ -201,8 +201,14 @@ class Recommender:
         return match or Match(name, 0.0)
 
     def _meant(self, skill: str) -> Match:
-        """The candidate that an unknown skill means; itself where none is like it."""
+        """The candidate that an unknown skill means; itself where its words say what it means.
+
+        Of held-out lists, positions were found best by the words that were told; another skill in
+        their place, of a cosine of 0.7 or of 0.8, lost up to 0.03 of MRR.
+        """
         names = self.predictor.skills.names
+        if self.predictor.skills.in_words(skill):
+            return Match(skill, 0.0)
         if names and bundled_model():  # Letters alone take Low Power for Power BI.
             ((place, like), *_) = near_names(names).by_meaning(skill)
             if like >= SAME:

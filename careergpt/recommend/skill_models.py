@@ -129,8 +129,7 @@ class Profiles(OfAnother, Neighbours):
 
 def _columns(skills: Candidates) -> dict[str, int]:
     """The words of the candidate skills, each with its column."""
-    words = {word for name in skills.names for word in key_words(name)}
-    return {word: column for column, word in enumerate(sorted(words))}
+    return {word: column for column, word in enumerate(sorted(skills.words))}
 
 
 def _words(skills: Iterable[str], columns: Mapping[str, int]) -> list[int]:

@@ -418,6 +418,18 @@ def test_a_skill_is_read_as_the_known_one_that_means_the_same(
     assert not answer(person).taken_for
 
 
+def test_a_skill_in_words_that_skills_have_is_read_as_it_is_told(answer: Answer) -> None:
+    found = answer(Person("Welder", ("blueprint statistics", "juggling"), ()))
+    assert not found.taken_for
+    assert found.person.skills == ("blueprint statistics", "juggling")
+    told = [note for note in found.notes if "blueprint statistics" in note]
+    assert told == [
+        "No skill that training saw often is called 'blueprint statistics': the words count."
+    ]
+    only = answer(Person("", ("blueprint statistics",), ()))
+    assert not any(note.startswith("Nothing of what is told") for note in only.notes)
+
+
 def test_an_occupation_is_listed_once_with_its_levels(answer: Answer, rankings: Rankings) -> None:
     names = ["Welder", "Senior welder", "Junior diver", "Diver", "Diver II", "Cook"]
     known = rankings.with_titles(Candidates.from_lines(names))
