@@ -1,12 +1,12 @@
-"""How well titles are taken for occupations, and moves foretold by counts alone, on rows held out.
+"""How well titles are taken for occupations, and counts alone rank, on rows held out.
 
     python main.py tables onet DIR --out onet.jsonl
     python benchmarks/titles.py onet.jsonl careers.jsonl
 
 Of a taxonomy's other titles some are taken away and matched anew; of some of its occupations it is
 asked what their people change to, without any of these changes in training. Of each table a part of
-the careers is held out; the count models of moves are made of the rest of all tables together, and
-asked for its last moves.
+the careers is held out, and a part of the lists of skills; the count models are made of the rest of
+all tables together, and asked for the last moves, and for the lists' positions.
 """
 
 from __future__ import annotations
@@ -67,19 +67,20 @@ def of_confidence(found: Sequence[tuple[Match | None, str]]) -> None:
             print(f"  confidence {low:.1f} to {min(high, 1):.1f}: {sum(some)} of {len(some)}")
 
 
-def foretold(tables: Mapping[str, Rows], held: float, most: int, seed: int) -> None:
-    """Prints, of each table's unseen moves, how each count model ranks them."""
+def held_out(task: str, tables: Mapping[str, Rows], held: float, most: int, seed: int) -> None:
+    """Prints how each count model ranks each table's rows of the task that are held out."""
     chance = random.Random(seed)
     train: Rows = []
     unseen: dict[str, list[Query]] = {}
     for name, rows in tables.items():
-        careers = [row for row in rows if len(items_in(row, "titles")) > 1]
-        chance.shuffle(careers)
-        cut = round(len(careers) * held)
-        asked = queries_of("path", DEFAULT_TASKS["path"], careers[:cut])
-        unseen[name] = [query for query in asked if query.changes]
-        train += careers[cut:] + [row for row in rows if row.get("position_title")]
-    ranked(train, unseen, most)
+        those = [row for row in rows if next(queries_of(task, DEFAULT_TASKS[task], [row]), None)]
+        chance.shuffle(those)
+        cut = round(len(those) * held)
+        asked = queries_of(task, DEFAULT_TASKS[task], those[:cut])
+        unseen[name] = [query for query in asked if query.changes or task != "path"]
+        out = set(map(id, those[:cut]))
+        train += [row for row in rows if id(row) not in out]
+    ranked(task, train, unseen, most)
 
 
 def related(name: str, rows: Rows, number: int, seed: int) -> None:
@@ -93,23 +94,22 @@ def related(name: str, rows: Rows, number: int, seed: int) -> None:
         for head in sorted(held)
     }
     queries = [Query({"titles": (head,)}, targets, head) for head, targets in after.items()]
-    ranked(train, {f"{name}, occupations held out": queries}, len(queries))
+    ranked("path", train, {f"{name}, occupations held out": queries}, len(queries))
 
 
-def ranked(train: Rows, unseen: Mapping[str, list[Query]], most: int) -> None:
+def ranked(task: str, train: Rows, unseen: Mapping[str, list[Query]], most: int) -> None:
     """Makes the count models, and prints where they rank the targets of each set of queries."""
     titles = [(*items_in(row, "position_title"), *items_in(row, "titles")) for row in train]
-    candidates = {"titles": Candidates.of(titles, 5), "skills": Candidates()}
+    skills = Candidates.of((items_in(row, "skills") for row in train), 5)
+    candidates = {"titles": Candidates.of(titles, 5), "skills": skills}
     place = candidates["titles"].place
     print(f"{len(candidates['titles']):,} candidates, {len(train):,} rows of training")
-    models = {
-        name: model.fit("path", candidates, train) for name, model in COUNT_MODELS["path"].items()
-    }
+    models = {n: model.fit(task, candidates, train) for n, model in COUNT_MODELS[task].items()}
     models |= strong_peers(models)
     for name, queries in unseen.items():
         asked = [query for query in queries if any(place(t) is not None for t in query.targets)]
         if asked := asked[:most]:
-            print(f"{name}: {len(asked)} queries whose answer is a candidate")
+            print(f"{name}: {len(asked)} queries of {task} whose answer is a candidate")
         for peer, model in models.items() if asked else ():
             found = metrics_of(
                 outcome_of(
@@ -132,8 +132,12 @@ def main() -> None:
     parser.add_argument("tables", nargs="+", type=Path, help="JSON lines of a row each")
     parser.add_argument("--titles", type=int, default=250, help="other titles that are held out")
     parser.add_argument("--occupations", type=int, default=60, help="of which no move is known")
-    parser.add_argument("--held", type=float, default=0.15, help="share of careers held out")
-    parser.add_argument("--most", type=int, default=500, help="moves of a table that are asked")
+    parser.add_argument(
+        "--held", type=float, default=0.15, help="share of careers and lists held out"
+    )
+    parser.add_argument(
+        "--most", type=int, default=500, help="moves and lists of a table that are asked"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     tables = {path.stem: list(rows_of_lines(path)) for path in args.tables}
@@ -143,7 +147,8 @@ def main() -> None:
             print(f"{name}: {len(taxonomy.names):,} occupations")
             of_confidence(matched(taxonomy, args.titles, args.seed))
             related(name, rows, args.occupations, args.seed)
-    foretold(tables, args.held, args.most, args.seed)
+    for task in ("path", "position"):
+        held_out(task, tables, args.held, args.most, args.seed)
 
 
 if __name__ == "__main__":

@@ -183,7 +183,14 @@ def test_titles_are_matched_anew_and_moves_foretold(
 ) -> None:
     names = ["Nurse", "Medic", "Welder", "Fitter", "Clerk", "Teller", "Baker", "Cook"]
     ring = [
-        Occupation(name, "", (f"{name} of wards", f"{name} of works"), (), "", others)
+        Occupation(
+            name,
+            "",
+            (f"{name} of wards", f"{name} of works"),
+            tuple(f"{name} knack {n}" for n in range(6)),
+            "",
+            others,
+        )
         for name, *others in zip(names, names[1:] + names[:1], names[-1:] + names, strict=False)
     ]
     write_lines(tmp_path / "ring.jsonl", chain.from_iterable(map(rows_of, ring)))
@@ -192,7 +199,9 @@ def test_titles_are_matched_anew_and_moves_foretold(
     held = shown.partition("occupations held out: 2 queries")[2].partition("candidates")[0]
     assert re.search(r"^  alike +MRR 1.000", held, re.MULTILINE)  # By the way back.
     assert not re.search(r"^  markov +MRR 1.000", held, re.MULTILINE)
-    assert "ring: " in shown.partition("occupations held out")[2]
+    moves, _, lists = shown.partition("occupations held out")[2].partition("of position whose")
+    assert "ring: " in moves
+    assert re.search(r"^  profiles +MRR", lists, re.MULTILINE)
 
 
 def test_sixty_people_of_ten_fields_are_answered(script: Callable[..., str], model: Path) -> None:
