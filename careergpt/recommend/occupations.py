@@ -40,6 +40,8 @@ nonsense was taken for work; of held-out titles the confidence is a fifth too lo
 
 _END = re.compile(r"[,(/;:|&]|\s[-\u2013]\s|\b(?:of|for|in|at|and|with|to)\b", re.IGNORECASE)
 
+_BESIDES = re.compile(r"[,(/;:|]|\s[-\u2013]\s")
+
 
 class Match(NamedTuple):
     """The occupation that a title stands for.
@@ -135,12 +137,14 @@ class Occupations:
     def match(self, title: str, least: float = 0.0) -> Match | None:
         """The occupation of the title; None where the nearest is not that likely it.
 
-        One of several that bear the title is nearer than any that is but like it.
+        One of several that bear the title is nearer than any that is but like it. What stands after
+        a comma or a bracket is left out where the whole is like none: "RN, ICU (nights)".
         """
         if (match := self._exact(title)) or not self.names:
             return match
         (match,) = self.nearest(title, 1)
-        return match if match.confidence >= least else None
+        head = _BESIDES.split(title)[0]
+        return match if match.confidence >= least else self._exact(head)
 
     def nearest(self, text: str, k: int) -> list[Match]:
         """The k occupations for which most titles like the text vote, each by its likeness."""

@@ -51,6 +51,23 @@ def test_a_known_title_is_its_occupation_whatever_its_spelling(
     assert known.match(title) == match
 
 
+@pytest.mark.parametrize(
+    ("title", "occupation"),
+    [
+        ("Staff Nurse, oncology ward 7 (nights)", "Registered Nurse"),
+        ("Lorry driver / glass and steel", "Truck Driver"),
+        ("Juggler, fire and knives", None),
+        ("(nights)", None),
+    ],
+)
+def test_what_stands_beside_a_title_is_left_out_where_the_whole_is_like_none(
+    title: str, occupation: str | None, known: Occupations
+) -> None:
+    found = known.match(title, 0.95)
+    assert (found and found.occupation) == occupation
+    assert found is None or found.confidence == 1
+
+
 def test_a_title_of_two_occupations_is_half_sure(known: Occupations) -> None:
     found = known.match("Coordinator", 0.9)  # Not one of all others, however like it is.
     assert found is not None
