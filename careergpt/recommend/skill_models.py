@@ -30,10 +30,10 @@ NEIGHBOURS = 50
 PRIOR_VOTES = 3.0
 """Votes shared out by popularity; of 0.3, 1, 3 and 10 it cost the fewest validation nats."""
 
-ANY, POWER = 0.5, 0.4
-"""Share of a title's words that are any title's, and the power that makes up for words that come
-together: of grids around them these cost about the fewest nats on held out lists of postings, O*NET
-and ESCO."""
+ANY, POWER, VOTES = 0.5, 0.6, 0.3
+"""Share of a title's words that are any title's, the power that makes up for words that come
+together, and the weight of the neighbours' votes: of grids around them these cost about the fewest
+nats on held-out lists of postings, O*NET and ESCO, whole and cut to two, three and five skills."""
 
 
 class Neighbours(CountModel):
@@ -100,7 +100,7 @@ class Neighbours(CountModel):
 
 
 class Profiles(OfAnother, Neighbours):
-    """Half the neighbours' votes, half Bayes' rule over all that a title's lists say together.
+    """The neighbours' votes, and Bayes' rule over all that a title's lists say together.
 
     A list tells of eight skills what its title asks for, and all its lists tell of fifty: where one
     list is near by chance, the title's words decide. P(word | title) is the share of the title's
@@ -108,12 +108,13 @@ class Profiles(OfAnother, Neighbours):
     """
 
     def distribution(self, given: tuple[str, ...]) -> Logs:
-        """The mean of both."""
+        """The weighted mean of both."""
         said, prior, words = self._profiles
         columns = _words(given, self._columns)
         shares = (1 - ANY) * said[:, columns].toarray() + ANY * words[columns]
         by_words = log_softmax(np.log(prior) + POWER * np.log(shares).sum(axis=1))
-        return np.asarray(np.logaddexp(super().distribution(given), by_words) - np.log(2))
+        votes = super().distribution(given)
+        return np.asarray(np.logaddexp(np.log(VOTES) + votes, np.log1p(-VOTES) + by_words))
 
     @cached_property
     def _profiles(

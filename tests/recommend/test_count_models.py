@@ -30,7 +30,7 @@ from careergpt.recommend.count_models import (
     Popularity,
 )
 from careergpt.recommend.count_tables import CountModel
-from careergpt.recommend.skill_models import ANY, POWER, PRIOR_VOTES, Neighbours, Profiles
+from careergpt.recommend.skill_models import ANY, POWER, PRIOR_VOTES, VOTES, Neighbours, Profiles
 
 TITLES = Candidates(("A", "B", "C", "D"), (5, 5, 5, 5))
 SKILLS = Candidates(("arc welding", "C++", "C", "wound care", "SQL", "care plans"), (5,) * 6)
@@ -355,13 +355,13 @@ def slow_profiles(postings: list[tuple[list[str], str]], query: list[str]) -> li
 
 @settings(deadline=None)
 @given(postings.filter(lambda some: any(starmap(remembered, some))), skills)
-def test_profiles_are_the_mean_of_the_votes_and_of_bayes_rule_over_all_lists(
+def test_profiles_are_the_votes_and_bayes_rule_over_all_lists(
     postings: list[tuple[list[str], str]], query: list[str]
 ) -> None:
     kinds = {"titles": TITLES, "skills": SKILLS}
     found = Profiles.fit("position", kinds, records_of(postings)).distribution(tuple(query))
     votes = np.exp(near(postings).distribution(tuple(query)))
-    expected = (votes + np.array(slow_profiles(postings, query))) / 2
+    expected = VOTES * votes + (1 - VOTES) * np.array(slow_profiles(postings, query))
     assert np.exp(found) == pytest.approx(expected)
 
 
