@@ -90,7 +90,7 @@ def _parser() -> OneLineParser:
         "votes": ("votes.jsonl", "File of the votes of blind comparisons."),
         "device": ("auto", "auto, cpu, cuda, …"),
         "port": (7860, "Port to listen on; 0: any free one."),
-        "wait": (1.0, "Seconds to an answer behind others'; later: told to come back (429)."),
+        "wait": (0.8, "Seconds to an answer behind others'; later: told to come back (429)."),
         "seconds": (30.0, "The most that a request may take."),
     })  # fmt: skip
     return parser

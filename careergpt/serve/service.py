@@ -55,7 +55,7 @@ class Settings(NamedTuple):
     """
 
     votes: Votes
-    wait: float = 1.0
+    wait: float = 0.8
     seconds: float = 30.0
     hosts: tuple[str, ...] | None = None
     token: str | None = None

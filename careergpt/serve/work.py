@@ -41,7 +41,7 @@ class Worker:
 
     Args:
         wait: Seconds after which a request is answered, as the latest ones lead to expect; who
-            would wait longer is refused at once. The first to wait is let in however long it takes.
+            would wait longer is refused at once. Where nobody is before, nobody is refused.
         seconds: The most that a request may take, waiting included.
     """
 
@@ -118,7 +118,7 @@ class Worker:
     def _enter(self) -> None:
         with self._lock:
             before = self._held * self._mean
-            if self._held > 1 and before + self._mean > self._wait:
+            if self._held and before + self._mean > self._wait:
                 raise FullError(before)
             self._held += 1
         WAITING.inc()
