@@ -194,8 +194,8 @@ def _step(
     seen, row = None, predictor.titles.place(left)
     if moves is not None and row is not None:
         seen = int(moves.tables[""][row, place])
-    held = {title_key(skill) for skill in (*person.skills, *predictor.likeliest_skills(before))}
-    needed = predictor.likeliest_skills(title)
+    held = {title_key(skill) for skill in (*person.skills, *predictor.relevant_skills(before))}
+    needed = predictor.relevant_skills(title)
     gain = tuple(skill for skill in needed if title_key(skill) not in held)
     return Step(title, probability, seen, gain, predictor.preparation(title))
 

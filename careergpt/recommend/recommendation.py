@@ -90,7 +90,7 @@ class Recommendation(NamedTuple):
         ranked_by: Of each ranking that had a part ("path" by the career, "position" by the skills)
             the weights of those that validation found best together: "model", "markov", …
         skills_for: The position that the skills and qualifications are of; "" where there is none.
-        skills: Skills to have, the likeliest first.
+        skills: Skills to have, the most relevant first.
         qualifications: None where the model knows no task that asks for them.
         taken_for: Names that were told, and the title or skill that each was taken for.
         notes: What the reader should know of this answer, a sentence each.

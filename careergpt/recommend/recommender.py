@@ -229,7 +229,7 @@ class Recommender:
         person, predictor, rankings = query.person, self.predictor, self.predictor.rankings
         logs = predictor.log_probabilities(query)[0] if query.readings else None
         positions = self._positions(query, logs) if logs is not None else ()
-        subject = person.position or (positions[0].title if positions else "")
+        subject = self._subject(query) or (positions[0].title if positions else "")
         held = set(map(title_key, person.skills))
         notes = [
             *unknown_names(query, rankings),
@@ -250,13 +250,21 @@ class Recommender:
             skills_for=subject,
             skills=tuple(
                 SkillToHave(skill, share, title_key(skill) in held)
-                for skill, share in predictor.likeliest_skills(subject, self._top).items()
+                for skill, share in predictor.relevant_skills(subject, self._top).items()
             ),
             qualifications=written,
             taken_for=query.taken_for,
             notes=tuple(notes),
             shortcuts=tuple(self._shortcuts(query)),
         )
+
+    def _subject(self, query: PersonQuery) -> str:
+        """The position, or what stands in for one of which training knows nothing."""
+        position, rankings = query.person.position, self.predictor.rankings
+        known = filter(None, (rankings.candidates["titles"], rankings.trained))
+        if position in query.stand_ins and all(names.place(position) is None for names in known):
+            return query.stand_ins[position].occupation
+        return position
 
     def _shortcuts(self, query: PersonQuery) -> Iterator[str]:
         if any(ranking.shortens for ranking in self.predictor.rankings.by_task.values()):
@@ -272,8 +280,10 @@ class Recommender:
     def _positions(self, query: PersonQuery, logs: Logs) -> tuple[NextPosition, ...]:
         predictor, names = self.predictor, self.predictor.titles.names
         levels: dict[str, list[int]] = {}  # Of each occupation, the likeliest first.
+        before = set(predictor.titles.places_of(query.person.career))  # Some go back: no advice.
         for place in first(logs, len(logs)):
-            levels.setdefault(self._levels[place], []).append(place)
+            if place not in before:
+                levels.setdefault(self._levels[place], []).append(place)
         of_each = list(levels.values())[: self._top]
         places = [some[0] for some in of_each]
         titles = [names[place] for place in places]
@@ -282,7 +292,7 @@ class Recommender:
             predictor.skills_of(titles)  # All at once.
         found = []
         for title, (place, *others) in zip(titles, of_each, strict=True):
-            needed = predictor.likeliest_skills(title)
+            needed = predictor.relevant_skills(title)
             has = tuple(skill for skill in needed if title_key(skill) in held)
             lacks = tuple(skill for skill in needed if title_key(skill) not in held)
             also = {names[other]: float(np.exp(logs[other])) for other in others}

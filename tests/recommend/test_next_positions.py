@@ -285,6 +285,19 @@ def test_what_follows_a_title_that_nobody_left_is_what_follows_the_nearest_that_
         assert not any("Nobody" in note for note in asked.recommend(other, write=False).notes)
 
 
+@pytest.mark.parametrize(
+    ("title", "skills_for"), [("Master welder", "Master welder"), ("Fusion magician", "Welder")]
+)
+def test_skills_of_a_title_that_training_does_not_know_are_those_of_what_stands_in_for_it(
+    rankings: Rankings, tiny: LoadedModel, title: str, skills_for: str
+) -> None:
+    asked = Recommender(rankings, tiny)
+    query = asked.read(Person(title, (), ()))
+    found = asked.answer(query._replace(stand_ins={title: Match("Welder", 0.3)}), write=False)
+    assert found.skills_for == skills_for
+    assert asked.answer(query._replace(stand_ins={}), write=False).skills_for == title
+
+
 def test_skills_of_a_title_are_a_distribution(
     recommender: Recommender, rankings: Rankings, tiny: LoadedModel
 ) -> None:
