@@ -46,7 +46,11 @@ def make_app(models: Mapping[str, Model], settings: Settings) -> ASGIApp:
         version=careergpt.__version__,
         description="Career recommendations by a fine-tuned GPT-2.",
         lifespan=lifespan,
-        responses={status: {"model": Refusal} for status in REFUSALS},
+        responses={
+            # As a page to who reads pages, whatever was asked for.
+            status: {"model": Refusal, "content": {"application/json": {}, "text/html": {}}}
+            for status in REFUSALS
+        },
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere.
         redoc_url=None,
     )

@@ -368,6 +368,9 @@ def test_the_schema_names_every_route_and_metrics_count_them(client: TestClient)
     routes = set(client.get("/openapi.json").json()["paths"])
     assert {"/recommend", "/generate", "/score", "/health", "/metrics", "/"} <= routes
     refusals = client.get("/openapi.json").json()["paths"]["/score"]["post"]["responses"]
+    page = client.get("/openapi.json").json()["paths"]["/report"]["get"]["responses"]
+    for responses in (refusals, page):
+        assert responses["404"]["content"].keys() == {"application/json", "text/html"}
     assert {"400", "422", "429"} <= set(refusals)
     counted = client.get("/metrics").text
     assert 'careergpt_requests_total{path="/health",status="200"}' in counted
