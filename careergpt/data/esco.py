@@ -18,29 +18,35 @@ from careergpt.data.taxonomy_files import (
 MOST = 10
 """Occupations that one may change to."""
 
-LEAST, LOWER = 0.1, 0.5
-"""Cosine of the skills of two occupations from which on they have something in common, and what it
-counts where the other takes less skill: a chef becomes a pastry chef sooner than a cook."""
+LEAST = 0.1
+"""Likeness of two occupations from which on they have something in common."""
+
+LOWER, HIGHER = 0.5, 0.7
+"""What likeness counts where the other takes less skill, or more: a chef becomes a pastry chef
+sooner than a cook, and a bank teller a cashier of foreign exchange sooner than a trader."""
 
 
 def read_esco(folder: str) -> list[Occupation]:
     """The occupations of ESCO's CSV files, with their essential skills.
 
-    Of moves it says nothing. Those that share the most skills stand in for them, the rarer a skill
-    the more it counts: what people can change to at little cost (Kanders et al., Mapping Career
-    Causeways, Nesta, 2020).
+    Of moves it says nothing. The occupations that are most alike stand in for them.
     """
     files = files_in(folder)
     columns = ("conceptUri", "preferredLabel", "altLabels", "description", "iscoGroup")
     occupations = list(rows_in(files, "occupations", *columns))
     names = {code: name for code, name in rows_in(files, "skills", "conceptUri", "preferredLabel")}
-    relations = rows_in(
+    related = rows_in(
         files, "occupationSkillRelations", "occupationUri", "skillUri", "relationType"
     )
-    essential = (pair for *pair, how in relations if how == "essential")
-    skills = lists_by((one, names[skill]) for one, skill in essential if skill in names)
-    levels = [level_of(f"ISCO-{group}") for *_, group in occupations]
-    near = sharing([skills[code] for code, *_ in occupations], levels)
+    known = [(one, names[skill], how) for one, skill, how in related if skill in names]
+    skills = lists_by((one, skill) for one, skill, how in known if how == "essential")
+    every = lists_by((one, skill) for one, skill, _ in known)
+    near = alike(
+        [skills[code] for code, *_ in occupations],
+        [every[code] for code, *_ in occupations],
+        [" ".join(said) for _, *said, _ in occupations],
+        [level_of(f"ISCO-{group}") for *_, group in occupations],
+    )
     return [
         Occupation(
             name=name,
@@ -54,21 +60,35 @@ def read_esco(folder: str) -> list[Occupation]:
     ]
 
 
-def sharing(lists: Sequence[Sequence[str]], levels: Sequence[int]) -> list[list[int]]:
-    """For each occupation the `MOST` others that share most of its skills, the nearest first.
+def alike(
+    essential: Sequence[Sequence[str]],
+    every: Sequence[Sequence[str]],
+    texts: Sequence[str],
+    levels: Sequence[int],
+) -> list[list[int]]:
+    """For each occupation the `MOST` others that are most alike, the likest first.
+
+    Those that share skills, the rarer the more, are what people change to at little cost (Kanders
+    et al., Mapping Career Causeways, Nesta, 2020). Skills alone took a leather measuring operator
+    for the next of a forklift operator: what is said of them counts, too.
 
     Args:
-        lists: The skills of each; likeness is the cosine of their TF-IDF.
-        levels: The skill level of each; what takes less than the occupation counts `LOWER`.
+        essential: The skills that each must have.
+        every: These and the optional ones.
+        texts: The names and the description of each. Likeness is the mean of the three cosines of
+            TF-IDF.
+        levels: The skill level of each; where it differs, likeness counts `LOWER` or `HIGHER`.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    if not any(lists):
-        return [[] for _ in lists]
-    vectors, level = TfidfVectorizer(analyzer=list).fit_transform(lists), np.array(levels)
-    found = []
-    for place, vector in enumerate(vectors):
-        like = (vector @ vectors.T).toarray()[0] * np.where(level < level[place], LOWER, 1)
+    words = TfidfVectorizer(stop_words="english", sublinear_tf=True)
+    parts = [(TfidfVectorizer(analyzer=list), essential), (TfidfVectorizer(analyzer=list), every)]
+    parts = [(how, some) for how, some in [*parts, (words, texts)] if any(some)]
+    vectors = [how.fit_transform(some) for how, some in parts]
+    level, found = np.array(levels), []
+    for place in range(len(levels)):
+        like = sum((v[[place]] @ v.T).toarray()[0] for v in vectors) / 3
+        like = like * np.select([level < level[place], level > level[place]], [LOWER, HIGHER], 1)
         like[place] = 0
         order = (-like).argsort(kind="stable")[:MOST]
         found.append([int(other) for other in order if like[other] >= LEAST])

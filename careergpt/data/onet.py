@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from careergpt.data.taxonomy_files import (
@@ -15,6 +16,10 @@ from careergpt.data.taxonomy_files import (
     rows_in,
 )
 
+_CODE = ("O*NET-SOC Code",)
+_TITLES = (*_CODE, "Alternate Title", "Short Title")
+_EDUCATION = "Education, Training, and Experience"
+
 
 def read_onet(folder: str) -> list[Occupation]:
     """The occupations of O*NET's text files, `db_24_2_text` and later ones.
@@ -24,7 +29,10 @@ def read_onet(folder: str) -> list[Occupation]:
     files = files_in(folder)
     found = rows_in(files, "Occupation Data", "O*NET-SOC Code", "Title", "Description")
     occupations = [row for row in found if "All Other" not in row[1]]
-    titles = lists_by(rows_in(files, "Alternate Titles", "O*NET-SOC Code", "Alternate Title"))
+    titles: defaultdict[str, list[str]] = defaultdict(list)
+    for code, title, short in rows_in(files, "Alternate Titles", *_TITLES):
+        # "Registered Nurse (RN)" is called RN, too.
+        titles[code] += [title] if short in ("", "n/a") else [title, short]
     skills = lists_by(rows_in(files, "Technology Skills", "O*NET-SOC Code", "Example"))
     # Since release 25 the related occupations have taken the matrix's place.
     moves = "Career Changers Matrix" if "careerchangersmatrix" in files else "Related Occupations"
@@ -56,10 +64,6 @@ def _lower_last(code: str, after: Iterable[str]) -> list[str]:
     The matrix names what people are able to do, a nurse what practical nurses do: few ask for it.
     """
     return sorted(after, key=lambda other: level_of(other) < level_of(code))
-
-
-_CODE = ("O*NET-SOC Code",)
-_EDUCATION = "Education, Training, and Experience"
 
 
 def _education(files: Mapping[str, str]) -> dict[str, str]:

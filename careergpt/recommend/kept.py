@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,11 +11,9 @@ import numpy as np
 from jaxtyping import Float16
 from scipy.special import log_softmax
 
-from careergpt.data.foreign_files import check_file
 from careergpt.data.names import title_key
-from careergpt.data.whole_files import whole
 from careergpt.errors import InputError
-from careergpt.modeling.folder import SETTINGS
+from careergpt.recommend.arrays import of_shape, write_arrays
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.language_model import LanguageModel
 from careergpt.recommend.ranking import Ranking
@@ -51,7 +48,7 @@ class TitleSkills(NamedTuple):
             InputError: They are of another number of skills.
         """
         titles = tables.get("titles", np.empty(0)).tolist()
-        logs = of_shape(tables.get("skills_of"), (len(titles), skills))
+        logs = of_shape(KEPT, tables.get("skills_of"), (len(titles), skills))
         return (
             None
             if logs is None
@@ -82,32 +79,4 @@ def write_kept(
     tables = dict(neutral)
     if skills_of is not None:
         tables |= {"titles": np.array(list(skills_of.rows)), "skills_of": skills_of.logs}
-    with whole(path) as partial, partial.open("wb") as file:
-        np.savez(file, **tables)  # type: ignore[arg-type]
-
-
-def read_kept(path: Path) -> Mapping[str, np.ndarray]:
-    """What `write_kept` wrote; nothing where an earlier version saved the folder."""
-    if not path.exists():
-        return {}
-    check_file(path)
-    try:  # It never unpickles.
-        with np.load(path) as tables:
-            return {name: tables[name] for name in tables.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputError(f"{path} cannot be read ({error}): train again, or copy it anew") from None
-
-
-def of_shape(table: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The numbers, where they are there.
-
-    Raises:
-        InputError: They are of other candidates, or none.
-    """
-    if table is not None and (
-        table.shape != shape or table.dtype.kind != "f" or not np.isfinite(table).all()
-    ):
-        raise InputError(
-            f"{KEPT} is not of the candidates that {SETTINGS} names: take all files from one model"
-        )
-    return table
+    write_arrays(path, tables)

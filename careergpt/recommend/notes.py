@@ -32,7 +32,7 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
     no_candidates = [skill for skill in person.skills if skills.place(skill) is None]
     unknown = [skill for skill in no_candidates if not skills.in_words(skill)]
     if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
-        yield "Nothing of what is told is known: what follows is a guess by words alone."
+        yield "Nothing of what is told is known: what follows is a guess by what the words say."
     for name, match in query.taken_for.items():
         yield taken(name, match)
     for told, (used, confidence, _) in query.stand_ins.items():
@@ -46,7 +46,8 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
             f"words alone{_near(title, titles)}."
         )
     if by_words := [skill for skill in no_candidates if skill not in unknown]:
-        yield f"No skill that training saw often is called {_listed(by_words)}: the words count."
+        named = _listed(by_words)
+        yield f"No skill that training saw often is called {named}: what they say counts."
     if unknown and skills.names:
         near = _near(unknown[0], skills)
         yield f"Not known: none of the skills that training saw often is {_listed(unknown)}{near}."

@@ -17,7 +17,7 @@ from scipy.special import log_softmax
 from careergpt.recommend.count_models import KneserNey
 from careergpt.recommend.count_tables import CountModel, Logs
 from careergpt.recommend.embeddings import bundled_encoder, bundled_model, cosines
-from careergpt.recommend.skill_models import Neighbours
+from careergpt.recommend.position_models import Neighbours
 
 WIDTH = 0.1
 """Of the kernel over cosines, and of their softmax; of 0.05 to 0.15 validation chose it."""

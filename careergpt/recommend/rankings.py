@@ -17,18 +17,12 @@ from careergpt.data.whole_files import write_lines
 from careergpt.errors import InputError
 from careergpt.modeling.folder import SETTINGS
 from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend.arrays import of_shape, read_arrays
 from careergpt.recommend.calibration import Choice, fit_exponent, skill_likelihoods
 from careergpt.recommend.candidates import KIND, Candidates, items_in
 from careergpt.recommend.count_models import COUNT_MODELS
 from careergpt.recommend.evaluation import Query, queries_of, ranking_tasks
-from careergpt.recommend.kept import (
-    KEPT,
-    TitleSkills,
-    of_shape,
-    read_kept,
-    title_skills,
-    write_kept,
-)
+from careergpt.recommend.kept import KEPT, TitleSkills, title_skills, write_kept
 from careergpt.recommend.language_model import LanguageModel, Reading, check_ranking_task
 from careergpt.recommend.lent import Lent
 from careergpt.recommend.occupations import (
@@ -241,7 +235,7 @@ class Rankings:
                 f"{folder / SETTINGS}: its candidates, calibration or blend cannot be read "
                 f"({error if isinstance(error, InputError) else repr(error)}); save the model again"
             ) from None
-        tables, rankings = read_kept(folder / KEPT), {}
+        tables, rankings = read_arrays(folder / KEPT), {}
         for name, task in ranking_tasks(tasks).items():
             ranked = candidates[KIND[name]]
             if not len(ranked) or name not in choices:
@@ -250,7 +244,7 @@ class Rankings:
                 peer: model.load(name, candidates, folder / PEERS / name, peer)
                 for peer, model in (COUNT_MODELS[name] if count_models else {}).items()
             }
-            neutral = of_shape(tables.get(name), (len(ranked),))
+            neutral = of_shape(KEPT, tables.get(name), (len(ranked),))
             ranking = Ranking(
                 name, task, ranked, counted, *choices[name], few.get(name, {}), neutral
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from careergpt.cli.parsing import OneLineParser
 from careergpt.errors import InputError, extra
+from careergpt.serve import SECONDS, WAIT
 
 TOKEN = "CAREERGPT_TOKEN"
 """The environment variable that holds the token."""
@@ -90,7 +91,7 @@ def _parser() -> OneLineParser:
         "votes": ("votes.jsonl", "File of the votes of blind comparisons."),
         "device": ("auto", "auto, cpu, cuda, …"),
         "port": (7860, "Port to listen on; 0: any free one."),
-        "wait": (0.8, "Seconds to an answer behind others'; later: told to come back (429)."),
-        "seconds": (30.0, "The most that a request may take."),
+        "wait": (WAIT, "Seconds to an answer behind others'; later: told to come back (429)."),
+        "seconds": (SECONDS, "The most that a request may take."),
     })  # fmt: skip
     return parser

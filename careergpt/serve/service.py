@@ -20,7 +20,7 @@ from careergpt.errors import InputError
 from careergpt.generation.decoding import repetition
 from careergpt.recommend.paths import paths_as_json
 from careergpt.recommend.recommendation import as_json
-from careergpt.serve import pages
+from careergpt.serve import SECONDS, WAIT, pages
 from careergpt.serve.messages import (
     Blind,
     Generate,
@@ -55,8 +55,8 @@ class Settings(NamedTuple):
     """
 
     votes: Votes
-    wait: float = 0.8
-    seconds: float = 30.0
+    wait: float = WAIT
+    seconds: float = SECONDS
     hosts: tuple[str, ...] | None = None
     token: str | None = None
 

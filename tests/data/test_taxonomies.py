@@ -8,7 +8,7 @@ import pytest
 
 from careergpt.cli import main
 from careergpt.data.datamodule import CareerDataModule
-from careergpt.data.esco import read_esco, sharing
+from careergpt.data.esco import alike, read_esco
 from careergpt.data.onet import read_onet, singular
 from careergpt.data.taxonomies import (
     DRAWS,
@@ -33,6 +33,7 @@ TEXTS = {
     "Alternate Titles.txt": [
         ("O*NET-SOC Code", "Alternate Title", "Short Title", "Source(s)"),
         *((RN, title, "n/a", "08") for title in ("Staff Nurse", "Charge Nurse", "staff nurse.")),
+        (RN, "Registered Nurse (RN)", "RN", "02"),
     ],
     "Technology Skills.txt": [
         ("O*NET-SOC Code", "Example", "Commodity Title"),
@@ -75,7 +76,8 @@ def written(folder: Path, tables: dict[str, list[tuple[str, ...]]], delimiter: s
 def test_an_occupation_has_what_its_files_say_of_it(onet: Path) -> None:
     nurse, practitioner = read_onet(str(onet))
     assert nurse.name == "Registered Nurse"
-    assert nurse.titles == ("Registered Nurses", "Staff Nurse", "Charge Nurse", "staff nurse.")
+    named = ("Staff Nurse", "Charge Nurse", "staff nurse.", "Registered Nurse (RN)", "RN")
+    assert nurse.titles == ("Registered Nurses", *named)
     assert nurse.field == "29 Healthcare Practitioners and Technical"
     assert nurse.next == ("Nurse Practitioner",)
     assert practitioner.skills == ("Adobe Acrobat",)
@@ -88,7 +90,8 @@ def test_an_occupation_is_described_by_its_titles_and_asked_by_draws_of_its_skil
     rows = list(rows_of(nurse))
     described = [row["position_title"] for row in rows if "job_description" in row]
     assert described[0] == "Registered Nurse"
-    assert set(described[1:]) == {"Registered Nurses", "Staff Nurse", "Charge Nurse"}
+    others = {"Registered Nurses", "Staff Nurse", "Charge Nurse", "Registered Nurse (RN)", "RN"}
+    assert set(described[1:]) == others
     lists = [(row["position_title"], row["skills"]) for row in rows if "skills" in row]
     assert {title for title, _ in lists} == set(described)
     assert sum(title == "Registered Nurse" for title, _ in lists) == DRAWS
@@ -211,7 +214,7 @@ def test_only_what_shares_the_most_skills_is_a_move_and_without_skills_nothing(
     *cooks, idler = read_esco(str(esco_of(tmp_path / "many", many, groups)))
     assert {len(one.next) for one in cooks} == {10}
     assert idler.next == ()
-    assert sharing([[], []], [2, 2]) == [[], []]
+    assert alike([[], []], [[], []], ["", ""], [2, 2]) == [[], []]
 
 
 def test_what_takes_less_skill_comes_last_in_the_order_that_it_had(onet: Path) -> None:
@@ -282,7 +285,9 @@ MISTAKES = {
     "no such table": ("Technology Skills.txt", None, "no table 'Technology Skills'"),
     "a layout": ("Occupation Data.txt", "Code\tName\n1\tCook\n", "no column 'O*NET-SOC Code'"),
     "a torn row": (
-        "Alternate Titles.txt", "O*NET-SOC Code\tAlternate Title\n1\tA\n2\tB\n3\n4\tC\n", ":4 has"
+        "Alternate Titles.txt",
+        "O*NET-SOC Code\tAlternate Title\tShort Title\n1\tA\tn/a\n2\tB\tn/a\n3\n4\tC\tn/a\n",
+        ":4 has",
     ),
 }  # fmt: skip
 

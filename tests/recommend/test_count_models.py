@@ -4,7 +4,7 @@ import io
 import math
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from sklearn.neighbors import NearestNeighbors
 from careergpt.data.names import key_words
 from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
+from careergpt.recommend import position_models
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.count_models import (
     COUNT_MODELS,
@@ -30,7 +31,7 @@ from careergpt.recommend.count_models import (
     Popularity,
 )
 from careergpt.recommend.count_tables import CountModel
-from careergpt.recommend.skill_models import ANY, POWER, PRIOR_VOTES, VOTES, Neighbours, Profiles
+from careergpt.recommend.position_models import ANY, POWER, PRIOR_VOTES, VOTES, Neighbours, Profiles
 
 TITLES = Candidates(("A", "B", "C", "D"), (5, 5, 5, 5))
 SKILLS = Candidates(("arc welding", "C++", "C", "wound care", "SQL", "care plans"), (5,) * 6)
@@ -45,6 +46,14 @@ skills = st.lists(
     max_size=4,
 )
 postings = st.lists(st.tuples(skills, titles), max_size=15)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def words_alone() -> Iterator[None]:
+    """What skills mean has its own tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(position_models, "bundled_model", lambda: None)
+        yield
 
 
 Postings = Sequence[tuple[Sequence[str], str]]
@@ -358,8 +367,7 @@ def slow_profiles(postings: list[tuple[list[str], str]], query: list[str]) -> li
 def test_profiles_are_the_votes_and_bayes_rule_over_all_lists(
     postings: list[tuple[list[str], str]], query: list[str]
 ) -> None:
-    kinds = {"titles": TITLES, "skills": SKILLS}
-    found = Profiles.fit("position", kinds, records_of(postings)).distribution(tuple(query))
+    found = Profiles.fit("position", NAMES, records_of(postings)).distribution(tuple(query))
     votes = np.exp(near(postings).distribution(tuple(query)))
     expected = VOTES * votes + (1 - VOTES) * np.array(slow_profiles(postings, query))
     assert np.exp(found) == pytest.approx(expected)
@@ -368,12 +376,10 @@ def test_profiles_are_the_votes_and_bayes_rule_over_all_lists(
 def test_all_lists_of_a_title_say_more_than_one_that_is_near_by_chance() -> None:
     lists: Postings = [(["arc welding", "c"], "A"), (["wound care", "c"], "A")] * 5
     lists += [(["arc welding"], "B"), *[(["SQL"], "B")] * 9]
-    kinds = {"titles": TITLES, "skills": SKILLS}
     asked = ("arc welding", "wound care")
-    by_words = slow_profiles(lists, list(asked))
-    assert by_words[0] > by_words[1]
-    found = Profiles.fit("position", kinds, records_of(lists)).distribution(asked)
-    assert found.argmax() == 0
+    expected = slow_profiles(lists, list(asked))
+    assert expected[0] > expected[1]
+    assert Profiles.fit("position", NAMES, records_of(lists)).distribution(asked).argmax() == 0
 
 
 @pytest.mark.parametrize("query", [[], ["fire"], ["🚀", ""]])

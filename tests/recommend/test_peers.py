@@ -9,7 +9,7 @@ from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.count_models import KneserNey
 from careergpt.recommend.count_tables import CountModel
 from careergpt.recommend.peers import strong_peers
-from careergpt.recommend.skill_models import Neighbours
+from careergpt.recommend.position_models import Neighbours
 
 TITLES = Candidates(("Nurse", "Nurse manager", "Welder", "Pipe fitter"), (9, 9, 9, 9))
 SKILLS = Candidates(("patient care", "triage", "steel", "arc welding"), (9, 9, 9, 9))

@@ -419,7 +419,7 @@ def test_a_title_of_training_is_known_though_the_user_lists_others(
     assert told.positions == answer(Person("Registered nurse", (), ()), known=listed).positions
     strange = answer(Person("Zzyzx", (), ()), known=listed).notes
     for notes, unknown in ((told.notes, False), (strange, True)):
-        assert any("guess by words alone" in note for note in notes) is unknown
+        assert any("guess by what the words say" in note for note in notes) is unknown
         assert any(note.startswith("Not known") for note in notes) is unknown
 
 
@@ -444,7 +444,7 @@ def test_a_skill_in_words_that_skills_have_is_read_as_it_is_told(answer: Answer)
     assert found.person.skills == ("blueprint statistics", "juggling")
     told = [note for note in found.notes if "blueprint statistics" in note]
     assert told == [
-        "No skill that training saw often is called 'blueprint statistics': the words count."
+        "No skill that training saw often is called 'blueprint statistics': what they say counts."
     ]
     only = answer(Person("", ("blueprint statistics",), ()))
     assert not any(note.startswith("Nothing of what is told") for note in only.notes)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 from scipy import sparse
 from scipy.special import log_softmax
 
 from careergpt.data.names import key_words
 from careergpt.data.tasks import Fields
+from careergpt.recommend.arrays import of_shape, read_arrays, write_arrays
 from careergpt.recommend.candidates import Candidates, items_in
 from careergpt.recommend.count_tables import (
     CountModel,
@@ -24,6 +26,7 @@ from careergpt.recommend.count_tables import (
     shares_of,
     table_of,
 )
+from careergpt.recommend.embeddings import WIDE, bundled_encoder, bundled_model
 
 NEIGHBOURS = 50
 
@@ -34,6 +37,14 @@ ANY, POWER, VOTES = 0.5, 0.6, 0.3
 """Share of a title's words that are any title's, the power that makes up for words that come
 together, and the weight of the neighbours' votes: of grids around them these cost about the fewest
 nats on held-out lists of postings, O*NET and ESCO, whole and cut to two, three and five skills."""
+
+
+NAME, WIDTH = 0.6, 0.1
+"""Part of a title's vector that is its name, and the cosines' width: about the fewest nats on lists
+of ESCO's and O*NET's skills and, cut to three, of ESCO's skills under other labels of theirs."""
+
+EMBEDDED = 20_000
+"""Names of each kind that are embedded, the most frequent ones: a minute or two."""
 
 
 class Neighbours(CountModel):
@@ -100,21 +111,48 @@ class Neighbours(CountModel):
 
 
 class Profiles(OfAnother, Neighbours):
-    """The neighbours' votes, and Bayes' rule over all that a title's lists say together.
+    """The neighbours' votes, Bayes' rule over all that a title's lists say, and what they mean.
 
     A list tells of eight skills what its title asks for, and all its lists tell of fifty: where one
     list is near by chance, the title's words decide. P(word | title) is the share of the title's
     words, interpolated with that of all (Jelinek & Mercer, 1980), and P(title) its share of lists.
+
+    People name few skills, and in their own words: no list has "cold calling", and "packing" stands
+    in those of footwear alone. So the weighted mean of both is multiplied by how near the skills
+    are in meaning to those of the title, and to its name. Skills are sentence embeddings, a person
+    is the mean of theirs, and a title that of its lists' and, by a part, its name.
+
+    Attributes:
+        vectors: "titles" and "skills", a row for each, of skills but the most frequent; None where
+            they were never embedded: words alone count.
     """
 
+    vectors: Mapping[str, Float32[np.ndarray, "N D"]] | None = None
+
+    @classmethod
+    def fit(cls, task: str, candidates: Kinds, records: Sequence[Fields]) -> Profiles:
+        """Counts and, where the extra `embeddings` is there, embeds."""
+        model = cls(task, candidates, cls.count(task, candidates, records))
+        if bundled_model() is not None:
+            model.vectors = _embedded(candidates, records)
+        return model
+
     def distribution(self, given: tuple[str, ...]) -> Logs:
-        """The weighted mean of both."""
+        """The weighted mean of words, times the meaning where a skill has one."""
+        by_words = self._by_words(given)
+        found = [vector for skill in given if (vector := self._vector(skill)) is not None]
+        if not found or self.vectors is None:
+            return by_words
+        like = self.vectors["titles"] @ _unit(np.mean(found, axis=0))
+        return np.asarray(log_softmax(by_words + like.astype(np.float64) / WIDTH))
+
+    def _by_words(self, given: tuple[str, ...]) -> Logs:
         said, prior, words = self._profiles
         columns = _words(given, self._columns)
         shares = (1 - ANY) * said[:, columns].toarray() + ANY * words[columns]
-        by_words = log_softmax(np.log(prior) + POWER * np.log(shares).sum(axis=1))
+        by_titles = log_softmax(np.log(prior) + POWER * np.log(shares).sum(axis=1))
         votes = super().distribution(given)
-        return np.asarray(np.logaddexp(np.log(VOTES) + votes, np.log1p(-VOTES) + by_words))
+        return np.asarray(np.logaddexp(np.log(VOTES) + votes, np.log1p(-VOTES) + by_titles))
 
     @cached_property
     def _profiles(
@@ -126,6 +164,66 @@ class Profiles(OfAnother, Neighbours):
         sums = np.maximum(counts.sum(axis=1), 1)
         said = sparse.csc_array(sparse.diags_array(1 / sums) @ counts)
         return said, shares_of(positions.sum(axis=0)), shares_of(words.sum(axis=0))
+
+    def _vector(self, skill: str) -> Float32[np.ndarray, " D"] | None:
+        """The skill's; None where nothing can be embedded, or it has no words."""
+        if self.vectors is None:
+            return None
+        place, vectors = self.candidates["skills"].place(skill), self.vectors["skills"]
+        if place is not None and place < len(vectors):
+            return np.asarray(vectors[place])
+        return None if bundled_model() is None else _embed(skill)
+
+    def save(self, folder: Path, name: str) -> None:
+        """Writes the vectors in half precision; the counts are another's."""
+        if self.vectors is not None:
+            halves = {kind: vectors.astype(np.float16) for kind, vectors in self.vectors.items()}
+            write_arrays(folder / f"{name}.npz", halves)
+
+    @classmethod
+    def load(cls, task: str, candidates: Kinds, folder: Path, name: str) -> Profiles:
+        """Of the tables of the model that counts for the task, and the vectors if there are any."""
+        model = cls(task, candidates, super().load(task, candidates, folder, name).tables)
+        path = folder / f"{name}.npz"
+        titles, skills = map(read_arrays(path).get, ("titles", "skills"))
+        if titles is not None and skills is not None:
+            rows = len(candidates["titles"]), min(len(candidates["skills"]), EMBEDDED)
+            of_shape(path, titles, (rows[0], WIDE))
+            of_shape(path, skills, (rows[1], WIDE))
+            model.vectors = {"titles": titles.astype("f4"), "skills": skills.astype("f4")}
+        return model
+
+
+@lru_cache(maxsize=4_096)
+def _embed(skill: str) -> Float32[np.ndarray, " D"] | None:
+    """The skill's sentence embedding; None where it has no words."""
+    (vector,) = bundled_encoder()([skill])
+    return vector if vector.any() else None
+
+
+def _embedded(candidates: Kinds, records: Sequence[Fields]) -> dict[str, np.ndarray]:
+    """Vectors of titles, the mean of their skills' and a part of their name's, and of skills."""
+    encode, titles, skills = bundled_encoder(), candidates["titles"], candidates["skills"]
+    vectors = encode(skills.names[:EMBEDDED])
+    pairs = {
+        (title, place)
+        for record in postings_in(records)
+        if (title := titles.place(str(record["position_title"]))) is not None
+        for place in skills.places_of(items_in(record, "skills"))
+        if place < len(vectors)
+    }
+    has = table_of(sorted(pairs), (len(titles), len(vectors)))
+    named = np.zeros((len(titles), vectors.shape[1]), dtype=np.float32)
+    named[:EMBEDDED] = encode(titles.names[:EMBEDDED])
+    found = {"titles": _unit(has @ vectors) + NAME * named, "skills": vectors}
+    # As a folder keeps them: it answers as what was fitted does.
+    return {kind: some.astype(np.float16).astype(np.float32) for kind, some in found.items()}
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Of length 1; zeros stay."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), dtype=np.float32)
 
 
 def _columns(skills: Candidates) -> dict[str, int]:
