@@ -217,6 +217,17 @@ def test_only_what_shares_the_most_skills_is_a_move_and_without_skills_nothing(
     assert alike([[], []], [[], []], ["", ""], [2, 2]) == [[], []]
 
 
+def test_optional_skills_and_what_is_said_count_and_who_takes_more_skill_counts_less() -> None:
+    same, none = [["cook"], ["cook"], ["cook"], ["dive"]], ["", "", "", ""]
+    told = ["He cooks fish.", "He cooks soup.", "He cooks fish.", "He dives."]
+    assert alike(same, same, none, [2, 2, 2, 2])[0] == [1, 2]
+    assert alike(same, same, told, [2, 2, 2, 2])[0] == [2, 1]
+    also = [["cook", "lead"], ["cook"], ["cook", "lead"], ["dive"]]
+    assert alike(same, also, none, [2, 2, 2, 2])[0] == [2, 1]
+    # Equal but for the level: one's own first, then the higher, then the lower.
+    assert alike([["cook"]] * 4, [["cook"]] * 4, none, [3, 2, 4, 3])[0] == [3, 2, 1]
+
+
 def test_what_takes_less_skill_comes_last_in_the_order_that_it_had(onet: Path) -> None:
     codes = ("29-2061.00", "31-1014.00", "29-1171.00", "11-9111.00")
     names = ("Practical Nurses", "Aides", "Nurse Practitioners", "Health Managers")
