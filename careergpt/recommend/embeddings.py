@@ -51,8 +51,10 @@ def bundled_encoder() -> Encoder:
 
     logging.disable_progress_bar()
     folder = str(bundled_model())
-    tokenizer = AutoTokenizer.from_pretrained(folder, model_max_length=LONGEST)
-    model = AutoModel.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, model_max_length=LONGEST, trust_remote_code=False
+    )
+    model = AutoModel.from_pretrained(folder, trust_remote_code=False).eval()
 
     @torch.inference_mode()
     def encode(texts: Sequence[str]) -> Vectors:
