@@ -31,7 +31,7 @@ def votes(tmp_path: Path) -> Path:
 @pytest.fixture
 def client(models: dict[str, careergpt.Model], votes: Path) -> Iterator[TestClient]:
     """A client of a server on this machine, as it is started by default."""
-    app = make_app(models, Settings(Votes(votes), hosts=("127.0.0.1",)))
+    app = make_app(models, Settings(Votes(votes), wait=60.0, hosts=("127.0.0.1",)))
     with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as found:
         yield found
 
@@ -42,7 +42,7 @@ def address(
 ) -> Iterator[str]:
     """A server in a thread of this process."""
     votes = Votes(tmp_path_factory.mktemp("votes") / "votes.jsonl")
-    app = make_app(models, Settings(votes, hosts=("127.0.0.1",)))
+    app = make_app(models, Settings(votes, wait=60.0, hosts=("127.0.0.1",)))
     listening = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, http=TimedConnection, ws="none", log_level="warning")
     server = uvicorn.Server(config)
