@@ -81,14 +81,15 @@ def alike(
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    words = TfidfVectorizer(stop_words="english", sublinear_tf=True)
-    parts = [(TfidfVectorizer(analyzer=list), essential), (TfidfVectorizer(analyzer=list), every)]
-    parts = [(how, some) for how, some in [*parts, (words, texts)] if any(some)]
-    vectors = [how.fit_transform(some) for how, some in parts]
+    words = list(map(TfidfVectorizer(stop_words="english").build_analyzer(), texts))
+    tf_idf = TfidfVectorizer(analyzer=list, sublinear_tf=True)
+    vectors = [tf_idf.fit_transform(some) for some in (essential, every, words) if any(some)]
     level, found = np.array(levels), []
     for place in range(len(levels)):
-        like = sum((v[[place]] @ v.T).toarray()[0] for v in vectors) / 3
-        like = like * np.select([level < level[place], level > level[place]], [LOWER, HIGHER], 1)
+        like = np.zeros(len(levels))
+        for some in vectors:
+            like += (some[[place]] @ some.T).toarray()[0] / 3
+        like *= np.select([level < level[place], level > level[place]], [LOWER, HIGHER], 1)
         like[place] = 0
         order = (-like).argsort(kind="stable")[:MOST]
         found.append([int(other) for other in order if like[other] >= LEAST])

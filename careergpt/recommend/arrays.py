@@ -32,20 +32,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} cannot be read ({error}): train again, or copy it anew") from None
 
 
-def of_shape(
-    file: Path | str, array: np.ndarray | None, shape: tuple[int | None, ...]
-) -> np.ndarray | None:
-    """The array, where it is there; of `None` any number.
+def of_shape(file: Path | str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of the file.
 
     Raises:
         InputError: It is of another shape, or not of finite numbers: of other candidates, or none.
     """
-    if array is not None and (
-        len(array.shape) != len(shape)
-        or any(n not in (None, found) for n, found in zip(shape, array.shape, strict=True))
-        or array.dtype.kind != "f"
-        or not np.isfinite(array).all()
-    ):
+    if array.shape != shape or array.dtype.kind != "f" or not np.isfinite(array).all():
         raise InputError(
             f"{file} is not of the candidates that {SETTINGS} names: take all files from one model"
         )

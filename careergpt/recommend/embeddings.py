@@ -42,8 +42,8 @@ def bundled_model() -> str | None:
 def bundled_encoder() -> Encoder:
     """The encoder of `bundled_model`, which must be there.
 
-    By transformers, which whoever answers has imported: sentence-transformers' own import takes as
-    long as all the rest of a first answer. The vectors are the same.
+    By transformers, which whoever answers has imported: to import sentence-transformers too takes
+    three CPU seconds more, of the four that a first answer may take. The vectors are the same.
     """
     import torch
     from transformers import AutoModel, AutoTokenizer

@@ -47,13 +47,11 @@ class TitleSkills(NamedTuple):
         Raises:
             InputError: They are of another number of skills.
         """
+        if "skills_of" not in tables:
+            return None
         titles = tables.get("titles", np.empty(0)).tolist()
-        logs = of_shape(KEPT, tables.get("skills_of"), (len(titles), skills))
-        return (
-            None
-            if logs is None
-            else cls({title_key(str(t)): row for row, t in enumerate(titles)}, logs)
-        )
+        logs = of_shape(KEPT, tables["skills_of"], (len(titles), skills))
+        return cls({title_key(str(title)): row for row, title in enumerate(titles)}, logs)
 
 
 def title_skills(ranking: Ranking, skills: LanguageModel, titles: Candidates) -> TitleSkills | None:

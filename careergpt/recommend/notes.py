@@ -46,8 +46,7 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
             f"words alone{_near(title, titles)}."
         )
     if by_words := [skill for skill in no_candidates if skill not in unknown]:
-        named = _listed(by_words)
-        yield f"No skill that training saw often is called {named}: what they say counts."
+        yield f"Read by the words, for training saw no such skill often: {_listed(by_words)}."
     if unknown and skills.names:
         near = _near(unknown[0], skills)
         yield f"Not known: none of the skills that training saw often is {_listed(unknown)}{near}."

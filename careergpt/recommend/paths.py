@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 
 from careergpt.data.names import title_key
 from careergpt.errors import InputError
+from careergpt.recommend.candidates import nearest
 from careergpt.recommend.count_models import KneserNey
 from careergpt.recommend.occupations import Preparation
 from careergpt.recommend.people import Person
@@ -136,7 +137,11 @@ def paths_of(
         raise InputError(f"--steps must be 1 to {MOST_STEPS}, found {steps}")
     place = predictor.titles.place(goal) if goal else None
     if goal and place is None:
-        raise InputError(f"--goal {goal!r} is none of the titles that are ranked; name one of them")
+        near = ", ".join(map(repr, nearest(goal, predictor.titles)))
+        known = f" ({near}, …)" if near else ""
+        raise InputError(
+            f"the goal {goal!r} is none of the titles that are ranked; name one of them{known}"
+        )
     moves = _matrix(predictor) if goal else None
     if query is None:
         if place is None:

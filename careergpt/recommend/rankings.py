@@ -244,7 +244,9 @@ class Rankings:
                 peer: model.load(name, candidates, folder / PEERS / name, peer)
                 for peer, model in (COUNT_MODELS[name] if count_models else {}).items()
             }
-            neutral = of_shape(KEPT, tables.get(name), (len(ranked),))
+            neutral = tables.get(name)
+            if neutral is not None:
+                of_shape(KEPT, neutral, (len(ranked),))
             ranking = Ranking(
                 name, task, ranked, counted, *choices[name], few.get(name, {}), neutral
             )

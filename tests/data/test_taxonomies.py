@@ -214,7 +214,13 @@ def test_only_what_shares_the_most_skills_is_a_move_and_without_skills_nothing(
     *cooks, idler = read_esco(str(esco_of(tmp_path / "many", many, groups)))
     assert {len(one.next) for one in cooks} == {10}
     assert idler.next == ()
-    assert alike([[], []], [[], []], ["", ""], [2, 2]) == [[], []]
+    assert alike([[], []], [[], []], ["", "of the 1"], [2, 2]) == [[], []]
+
+
+def test_of_equals_in_skill_the_one_that_is_called_alike_comes_first(tmp_path: Path) -> None:
+    equals = {"tailor": ["sew"], "upholsterer": ["sew"], "ladies' tailor": ["sew"]}
+    tailor, *_ = read_esco(str(esco_of(tmp_path / "e", equals, dict.fromkeys(equals, "7531"))))
+    assert tailor.next == ("ladies' tailor", "upholsterer")
 
 
 def test_optional_skills_and_what_is_said_count_and_who_takes_more_skill_counts_less() -> None:

@@ -1,6 +1,7 @@
 """A language model that is small and has opinions, and what it may know of careers and skills."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,17 @@ import torch
 
 from careergpt.data.tasks import DEFAULT_TASKS
 from careergpt.modeling.loaded import LoadedModel, find_model
+from careergpt.recommend import position_models
 from careergpt.recommend.calibration import Blend, Calibration
 from careergpt.recommend.rankings import Rankings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def words_alone() -> Iterator[None]:
+    """What skills mean has its own tests; hundreds of examples would take minutes of embedding."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(position_models, "bundled_model", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="session")

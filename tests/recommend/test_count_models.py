@@ -4,7 +4,7 @@ import io
 import math
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import starmap
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from sklearn.neighbors import NearestNeighbors
 from careergpt.data.names import key_words
 from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
-from careergpt.recommend import position_models
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.count_models import (
     COUNT_MODELS,
@@ -46,14 +45,6 @@ skills = st.lists(
     max_size=4,
 )
 postings = st.lists(st.tuples(skills, titles), max_size=15)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def words_alone() -> Iterator[None]:
-    """What skills mean has its own tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(position_models, "bundled_model", lambda: None)
-        yield
 
 
 Postings = Sequence[tuple[Sequence[str], str]]

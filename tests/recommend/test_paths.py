@@ -140,6 +140,7 @@ def test_ways_to_a_goal_end_at_it(recommender: Recommender) -> None:
     ("person", "goal", "steps", "said"),
     [
         (Person("Welder", (), ()), "Lion tamer", 2, "none of the titles"),
+        (Person("Welder", (), ()), "Weldor chief", 2, "^the goal .* name one of them .*Welder"),
         (Person("Welder", (), ()), "Welder", 2, "is the position that the person has"),
         (Person("Welder", (), ()), "", 0, "must be 1 to"),
         (None, "", 2, "give a person or --goal"),

@@ -27,6 +27,11 @@ POSTINGS: list[Fields] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def words_alone() -> None:
+    """Not here."""
+
+
 @pytest.fixture
 def profiles() -> Profiles:
     return Profiles.fit("position", KINDS, POSTINGS)
@@ -88,14 +93,17 @@ def test_known_skills_need_no_encoder_and_others_count_by_their_words_without_it
 def test_skills_beyond_the_embedded_ones_are_embedded_when_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = ("wash patients", "give care")
-    whole = Profiles.fit("position", KINDS, POSTINGS).distribution(asked)
     monkeypatch.setattr(position_models, "EMBEDDED", 1)
     few = Profiles.fit("position", KINDS, POSTINGS)
     assert few.vectors is not None
     assert len(few.vectors["skills"]) == 1
     assert few.vectors["titles"].any(axis=1).tolist() == [True, False, False]
-    assert few.distribution(asked).argmax() == whole.argmax() == 0
+    asked = ("wash patients",)
+    said = few.distribution(asked)
+    like = few.vectors["titles"] @ bundled_encoder()(asked)[0]
+    few.vectors = None
+    assert said == pytest.approx(log_softmax(few.distribution(asked) + like / WIDTH), abs=1e-5)
+    assert said[0] > few.distribution(asked)[0] + 0.1
 
 
 def test_a_loaded_one_is_equal(profiles: Profiles, tmp_path: Path) -> None:
@@ -116,11 +124,28 @@ def test_a_folder_without_vectors_goes_by_words(profiles: Profiles, tmp_path: Pa
     assert (loaded.distribution(("give care",)) == profiles.distribution(("give care",))).all()
 
 
-@pytest.mark.parametrize("titles", [np.ones((2, 384), "f2"), np.full((3, 384), np.nan, "f2")])
+WHOLE = {"titles": np.ones((3, 384), "f2"), "skills": np.ones((4, 384), "f2")}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"titles": np.ones((2, 384), "f2")},
+        {"titles": np.full((3, 384), np.nan, "f2")},
+        {"skills": np.ones((5, 384), "f2")},
+        {"skills": np.ones((4, 383), "f2")},
+        {"skills": np.ones((4, 384), "i2")},
+        {"skills": None},
+    ],
+)
 def test_vectors_of_other_candidates_are_refused(
-    profiles: Profiles, titles: np.ndarray, tmp_path: Path
+    other: dict[str, np.ndarray | None], tmp_path: Path
 ) -> None:
     Neighbours.fit("position", KINDS, POSTINGS).save(tmp_path, "neighbours")
-    np.savez(tmp_path / "profiles.npz", titles=titles, skills=np.ones((4, 384), "f2"))
+    for arrays in (WHOLE, WHOLE | other):
+        there = {kind: array for kind, array in arrays.items() if array is not None}
+        np.savez(tmp_path / "profiles.npz", **there)
+        if arrays is WHOLE:
+            assert Profiles.load("position", KINDS, tmp_path, "profiles").vectors is not None
     with pytest.raises(InputError, match=r"profiles.npz is not of the candidates"):
         Profiles.load("position", KINDS, tmp_path, "profiles")

@@ -444,7 +444,7 @@ def test_a_skill_in_words_that_skills_have_is_read_as_it_is_told(answer: Answer)
     assert found.person.skills == ("blueprint statistics", "juggling")
     told = [note for note in found.notes if "blueprint statistics" in note]
     assert told == [
-        "No skill that training saw often is called 'blueprint statistics': what they say counts."
+        "Read by the words, for training saw no such skill often: 'blueprint statistics'."
     ]
     only = answer(Person("", ("blueprint statistics",), ()))
     assert not any(note.startswith("Nothing of what is told") for note in only.notes)

@@ -30,7 +30,7 @@ def votes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(models: dict[str, careergpt.Model], votes: Path) -> Iterator[TestClient]:
-    """A client of a server on this machine, as it is started by default."""
+    """A client of a server on this machine, which nobody waits for in vain."""
     app = make_app(models, Settings(Votes(votes), wait=60.0, hosts=("127.0.0.1",)))
     with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as found:
         yield found
