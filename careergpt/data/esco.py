@@ -55,6 +55,7 @@ def read_esco(folder: str) -> list[Occupation]:
             skills=tuple(skills[code]),
             field=MAJOR_GROUPS.get(f"ISCO-{group[:1]}", group[:1]),
             next=tuple(occupations[other][1] for other in others),
+            skill_level=str(level_of(f"ISCO-{group}") or ""),
         )
         for (code, name, titles, description, group), others in zip(occupations, near, strict=True)
     ]

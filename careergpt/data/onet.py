@@ -53,6 +53,7 @@ def read_onet(folder: str) -> list[Occupation]:
             next=tuple(names[other] for other in _lower_last(code, after[code]) if other in names),
             job_zone=zones.get(code, ""),
             education=education.get(code, ""),
+            skill_level=str(level_of(code) or ""),
         )
         for code, title, description in occupations
     ]

@@ -28,10 +28,10 @@ MOVES = 10
 VAGUE = 5
 """Occupations that a title may stand for, from which on it names none: Operator, Inspector."""
 
-PREPARATION = ("job_zone", "education")
+PREPARATION = ("job_zone", "education", "skill_level")
 """Columns that say what an occupation takes, where the taxonomy does."""
 
-TAXONOMY = ("occupation", "other_titles", *PREPARATION)
+TAXONOMY = ("occupation", "other_titles", "changes_to", *PREPARATION)
 """Columns of what a table says of occupations beside its examples."""
 
 
@@ -105,8 +105,10 @@ def rows_of(occupation: Occupation) -> Iterator[dict[str, str | list[str]]]:
     name, *others = distinct_names((occupation.name, *occupation.titles))
     drawn = rng.sample(others, min(DRAWS, len(others)))
     for title in (name, *drawn):
-        # With the first row all titles, for whoever matches others' to them.
-        also = {"other_titles": others} if title == name else {}
+        # With the first row all titles, for whoever matches others' to them, and all changes, whose
+        # careers are made: nobody has seen them.
+        every = {"other_titles": others, "changes_to": list(occupation.next)}
+        also = every if title == name else {}
         posting = {"position_title": title, "job_description": occupation.description}
         yield {**posting, **also, **shared}
     skills = distinct_names(occupation.skills)

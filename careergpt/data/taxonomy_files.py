@@ -58,8 +58,8 @@ LEVELS = {
     group: level
     for level, groups in {
         4: "11 13 15 17 19 21 23 25 27 29 ISCO-1 ISCO-2",
-        3: "17-3 19-4 23-2 25-9 27-4 29-2 33-1 35-1 37-1 39-1 41-1 41-3 41-4 43-1 45-1 47-1 49-1 "
-        "51-1 53-1 ISCO-3",
+        3: "11-9051 11-9081 17-3 19-4 23-2 25-9 27-4 29-2 33-1 35-1 37-1 39-1 41-1 41-3 41-4 43-1 "
+        "45-1 47-1 49-1 51-1 53-1 ISCO-14 ISCO-3",
         2: "31 33 35 39 41 43 45 47 49 51 53 55 ISCO-0 ISCO-4 ISCO-5 ISCO-6 ISCO-7 ISCO-8",
         1: "37 53-7 ISCO-9",
     }.items()
@@ -79,6 +79,7 @@ class Occupation(NamedTuple):
         next: Occupations that people may change to, as names, the likeliest first.
         job_zone: 1 (little preparation) to 5 (extensive), as a text; "" where it is not said.
         education: What most of those who do the work say that it takes; "" where it is not said.
+        skill_level: As `LEVELS` has it, as a text.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Occupation(NamedTuple):
     next: tuple[str, ...] = ()
     job_zone: str = ""
     education: str = ""
+    skill_level: str = ""
 
 
 def level_of(code: str) -> int:

@@ -38,6 +38,12 @@ NONE = 0.75
 """The cosine of one more vote, for no occupation: what is like nothing is sure of nothing. Lower,
 nonsense was taken for work; of held-out titles the confidence is a fifth too low."""
 
+SKILL_LEVELS = {
+    "1": "short instruction", "2": "secondary school", "3": "one to three years after school",
+    "4": "a degree",
+}  # fmt: skip
+"""What each level of ISCO-08 mostly takes (ILO, 2012)."""
+
 _END = re.compile(r"[,(/;:|&]|\s[-\u2013]\s|\b(?:of|for|in|at|and|with|to)\b", re.IGNORECASE)
 
 _BESIDES = re.compile(r"[,(/;:|]|\s[-\u2013]\s")
@@ -59,14 +65,24 @@ class Match(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """What an occupation takes: a job zone of 1 to 5 and education, as far as they are known."""
+    """What an occupation takes, as far as it is known.
+
+    Attributes:
+        job_zone: 1 (little preparation) to 5 (extensive).
+        education: Such as "Bachelor's degree".
+        skill_level: 1 to 4, a key of `SKILL_LEVELS`.
+    """
 
     job_zone: str = ""
     education: str = ""
+    skill_level: str = ""
 
     def __str__(self) -> str:
         zone = self.job_zone and f"job zone {self.job_zone}"
-        return "; ".join(filter(None, [zone, self.education]))
+        level = self.skill_level and f"skill level {self.skill_level}"
+        if usual := SKILL_LEVELS.get(self.skill_level):
+            level += f" ({usual})"
+        return "; ".join(filter(None, [zone, self.education, level]))
 
 
 class Occupations:
@@ -81,11 +97,13 @@ class Occupations:
         self,
         titles: Mapping[str, Iterable[str]],
         preparation: Mapping[str, Preparation] | None = None,
+        changes: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
-        """Of the names, and their other titles; and of what their work takes, where it is known."""
+        """Of the names, and their other titles; what the work takes; what people may change to."""
         self.names = tuple(titles)
         self.titles: dict[str, list[str]] = {}  # The others, each in its first spelling.
         self._preparation = dict(preparation or {})
+        self._changes = {name: tuple(others) for name, others in (changes or {}).items()}
         self._of: dict[str, list[int]] = defaultdict(list)  # By key the places of the names.
         self._own: dict[str, int] = {}
         for place, (name, others) in enumerate(titles.items()):
@@ -109,17 +127,19 @@ class Occupations:
         """
         titles: dict[str, list[str]] = defaultdict(list)
         preparation: dict[str, Preparation] = {}
+        changes: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             told = Preparation(*(str(row.get(name) or "") for name in PREPARATION))
             title = str(row.get("position_title") or "")
             name = str(row.get("occupation") or (title if any(told) else ""))
             if not name or (among is not None and among.place(name) is None):
                 continue
-            others = row.get("other_titles") or []
-            titles[name] += [title, *([others] if isinstance(others, str) else others)]
+            titles[name] += [title, *_items(row.get("other_titles"))]
+            others = _items(row.get("changes_to"))
+            changes[name] += (o for o in others if among is None or among.place(o) is not None)
             if any(told):
                 preparation.setdefault(name, told)
-        return cls(titles, preparation)
+        return cls(titles, preparation, changes)
 
     def preparation(self, title: str) -> Preparation:
         """What the occupation takes that has the title."""
@@ -127,11 +147,21 @@ class Occupations:
         told = (self._preparation.get(self.names[place], Preparation()) for place in places)
         return next(filter(any, told), Preparation())
 
+    def lists(self, title: str, other: str) -> bool:
+        """Whether the taxonomy says that one may change from the occupation of this name to that.
+
+        Training's careers of such a change are made by `tables`, whatever their number.
+        """
+        known = self._own.get(title_key(title))
+        changes = () if known is None else self._changes.get(self.names[known], ())
+        return title_key(other) in map(title_key, changes)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows of which `of` makes the same."""
         for name, titles in self.titles.items():
             told = self._preparation.get(name, Preparation())._asdict()
-            known = {field: text for field, text in told.items() if text}
+            known: dict[str, Any] = {"changes_to": list(self._changes.get(name, ())), **told}
+            known = {field: value for field, value in known.items() if value}
             yield {"occupation": name, "other_titles": titles, **known}
 
     def match(self, title: str, least: float = 0.0) -> Match | None:
@@ -178,6 +208,11 @@ class Occupations:
                 ((nearest, _), *_) = NearNames(names).by_meaning(known)
                 return Match(names[nearest], 1 / len(places), seniority)
         return None
+
+
+def _items(cell: str | Sequence[str] | None) -> list[str]:
+    """The items of a list's cell, which may be empty, or one item alone."""
+    return [cell] if isinstance(cell, str) else [*(cell or ())]
 
 
 def read_occupations(given: str | Sequence[str]) -> Occupations | None:

@@ -41,14 +41,17 @@ class Step(NamedTuple):
     Attributes:
         title: The title that it leads to.
         probability: Of this step, after all before it.
-        seen: Training careers' moves from the title before to this one; None: they are not counted.
+        seen: Training careers' moves from the title before to this one; None: they are not counted,
+            or are made of what a taxonomy lists.
+        listed: Whether a taxonomy lists the move.
         gain: Skills that the title asks for, which neither the person nor the title before has.
-        preparation: The title's job zone and education, where the taxonomy knows them.
+        preparation: What the title takes, where the taxonomy knows it.
     """
 
     title: str
     probability: float
     seen: int | None
+    listed: bool
     gain: tuple[str, ...]
     preparation: Preparation
 
@@ -197,12 +200,13 @@ def _step(
     """To the place: moves are counted from `left`, and skills gained beside those of `before`."""
     title, moves = predictor.titles.names[place], predictor.moves
     seen, row = None, predictor.titles.place(left)
-    if moves is not None and row is not None:
+    listed = predictor.rankings.occupations.lists(left, title)
+    if moves is not None and row is not None and not listed:
         seen = int(moves.tables[""][row, place])
     held = {title_key(skill) for skill in (*person.skills, *predictor.relevant_skills(before))}
     needed = predictor.relevant_skills(title)
     gain = tuple(skill for skill in needed if title_key(skill) not in held)
-    return Step(title, probability, seen, gain, predictor.preparation(title))
+    return Step(title, probability, seen, listed, gain, predictor.preparation(title))
 
 
 def _matrix(predictor: Predictor) -> Float64[np.ndarray, "C C"] | None:
@@ -232,6 +236,7 @@ def paths_as_text(found: Paths) -> str:
         lines.append(f"{number:3}. {titles}  {path.probability:.2%}")
         for step in path.steps:
             seen = "" if step.seen is None else f", seen {step.seen:,} times"
+            seen = ", as the taxonomy lists it" if step.listed else seen
             gain = f"; gain: {', '.join(step.gain[:5])}" if step.gain else ""
             takes = f"; takes: {step.preparation}" if any(step.preparation) else ""
             lines.append(f"     {step.title}: {step.probability:.1%}{seen}{takes}{gain}")

@@ -40,7 +40,7 @@ class NextPosition(NamedTuple):
         probability: Of all candidates but the current title.
         levels: Less likely levels of the same occupation, Senior or Junior, each with its own
             probability.
-        preparation: Its job zone and education, where the taxonomy knows them.
+        preparation: What it takes, where the taxonomy knows it.
         has: Skills of the position that the person has, the most asked for first.
         lacks: Those that the person has not.
         raised_by: What each of the person's skills does to it, the most helpful first; empty where

@@ -18,6 +18,7 @@ from careergpt.data.names import title_key
 from careergpt.data.report import DataReport
 from careergpt.modeling.folder import CARD
 from careergpt.recommend.candidates import Candidates
+from careergpt.recommend.occupations import Preparation
 
 SUGGESTED = 8
 
@@ -29,6 +30,7 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters["percent"] = percent
+    made.filters["takes"] = lambda preparation: str(Preparation(**preparation))
     made.globals["link"] = link
     return made
 

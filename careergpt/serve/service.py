@@ -148,11 +148,12 @@ class Service:
         goal: str = "",
         steps: int = 0,
         zone: int = 0,
+        level: int = 0,
     ) -> HTMLResponse:
         """The page that recommends; its address holds the question.
 
-        With a goal, or a number of steps, it shows paths; with a zone, positions of no higher job
-        zone than that.
+        With a goal, or a number of steps, it shows paths; with a zone or level, positions of no
+        higher job zone or skill level than that.
         """
         asked = {"position": position, "skills": skills, "history": history, "goal": goal}
         told: dict[str, Any] = {name: text for name, text in asked.items() if text.strip()}
@@ -173,6 +174,7 @@ class Service:
             paths=paths,
             fault=fault,
             zone=zone,
+            level=level,
         )
 
     async def compare(self, prompt: str = "", blind: bool = False) -> HTMLResponse:

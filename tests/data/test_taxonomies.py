@@ -101,6 +101,7 @@ def test_an_occupation_is_described_by_its_titles_and_asked_by_draws_of_its_skil
     assert changes.most_common(1) == [("Nurse Practitioner", MOVES)]
     many = rows_of(nurse._replace(next=tuple(map("Nurse {}".format, range(MOVES + 3)))))
     assert len({row["titles"][1] for row in many if "titles" in row}) == MOVES + 3
+    assert [row["changes_to"] for row in rows if "changes_to" in row] == [["Nurse Practitioner"]]
     assert {row["occupation"] for row in rows} == {"Registered Nurse"}
     assert rows == list(rows_of(nurse))
 
@@ -159,8 +160,8 @@ def test_what_an_occupation_takes_is_told_where_the_files_say_so(
     nurse, practitioner = read_onet(str(written(tmp_path / "more", files, "\t")))
     assert (nurse.job_zone, nurse.education) == ("3", "Associate's Degree")
     assert (practitioner.job_zone, practitioner.education) == ("", "")
-    told = {(row["job_zone"], row["education"]) for row in rows_of(nurse)}
-    assert told == {("3", "Associate's Degree")}
+    told = {(row["job_zone"], row["education"], row["skill_level"]) for row in rows_of(nurse)}
+    assert told == {("3", "Associate's Degree", "4")}
 
 
 def test_esco_gives_essential_skills_under_every_label(tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_what_takes_less_skill_comes_last_in_the_order_that_it_had(onet: Path) -
 @pytest.mark.parametrize(
     ("code", "level"),
     [("29-1141.00", 4), ("29-2061.00", 3), ("53-7062.00", 1), ("53-3032.00", 2), ("ISCO-2221", 4),
-     ("ISCO-9629", 1), ("99-1", 0), ("", 0)],
+     ("ISCO-9629", 1), ("ISCO-1420", 3), ("11-9051.00", 3), ("99-1", 0), ("", 0)],
 )  # fmt: skip
 def test_a_code_s_level_is_that_of_its_most_particular_group(code: str, level: int) -> None:
     assert level_of(code) == level

@@ -168,6 +168,27 @@ def test_a_goal_is_read_as_a_position_is(rankings: Rankings, tiny: LoadedModel, 
     assert "Nothing of what is told is known" in unknown
 
 
+def test_a_move_that_a_taxonomy_lists_was_seen_by_nobody(
+    rankings: Rankings, tiny: LoadedModel
+) -> None:
+    clerk, plain = Person("Data clerk", (), ()), Recommender(rankings, tiny)
+    seen = [
+        (path.start, step)
+        for path in paths_of(plain.predictor, plain.read(clerk), steps=1).paths
+        for step in path.steps
+    ]
+    assert all(step.seen is not None and not step.listed for _, step in seen)
+    (start, first), *_ = seen
+    rows = [{"occupation": start, "changes_to": (first.title,)}]
+    some = Recommender(rankings.with_occupations(rows), tiny)
+    found = paths_of(some.predictor, some.read(clerk), steps=1)
+    steps = [step for path in found.paths for step in path.steps]
+    assert [(step.title, step.listed, step.seen is None) for step in steps] == [
+        (step.title, step.title == first.title, step.title == first.title) for _, step in seen
+    ]
+    assert paths_as_text(found).count(", as the taxonomy lists it") == 1
+
+
 def test_each_step_says_what_its_title_takes(rankings: Rankings, tiny: LoadedModel) -> None:
     takes = Preparation("4", "Bachelor's degree")
     rows = [{"occupation": n, **takes._asdict()} for n in rankings.candidates["titles"].names]

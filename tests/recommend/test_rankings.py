@@ -67,9 +67,10 @@ def test_what_is_saved_ranks_alike_when_loaded(
 def test_the_folder_keeps_what_a_taxonomy_says_of_candidates(
     training: Records, tiny: LoadedModel, tmp_path: Path
 ) -> None:
-    takes = {"job_zone": "2", "education": "High school"}
+    takes = {"job_zone": "2", "education": "High school", "skill_level": "2"}
+    others = {"other_titles": ("Torch hand",), "changes_to": ("data  analyst", "Rare bird")}
     rows = [
-        {"occupation": "Welder", "position_title": "Welder", "other_titles": ("Torch hand",)},
+        {"occupation": "Welder", "position_title": "Welder", **others},
         {"occupation": "Welder", "position_title": "Metal joiner", **takes},
         {"position_title": "Data analyst", "job_zone": "4"},  # A table without occupations.
         {"position_title": "Nurse"},
@@ -82,7 +83,12 @@ def test_the_folder_keeps_what_a_taxonomy_says_of_candidates(
         assert found.names == ("Welder", "Data analyst")
         for title in ("METAL JOINER", "Torch hand"):
             assert found.match(title) == Match("Welder", 1.0)
-        assert str(Predictor(rankings, tiny).preparation("torch hand")) == "job zone 2; High school"
+        told = str(Predictor(rankings, tiny).preparation("torch hand"))
+        assert told == "job zone 2; High school; skill level 2 (secondary school)"
+        assert found.lists("WELDER", "Data analyst")
+        assert not found.lists("Data analyst", "Welder")
+        assert not found.lists("Torch hand", "Data analyst")  # No career is of another title.
+        assert not found.lists("Welder", "Rare bird")
         assert str(Predictor(rankings, tiny).preparation("Data analyst")) == "job zone 4"
         assert not any(Predictor(rankings, tiny).preparation("Nurse"))
 

@@ -94,7 +94,10 @@ def test_paths_are_the_public_api_s_and_each_of_their_titles_is_a_link(
     assert found == json.loads(json.dumps(expected))
     page = client.get("/", params=asked).text
     steps = asked.get("steps", 3)
-    for path in client.post("/paths", json={**asked, "steps": steps}).json()["paths"]:
+    paths = client.post("/paths", json={**asked, "steps": steps}).json()["paths"]
+    shown = [path for path in paths if path["probability"] >= paths[0]["probability"] / 100]
+    assert page.count('class="joint"') == len(shown)
+    for path in shown:
         for step in path["steps"]:
             assert f">{step['title']}</a>" in page
 
@@ -501,16 +504,25 @@ def test_positions_that_take_more_preparation_can_be_left_out(
     client: TestClient, models: dict[str, careergpt.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = models["finetuned"].recommend(position="Registered nurse", qualifications=False)
-    zones = [Preparation(str(1 + place % 5)) for place in range(len(found.positions))]
+    levels = [str(1 + place % 4) for place in range(len(found.positions))]
+    zones = [Preparation(str(1 + p % 5), "", level) for p, level in enumerate(levels)]
     positions = tuple(
         one._replace(preparation=zone) for one, zone in zip(found.positions, zones, strict=True)
     )
     answer = found._replace(positions=positions)
     monkeypatch.setattr(models["finetuned"], "recommend", lambda **_: answer)
     asked = {"position": "Registered nurse"}
-    whole, some = (client.get("/", params={**asked, **more}).text for more in ({}, {"zone": 2}))
+    whole, some, learned, none = (
+        client.get("/", params={**asked, **more}).text
+        for more in ({}, {"zone": 2}, {"level": 3}, {"zone": -1})
+    )
     assert "zone=2" in whole
+    assert "level=3" in whole
+    assert "job zone 1; skill level 1 (short instruction)" in whole
+    assert "None of these positions is known to take so little." in none
     for place, one in enumerate(positions):
         shown = f">{one.title}</a></h3>"
         assert shown in whole
         assert (shown in some) == (place % 5 < 2)
+        assert (shown in learned) == (place % 4 < 3)
+        assert shown not in none
