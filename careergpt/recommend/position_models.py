@@ -166,7 +166,7 @@ class Profiles(OfAnother, Neighbours):
         return said, shares_of(positions.sum(axis=0)), shares_of(words.sum(axis=0))
 
     def _vector(self, skill: str) -> Float32[np.ndarray, " D"] | None:
-        """The skill's; None where nothing can be embedded, or it has no words."""
+        """The skill's; None where nothing can be embedded."""
         if self.vectors is None:
             return None
         place, vectors = self.candidates["skills"].place(skill), self.vectors["skills"]
@@ -196,10 +196,9 @@ class Profiles(OfAnother, Neighbours):
 
 
 @lru_cache(maxsize=4_096)
-def _embed(skill: str) -> Float32[np.ndarray, " D"] | None:
-    """The skill's sentence embedding; None where it has no words."""
-    (vector,) = bundled_encoder()([skill])
-    return vector if vector.any() else None
+def _embed(skill: str) -> Float32[np.ndarray, " D"]:
+    """The skill's sentence embedding; zeros where it has no words."""
+    return np.asarray(bundled_encoder()([skill])[0])
 
 
 def _embedded(candidates: Kinds, records: Sequence[Fields]) -> dict[str, np.ndarray]:
