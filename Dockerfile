@@ -5,7 +5,7 @@ WORKDIR /careergpt
 COPY pyproject.toml constraints.txt README.md main.py ./
 COPY careergpt careergpt
 RUN pip install --no-cache-dir --extra-index-url https://download.pytorch.org/whl/cpu \
-    --constraint constraints.txt '.[app]'
+    --constraint constraints.txt '.[app,embeddings]'
 USER nobody
 ENV HF_HUB_OFFLINE=1
 EXPOSE 7860
