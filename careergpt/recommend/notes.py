@@ -37,7 +37,7 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
         yield taken(name, match)
     for told, (used, confidence, _) in query.stand_ins.items():
         yield (
-            f"Nobody is known to leave {told!r}: it is followed by what follows {used!r} "
+            f"No move from {told!r} is known: it is followed by what follows {used!r} "
             f"({confidence:.0%} sure)."
         )
     for title in others[-SHOWN:]:
@@ -46,7 +46,8 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
             f"words alone{_near(title, titles)}."
         )
     if by_words := [skill for skill in no_candidates if skill not in unknown]:
-        yield f"Read by the words, for training saw no such skill often: {_listed(by_words)}."
+        named = _listed(by_words)
+        yield f"Skills read by their words, for training saw none of that name often: {named}."
     if unknown and skills.names:
         near = _near(unknown[0], skills)
         yield f"Not known: none of the skills that training saw often is {_listed(unknown)}{near}."

@@ -126,19 +126,23 @@ class Occupations:
             among: The only names that are kept; None: all.
         """
         titles: dict[str, list[str]] = defaultdict(list)
-        preparation: dict[str, Preparation] = {}
+        preparation: dict[str, Preparation] = defaultdict(Preparation)
         changes: dict[str, list[str]] = defaultdict(list)
+        names: dict[str, str] = {}  # By key: "Audiologist" and "audiologist" are one occupation.
         for row in rows:
             told = Preparation(*(str(row.get(name) or "") for name in PREPARATION))
+            if told.skill_level not in SKILL_LEVELS:  # Of another scale: Intermediate.
+                told = told._replace(skill_level="")
             title = str(row.get("position_title") or "")
             name = str(row.get("occupation") or (title if any(told) else ""))
             if not name or (among is not None and among.place(name) is None):
                 continue
+            name = names.setdefault(title_key(name), name)
             titles[name] += [title, *_items(row.get("other_titles"))]
             others = _items(row.get("changes_to"))
             changes[name] += (o for o in others if among is None or among.place(o) is not None)
-            if any(told):
-                preparation.setdefault(name, told)
+            known = preparation[name]
+            preparation[name] = Preparation(*(a or b for a, b in zip(known, told, strict=True)))
         return cls(titles, preparation, changes)
 
     def preparation(self, title: str) -> Preparation:
@@ -212,7 +216,7 @@ class Occupations:
 
 def _items(cell: str | Sequence[str] | None) -> list[str]:
     """The items of a list's cell, which may be empty, or one item alone."""
-    return [cell] if isinstance(cell, str) else [*(cell or ())]
+    return [cell] if isinstance(cell, str) and cell else [*(cell or ())]
 
 
 def read_occupations(given: str | Sequence[str]) -> Occupations | None:

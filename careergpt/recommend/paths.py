@@ -42,18 +42,18 @@ class Step(NamedTuple):
         title: The title that it leads to.
         probability: Of this step, after all before it.
         seen: Training careers' moves from the title before to this one; None: they are not counted,
-            or are made of what a taxonomy lists.
-        listed: Whether a taxonomy lists the move.
+            or the move is listed, and of its careers nobody can tell which are made.
         gain: Skills that the title asks for, which neither the person nor the title before has.
         preparation: What the title takes, where the taxonomy knows it.
+        listed: Whether a taxonomy lists the move.
     """
 
     title: str
     probability: float
     seen: int | None
-    listed: bool
     gain: tuple[str, ...]
     preparation: Preparation
+    listed: bool = False
 
 
 class Path(NamedTuple):
@@ -137,7 +137,7 @@ def paths_of(
         InputError: The goal is no candidate, neither is given, or the model knows no careers.
     """
     if not 1 <= steps <= MOST_STEPS:
-        raise InputError(f"--steps must be 1 to {MOST_STEPS}, found {steps}")
+        raise InputError(f"steps must be 1 to {MOST_STEPS}, found {steps}")
     place = predictor.titles.place(goal) if goal else None
     if goal and place is None:
         near = ", ".join(map(repr, nearest(goal, predictor.titles)))
@@ -148,10 +148,10 @@ def paths_of(
     moves = _matrix(predictor) if goal else None
     if query is None:
         if place is None:
-            raise InputError("paths lead from somebody or to a goal: give a person or --goal")
+            raise InputError("paths lead from somebody or to a goal: give a person or a goal")
         return _before(predictor, place, moves)
     if place is not None and place in predictor.titles.places_of(query.person.career[-1:]):
-        raise InputError(f"--goal {goal!r} is the position that the person has: name another")
+        raise InputError(f"the goal {goal!r} is the position that the person has: name another")
     names = predictor.titles.names
     career = query.career
 
@@ -206,7 +206,7 @@ def _step(
     held = {title_key(skill) for skill in (*person.skills, *predictor.relevant_skills(before))}
     needed = predictor.relevant_skills(title)
     gain = tuple(skill for skill in needed if title_key(skill) not in held)
-    return Step(title, probability, seen, listed, gain, predictor.preparation(title))
+    return Step(title, probability, seen, gain, predictor.preparation(title), listed)
 
 
 def _matrix(predictor: Predictor) -> Float64[np.ndarray, "C C"] | None:
@@ -236,7 +236,7 @@ def paths_as_text(found: Paths) -> str:
         lines.append(f"{number:3}. {titles}  {path.probability:.2%}")
         for step in path.steps:
             seen = "" if step.seen is None else f", seen {step.seen:,} times"
-            seen = ", as the taxonomy lists it" if step.listed else seen
+            seen = ", a move that the taxonomy lists" if step.listed else seen
             gain = f"; gain: {', '.join(step.gain[:5])}" if step.gain else ""
             takes = f"; takes: {step.preparation}" if any(step.preparation) else ""
             lines.append(f"     {step.title}: {step.probability:.1%}{seen}{takes}{gain}")

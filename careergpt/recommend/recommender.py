@@ -40,7 +40,7 @@ Texts = str | Sequence[str]
 
 SURE = 0.4
 """Confidence from which on a title is read as of the occupation that it is but like: of O*NET's
-titles, held out, 75 % are right above and 33 % below (`benchmarks/titles.py`, three seeds)."""
+titles, held out, 74 % are right above and 34 % below (`benchmarks/titles.py`, three seeds)."""
 
 SAME = 0.7
 """Cosine from which on an unknown skill is read as the known one."""

@@ -16,9 +16,11 @@ import pytest
 from careergpt.cli import main
 from careergpt.data.taxonomies import rows_of
 from careergpt.data.taxonomy_files import Occupation
+from careergpt.data.text_files import read_objects
 from careergpt.data.whole_files import write_lines
 from careergpt.errors import InputError
 from careergpt.generation.sampling import Decoding
+from careergpt.recommend.rankings import OCCUPATIONS
 from careergpt.recommend.recommendation import as_json
 from careergpt.recommend.recommender import Recommender
 from tests.processes import start
@@ -509,7 +511,9 @@ def test_a_model_that_learned_a_taxonomy_reads_its_other_titles(
 ) -> None:
     welds, cooks = (tuple(f"{what} {n}" for n in "abcdef") for what in ("welding", "baking"))
     work = [
-        Occupation("Welder", "Join metal parts.", ("Torch hand",), welds, "51"),
+        Occupation(
+            "Welder", "Join metal parts.", ("Torch hand",), welds, "51", ("Cook",), skill_level="2"
+        ),
         Occupation("Cook", "Prepare food for guests.", (), cooks, "35"),
     ]
     write_lines(tmp_path / "work.jsonl", [row for one in work for row in rows_of(one)])
@@ -527,3 +531,6 @@ def test_a_model_that_learned_a_taxonomy_reads_its_other_titles(
     asked = ["--position=torch HAND", "--explain=0", "--decoding.max_new_tokens=2"]
     main(["recommend", f"--model.pretrained={tmp_path / 'run' / 'model'}", *asked])
     assert "'torch HAND' is taken for 'Welder' (100% sure)" in capsys.readouterr().out
+    path = tmp_path / "run" / "model" / OCCUPATIONS
+    kept = {row["occupation"]: row for _, row in read_objects(str(path))}
+    assert (kept["Welder"]["changes_to"], kept["Welder"]["skill_level"]) == (["Cook"], "2")

@@ -12,6 +12,7 @@ from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.occupations import (
     Match,
     Occupations,
+    Preparation,
     levels_of,
     occupations_and_skills,
     read_occupations,
@@ -126,6 +127,32 @@ def test_a_table_of_a_taxonomy_has_all_titles(tmp_path: Path) -> None:
     assert found is not None
     for title in (*others, "Registered nurse"):
         assert found.match(title) == Match("Registered Nurse", 1.0)
+
+
+def test_names_that_differ_in_case_alone_are_one_occupation() -> None:
+    rows = [
+        {"occupation": "Audiologist", "changes_to": ["Nurse"], "job_zone": "5", "skill_level": ""},
+        {"occupation": "audiologist", "changes_to": "optician", "skill_level": "4"},
+        {"occupation": "AUDIOLOGIST", "other_titles": "Hearing expert", "changes_to": ""},
+    ]
+    found = Occupations.of(rows)
+    assert found.names == ("Audiologist",)
+    assert found.lists("audiologist", "nurse")
+    assert found.lists("Audiologist", "Optician")
+    assert not found.lists("Audiologist", "")
+    assert found.preparation("hearing expert") == Preparation("5", "", "4")
+    assert found.match("hearing expert") == Match("Audiologist", 1.0)
+    assert [row["other_titles"] for row in found.rows()] == [["Hearing expert"]]
+
+
+def test_a_level_of_another_scale_makes_no_occupation() -> None:
+    rows = [
+        {"position_title": "Cook", "skill_level": "Intermediate"},
+        {"occupation": "Baker", "skill_level": "4.0", "job_zone": "2"},
+    ]
+    found = Occupations.of(rows)
+    assert found.names == ("Baker",)
+    assert str(found.preparation("Baker")) == "job zone 2"
 
 
 @pytest.mark.parametrize(

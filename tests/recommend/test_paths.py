@@ -143,7 +143,7 @@ def test_ways_to_a_goal_end_at_it(recommender: Recommender) -> None:
         (Person("Welder", (), ()), "Weldor chief", 2, "^the goal .* name one of them .*Welder"),
         (Person("Welder", (), ()), "Welder", 2, "is the position that the person has"),
         (Person("Welder", (), ()), "", 0, "must be 1 to"),
-        (None, "", 2, "give a person or --goal"),
+        (None, "", 2, "give a person or a goal"),
     ],
 )
 def test_a_mistake_is_said(recommender: Recommender, person, goal, steps, said) -> None:
@@ -186,7 +186,7 @@ def test_a_move_that_a_taxonomy_lists_was_seen_by_nobody(
     assert [(step.title, step.listed, step.seen is None) for step in steps] == [
         (step.title, step.title == first.title, step.title == first.title) for _, step in seen
     ]
-    assert paths_as_text(found).count(", as the taxonomy lists it") == 1
+    assert paths_as_text(found).count(", a move that the taxonomy lists") == 1
 
 
 def test_each_step_says_what_its_title_takes(rankings: Rankings, tiny: LoadedModel) -> None:

@@ -443,7 +443,9 @@ def test_a_skill_in_words_that_skills_have_is_read_as_it_is_told(answer: Answer)
     assert not found.taken_for
     assert found.person.skills == ("reading blueprint", "juggling")
     told = [note for note in found.notes if "reading blueprint" in note]
-    assert told == ["Read by the words, for training saw no such skill often: 'reading blueprint'."]
+    assert told == [
+        "Skills read by their words, for training saw none of that name often: 'reading blueprint'."
+    ]
     only = answer(Person("", ("reading blueprint",), ()))
     assert not any(note.startswith("Nothing of what is told") for note in only.notes)
 

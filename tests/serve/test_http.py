@@ -518,6 +518,9 @@ def test_positions_that_take_more_preparation_can_be_left_out(
     )
     assert "zone=2" in whole
     assert "level=3" in whole
+    both = client.get("/", params={**asked, "zone": 2, "level": 3}).text
+    assert 'zone=2&amp;level=1"' in both  # Another level, of the same zones.
+    assert both.count('aria-current="true">') == 2
     assert "job zone 1; skill level 1 (short instruction)" in whole
     assert "None of these positions is known to take so little." in none
     for place, one in enumerate(positions):
@@ -526,3 +529,19 @@ def test_positions_that_take_more_preparation_can_be_left_out(
         assert (shown in some) == (place % 5 < 2)
         assert (shown in learned) == (place % 4 < 3)
         assert shown not in none
+
+
+def test_a_step_that_a_taxonomy_lists_says_so_and_much_less_likely_paths_are_left_out(
+    client: TestClient, models: dict[str, careergpt.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = models["finetuned"].paths(position="Registered nurse", steps=1)
+    first, second, *_ = found.paths
+    step = first.steps[0]._replace(seen=None, listed=True, preparation=Preparation("4"))
+    one = first._replace(steps=(step,), probability=0.5)
+    for share, shown in ((0.0051, True), (0.0049, False)):
+        answer = found._replace(paths=(one, second._replace(probability=share)))
+        monkeypatch.setattr(models["finetuned"], "paths", lambda answer=answer, **_: answer)
+        page = client.get("/", params={"position": "Registered nurse", "goal": str(share)}).text
+        assert page.count(", a move that the taxonomy lists") == 1
+        assert page.count("job zone 4") == 1
+        assert (f">{second.steps[0].title}</a>" in page) == shown
