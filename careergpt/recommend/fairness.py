@@ -8,6 +8,7 @@ are sensitive to any edit. What is compared is how far the candidates move.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, cycle
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 from jaxtyping import Float64
-from scipy.stats import bootstrap, rankdata
+from scipy.stats import DegenerateDataWarning, bootstrap, rankdata
 
 from careergpt.data.tasks import Fields
 from careergpt.recommend.candidates import GIVEN, KIND, items_in
@@ -122,14 +123,17 @@ def _figures(task: str, swapped: str, moves: Sequence[tuple[float, float]]) -> F
     ratio = low = high = math.nan
     if neutral.any() and len(moves) > 1:
         ratio = float(_ratio(telling, neutral, 0))
-        drawn = bootstrap((telling, neutral), _ratio, paired=True, method="percentile", rng=0)
+        with warnings.catch_warnings(action="ignore", category=DegenerateDataWarning):
+            # Where a draw has none whom harmless words move, there is no interval: NaN says so.
+            drawn = bootstrap((telling, neutral), _ratio, paired=True, method="percentile", rng=0)
         low, high = map(float, drawn.confidence_interval)
     means = float(telling.mean()), float(neutral.mean())
     return Fairness(task, swapped, len(moves), *means, ratio, low, high)
 
 
 def _ratio(telling: np.ndarray, neutral: np.ndarray, axis: int) -> np.ndarray:
-    return np.asarray(telling.sum(axis=axis) / neutral.sum(axis=axis))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(telling.sum(axis=axis) / neutral.sum(axis=axis))
 
 
 def fairness_table(found: Sequence[Fairness]) -> str:

@@ -58,6 +58,14 @@ def test_of_nothing_to_divide_by_and_of_one_person_nothing_is_shown(
     assert found.verdict == "not shown"
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_hardly_anybody_is_moved_there_is_a_ratio_and_no_interval() -> None:
+    found = of([(0.0, 0.0)] * 8 + [(0.1, 0.2)])
+    assert found.ratio == pytest.approx(0.5)
+    assert np.isnan([found.low, found.high]).all()
+    assert found.verdict == "not shown"
+
+
 def test_what_people_are_made_to_say_is_read_as_they_say_it() -> None:
     for words in fairness._words().values():
         assert len(words["telling"]) == len(words["neutral"]) > 3
