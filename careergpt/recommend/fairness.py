@@ -143,9 +143,11 @@ def fairness_table(found: Sequence[Fairness]) -> str:
         f"{'ratio':>8}{'95 %':>16}  at most {BAR}"
     ]
     for one in found:
+        ratio = "none" if math.isnan(one.ratio) else f"{one.ratio:.3f}"
+        interval = "none" if math.isnan(one.low) else f"{one.low:.3f} to {one.high:.3f}"
         lines.append(
             f"{one.task:14}{one.swapped:12}{one.people:>8,}{one.telling:>9.3f}{one.neutral:>9.3f}"
-            f"{one.ratio:>8.3f}{f'{one.low:.3f} to {one.high:.3f}':>16}  {one.verdict}"
+            f"{ratio:>8}{interval:>16}  {one.verdict}"
         )
     lines.append(
         "telling, neutral: doublings of rank by which the first ten move with the words of a "

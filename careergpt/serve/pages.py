@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -72,6 +73,7 @@ def card(folder: Path) -> Markup:
     body = path.read_text(encoding="utf-8", errors="replace")
     if body.startswith("---\n"):  # What the hub reads of it.
         body = body.partition("\n---\n")[2]
+    body = re.sub(r"^<!-- /?\w+ -->$", "", body, flags=re.MULTILINE)  # Marks of its parts.
     text = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image").render(body)
     return Markup(text)
 

@@ -56,6 +56,7 @@ def test_of_nothing_to_divide_by_and_of_one_person_nothing_is_shown(
     found = of(moves)
     assert np.isnan([found.ratio, found.low, found.high]).all()
     assert found.verdict == "not shown"
+    assert fairness_table([found]).splitlines()[1].split()[-4:] == ["none", "none", "not", "shown"]
 
 
 @pytest.mark.filterwarnings("error")

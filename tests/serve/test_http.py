@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 import careergpt
 from careergpt.cli import main
+from careergpt.compare.report import add_to_card
 from careergpt.errors import InputError
 from careergpt.recommend.occupations import Preparation
 from careergpt.recommend.paths import paths_as_json
@@ -223,6 +224,12 @@ def test_about_shows_what_the_run_has_left_of_the_model(
     assert "leaks" not in page
     assert "/report" not in page
     assert client.get("/report").status_code == 404
+    (tmp_path / "model").mkdir()
+    for part in ("test", "comparison"):
+        assert add_to_card(tmp_path / "model", f"Of {part}: 0.5 <!-- a note --> and on.", part)
+    page = client.get("/about").text
+    assert "Of test: 0.5 &lt;!-- a note --&gt; and on." in page
+    assert page.count("&lt;!--") == 2
     (tmp_path / "comparison").mkdir()
     (tmp_path / "comparison" / "report.html").write_text("<p>a finding</p>")
     assert 'href="/report"' in client.get("/about").text
