@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from careergpt.data.names import clean_title, title_key
 from careergpt.data.tables import is_table, open_tables
-from careergpt.data.taxonomies import PREPARATION
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.embeddings import NearNames
 
@@ -130,7 +129,7 @@ class Occupations:
         changes: dict[str, list[str]] = defaultdict(list)
         names: dict[str, str] = {}  # By key: "Audiologist" and "audiologist" are one occupation.
         for row in rows:
-            told = Preparation(*(str(row.get(name) or "") for name in PREPARATION))
+            told = Preparation(*(str(row.get(name) or "") for name in Preparation._fields))
             if told.skill_level not in SKILL_LEVELS:  # Of another scale: Intermediate.
                 told = told._replace(skill_level="")
             title = str(row.get("position_title") or "")

@@ -36,8 +36,8 @@ by themselves."""
 MANY, LIKELY = 2_000, 100
 """Of more candidates than `MANY` the model ranks, for each query, the `LIKELY` that counts name
 first: 10,000 skills of ten titles take a model of 2.5 M parameters 40 CPU seconds. Of 150 unseen
-queries of each ranking, 300 cost within two standard errors as many nats, and twice the time; 30
-cost 0.2 nats more for positions."""
+queries of each ranking, 300 cost within two standard errors as many nats, and two to three times
+the time; 30 cost 0.2 nats more for positions."""
 
 
 @dataclass(frozen=True)

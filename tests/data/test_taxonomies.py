@@ -251,7 +251,9 @@ def test_what_takes_less_skill_comes_last_in_the_order_that_it_had(onet: Path) -
 @pytest.mark.parametrize(
     ("code", "level"),
     [("29-1141.00", 4), ("29-2061.00", 3), ("53-7062.00", 1), ("53-3032.00", 2), ("ISCO-2221", 4),
-     ("ISCO-9629", 1), ("ISCO-1420", 3), ("11-9051.00", 3), ("99-1", 0), ("", 0)],
+     ("ISCO-9629", 1), ("ISCO-1420", 3), ("11-9051.00", 3), ("53-2011.00", 3), ("13-1022.00", 3),
+     ("37-1011.00", 2), ("25-9041.00", 2), ("35-9021.00", 1), ("ISCO-0110", 4), ("ISCO-0310", 1),
+     ("99-1", 0), ("", 0)],
 )  # fmt: skip
 def test_a_code_s_level_is_that_of_its_most_particular_group(code: str, level: int) -> None:
     assert level_of(code) == level

@@ -29,7 +29,7 @@ POSTINGS: list[Fields] = [
 
 @pytest.fixture(scope="module")
 def words_alone() -> None:
-    """Not here."""
+    """Meaning is what these tests are about."""
 
 
 @pytest.fixture
