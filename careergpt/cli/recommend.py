@@ -46,7 +46,8 @@ def run(args: Sequence[str]) -> None:
 
 
 def _print_paths(recommender: Recommender, person: PersonQuery | None, config: Any) -> None:
-    found = recommender.paths(person, config.goal or "", config.steps or 3)
+    steps = {} if config.steps is None else {"steps": config.steps}
+    found = recommender.paths(person, config.goal or "", **steps)
     if config.format == "json":
         print(json.dumps(paths_as_json(found), ensure_ascii=False))
     else:

@@ -218,6 +218,15 @@ def _matrix(predictor: Predictor) -> Float64[np.ndarray, "C C"] | None:
     return np.asarray(np.exp(np.stack(logs)))
 
 
+def how_known(seen: int | None, listed: bool) -> str:
+    """How a step is known, after a comma; empty where moves are not counted."""
+    if listed:
+        return ", a move that the taxonomy lists"
+    if seen is None:
+        return ""
+    return f", seen {seen:,}\u00d7" if seen else ", never seen"
+
+
 def paths_as_json(found: Paths) -> dict[str, Any]:
     """The paths as JSON holds them."""
     person = {name: value for name, value in plain(found.person).items() if value}
@@ -235,9 +244,8 @@ def paths_as_text(found: Paths) -> str:
         titles = " > ".join(filter(None, [path.start, *(step.title for step in path.steps)]))
         lines.append(f"{number:3}. {titles}  {path.probability:.2%}")
         for step in path.steps:
-            seen = "" if step.seen is None else f", seen {step.seen:,} times"
-            seen = ", a move that the taxonomy lists" if step.listed else seen
+            known = how_known(step.seen, step.listed)
             gain = f"; gain: {', '.join(step.gain[:5])}" if step.gain else ""
             takes = f"; takes: {step.preparation}" if any(step.preparation) else ""
-            lines.append(f"     {step.title}: {step.probability:.1%}{seen}{takes}{gain}")
+            lines.append(f"     {step.title}: {step.probability:.1%}{known}{takes}{gain}")
     return "\n".join(lines)

@@ -20,6 +20,7 @@ from careergpt.data.report import DataReport
 from careergpt.modeling.folder import CARD
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.occupations import Preparation
+from careergpt.recommend.paths import how_known
 
 SUGGESTED = 8
 
@@ -32,7 +33,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     made.filters["percent"] = percent
     made.filters["takes"] = lambda preparation: str(Preparation(**preparation))
-    made.globals["link"] = link
+    made.globals |= {"link": link, "how_known": how_known}
     return made
 
 

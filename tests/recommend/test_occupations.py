@@ -132,7 +132,12 @@ def test_a_table_of_a_taxonomy_has_all_titles(tmp_path: Path) -> None:
 def test_names_that_differ_in_case_alone_are_one_occupation() -> None:
     rows = [
         {"occupation": "Audiologist", "changes_to": ["Nurse"], "job_zone": "5", "skill_level": ""},
-        {"occupation": "audiologist", "changes_to": "optician", "skill_level": "4"},
+        {
+            "occupation": "audiologist",
+            "changes_to": "optician",
+            "job_zone": "2",
+            "skill_level": "4",
+        },
         {"occupation": "AUDIOLOGIST", "other_titles": "Hearing expert", "changes_to": ""},
     ]
     found = Occupations.of(rows)

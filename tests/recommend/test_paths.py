@@ -9,6 +9,7 @@ from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend.occupations import Preparation
 from careergpt.recommend.paths import (
+    how_known,
     likeliest_paths,
     paths_as_json,
     paths_as_text,
@@ -187,6 +188,16 @@ def test_a_move_that_a_taxonomy_lists_was_seen_by_nobody(
         (step.title, step.title == first.title, step.title == first.title) for _, step in seen
     ]
     assert paths_as_text(found).count(", a move that the taxonomy lists") == 1
+
+
+@pytest.mark.parametrize(
+    ("seen", "listed", "told"),
+    [(None, True, ", a move that the taxonomy lists"), (None, False, ""),
+     (0, False, ", never seen"),
+     (1, False, ", seen 1\u00d7"), (1_200, False, ", seen 1,200\u00d7")],
+)  # fmt: skip
+def test_how_a_move_is_known(seen: int | None, listed: bool, told: str) -> None:
+    assert how_known(seen, listed) == told
 
 
 def test_each_step_says_what_its_title_takes(rankings: Rankings, tiny: LoadedModel) -> None:
