@@ -169,6 +169,7 @@ def test_esco_gives_essential_skills_under_every_label(tmp_path: Path) -> None:
     assert midwife.skills == ("give care",)
     assert {row["position_title"] for row in rows_of(midwife)} == {"midwife", "birth assistant"}
     assert midwife.field.startswith("ISCO-2")
+    assert midwife.skill_level == "4"
 
 
 def esco_of(folder: Path, skills: dict[str, list[str]], groups: dict[str, str]) -> Path:
