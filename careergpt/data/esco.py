@@ -39,11 +39,13 @@ def read_esco(folder: str) -> list[Occupation]:
         files, "occupationSkillRelations", "occupationUri", "skillUri", "relationType"
     )
     known = [(one, names[skill], how) for one, skill, how in related if skill in names]
-    skills = lists_by((one, skill) for one, skill, how in known if how == "essential")
-    every = lists_by((one, skill) for one, skill, _ in known)
+    skills, optional = (
+        lists_by((one, skill) for one, skill, how in known if (how == "essential") == essential)
+        for essential in (True, False)
+    )
     near = alike(
         [skills[code] for code, *_ in occupations],
-        [every[code] for code, *_ in occupations],
+        [skills[code] + optional[code] for code, *_ in occupations],
         [" ".join(said) for _, *said, _ in occupations],
         [level_of(f"ISCO-{group}") for *_, group in occupations],
     )
@@ -56,6 +58,7 @@ def read_esco(folder: str) -> list[Occupation]:
             field=MAJOR_GROUPS.get(f"ISCO-{group[:1]}", group[:1]),
             next=tuple(occupations[other][1] for other in others),
             skill_level=str(level_of(f"ISCO-{group}") or ""),
+            optional=tuple(optional[code]),
         )
         for (code, name, titles, description, group), others in zip(occupations, near, strict=True)
     ]

@@ -31,7 +31,10 @@ VAGUE = 5
 PREPARATION = ("job_zone", "education", "skill_level")
 """Columns that say what an occupation takes, where the taxonomy does."""
 
-TAXONOMY = ("occupation", "other_titles", "changes_to", *PREPARATION)
+LISTS = ("changes_to", "optional_skills")
+"""Columns that list what its examples alone do not tell."""
+
+TAXONOMY = ("occupation", "other_titles", *LISTS, *PREPARATION)
 """Columns of what a table says of occupations beside its examples."""
 
 
@@ -107,7 +110,11 @@ def rows_of(occupation: Occupation) -> Iterator[dict[str, str | list[str]]]:
     for title in (name, *drawn):
         # With the first row all titles, for whoever matches others' to them, and all changes, whose
         # careers are made: nobody has seen them.
-        every = {"other_titles": others, "changes_to": list(occupation.next)}
+        every = {
+            "other_titles": others,
+            "changes_to": list(occupation.next),
+            "optional_skills": list(distinct_names(occupation.optional)),
+        }
         also = every if title == name else {}
         posting = {"position_title": title, "job_description": occupation.description}
         yield {**posting, **also, **shared}

@@ -82,6 +82,7 @@ class Occupation(NamedTuple):
         job_zone: 1 (little preparation) to 5 (extensive), as a text; "" where it is not said.
         education: What most of those who do the work say that it takes; "" where it is not said.
         skill_level: As `LEVELS` has it, as a text.
+        optional: Skills that some who do the work have.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Occupation(NamedTuple):
     job_zone: str = ""
     education: str = ""
     skill_level: str = ""
+    optional: tuple[str, ...] = ()
 
 
 def level_of(code: str) -> int:

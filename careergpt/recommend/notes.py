@@ -23,11 +23,10 @@ LITTLE = 0.1
 def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
     """What is not known of what is told, what is near to it, and what is taken for a slip."""
     person, (titles, skills) = query.person, (rankings.candidates[kind] for kind in LISTS)
-    known = (titles, rankings.trained or titles)
     others = [
         title
         for title in dict.fromkeys(person.career)
-        if title not in query.stand_ins and all(names.place(title) is None for names in known)
+        if title not in query.stand_ins and not rankings.knows(title)
     ]
     no_candidates = [skill for skill in person.skills if skills.place(skill) is None]
     unknown = [skill for skill in no_candidates if not skills.in_words(skill)]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from careergpt.data.names import clean_title, title_key
 from careergpt.data.tables import is_table, open_tables
+from careergpt.data.taxonomies import LISTS
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.embeddings import NearNames
 
@@ -96,13 +97,13 @@ class Occupations:
         self,
         titles: Mapping[str, Iterable[str]],
         preparation: Mapping[str, Preparation] | None = None,
-        changes: Mapping[str, Iterable[str]] | None = None,
+        listed: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
     ) -> None:
-        """Of the names, and their other titles; what the work takes; what people may change to."""
+        """Of the names, and their other titles; what the work takes; the `LISTS`."""
         self.names = tuple(titles)
         self.titles: dict[str, list[str]] = {}  # The others, each in its first spelling.
         self._preparation = dict(preparation or {})
-        self._changes = {name: tuple(others) for name, others in (changes or {}).items()}
+        self._listed = {name: dict(lists) for name, lists in (listed or {}).items()}
         self._of: dict[str, list[int]] = defaultdict(list)  # By key the places of the names.
         self._own: dict[str, int] = {}
         for place, (name, others) in enumerate(titles.items()):
@@ -126,7 +127,7 @@ class Occupations:
         """
         titles: dict[str, list[str]] = defaultdict(list)
         preparation: dict[str, Preparation] = defaultdict(Preparation)
-        changes: dict[str, list[str]] = defaultdict(list)
+        listed: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         names: dict[str, str] = {}  # By key: "Audiologist" and "audiologist" are one occupation.
         for row in rows:
             told = Preparation(*(str(row.get(name) or "") for name in Preparation._fields))
@@ -138,11 +139,11 @@ class Occupations:
                 continue
             name = names.setdefault(title_key(name), name)
             titles[name] += [title, *_items(row.get("other_titles"))]
-            others = _items(row.get("changes_to"))
-            changes[name] += (o for o in others if among is None or among.place(o) is not None)
+            for field in LISTS:
+                listed[name][field] += _items(row.get(field))
             known = preparation[name]
             preparation[name] = Preparation(*(a or b for a, b in zip(known, told, strict=True)))
-        return cls(titles, preparation, changes)
+        return cls(titles, preparation, listed)
 
     def preparation(self, title: str) -> Preparation:
         """What the occupation takes that has the title."""
@@ -150,20 +151,19 @@ class Occupations:
         told = (self._preparation.get(self.names[place], Preparation()) for place in places)
         return next(filter(any, told), Preparation())
 
-    def lists(self, title: str, other: str) -> bool:
-        """Whether the taxonomy says that one may change from the occupation of this name to that.
+    def listed(self, field: str, title: str) -> Sequence[str]:
+        """What the taxonomy lists in a field of `LISTS` for the occupation of this name.
 
-        Training's careers of such a change are made by `tables`, whatever their number.
+        Training's careers of the changes that it lists are made by `tables`, whatever their number.
         """
         known = self._own.get(title_key(title))
-        changes = () if known is None else self._changes.get(self.names[known], ())
-        return title_key(other) in map(title_key, changes)
+        return () if known is None else self._listed.get(self.names[known], {}).get(field, ())
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows of which `of` makes the same."""
         for name, titles in self.titles.items():
             told = self._preparation.get(name, Preparation())._asdict()
-            known: dict[str, Any] = {"changes_to": list(self._changes.get(name, ())), **told}
+            known = {**self._listed.get(name, {}), **told}
             known = {field: value for field, value in known.items() if value}
             yield {"occupation": name, "other_titles": titles, **known}
 

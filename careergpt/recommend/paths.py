@@ -200,7 +200,8 @@ def _step(
     """To the place: moves are counted from `left`, and skills gained beside those of `before`."""
     title, moves = predictor.titles.names[place], predictor.moves
     seen, row = None, predictor.titles.place(left)
-    listed = predictor.rankings.occupations.lists(left, title)
+    changes = predictor.rankings.occupations.listed("changes_to", left)
+    listed = title_key(title) in map(title_key, changes)
     if moves is not None and row is not None and not listed:
         seen = int(moves.tables[""][row, place])
     held = {title_key(skill) for skill in (*person.skills, *predictor.relevant_skills(before))}

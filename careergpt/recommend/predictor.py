@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import log_softmax
 
+from careergpt.data.names import title_key
 from careergpt.data.tasks import Fields
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
@@ -209,6 +210,17 @@ class Predictor:
             self._skills_of |= dict(zip(new, said, strict=True))
         return np.stack([self._skills_of[title] for title in titles])
 
+    def in_common(self, title: str, others: Sequence[str]) -> list[float | None]:
+        """How much of what each of the others asks for the title asks for, too.
+
+        The overlap of two distributions of skills, 1 less their total variation distance; None
+        where training knows nothing of the title.
+        """
+        if not len(self.skills) or not self.rankings.knows(title):
+            return [None] * len(others)
+        own, *rest = np.exp(self.skills_of([title, *others]))
+        return [float(np.minimum(own, one).sum()) for one in rest]
+
     def preparation(self, title: str) -> Preparation:
         """What the title takes; empty where it is not known."""
         return self.rankings.occupations.preparation(title)
@@ -225,6 +237,17 @@ class Predictor:
         relevance = logs - COMMON * np.log(shares_of(np.array(self.skills.counts)))
         relevance[~np.isfinite(logs)] = -np.inf
         return {self.skills.names[at]: float(np.exp(logs[at])) for at in first(relevance, number)}
+
+    def optional_skills(self, title: str, held: Container[str], number: int = NEEDS) -> list[str]:
+        """Skills that some have who do the work, as the taxonomy says: the held, then the likely.
+
+        `held` are the keys of the person's skills.
+        """
+        names = self.rankings.occupations.listed("optional_skills", title)
+        (logs,) = self.skills_of([title]) if names and len(self.skills) else [np.empty(0)]
+        places = ((name, self.skills.place(name)) for name in names)
+        likely = {name: -np.inf if place is None else logs[place] for name, place in places}
+        return sorted(names, key=lambda name: (title_key(name) not in held, -likely[name]))[:number]
 
     def _said(
         self, task: str, readings: Sequence[Reading], among: Sequence[int] | None = None

@@ -90,6 +90,15 @@ class Rankings:
                 rankings[name] = Ranking(name, task, ranked, counted)
         return cls(tasks, candidates, rankings)
 
+    def knows(self, title: str) -> bool:
+        """Whether the title is one of those that are ranked, or that training knows."""
+        return any(titles.place(title) is not None for titles in self.known_titles)
+
+    @property
+    def known_titles(self) -> tuple[Candidates, ...]:
+        """Those that are ranked, then those that training knows, where these are others."""
+        return tuple(filter(None, (self.candidates["titles"], self.trained)))
+
     def with_occupations(self, rows: Iterable[Fields]) -> Rankings:
         """The same with what the rows of a taxonomy say of those titles that are candidates."""
         return replace(self, occupations=Occupations.of(rows, self.candidates["titles"]))

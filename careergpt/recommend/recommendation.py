@@ -46,6 +46,10 @@ class NextPosition(NamedTuple):
         raised_by: What each of the person's skills does to it, the most helpful first; empty where
             it is not explained, or nothing else is known of the person.
         would_raise: The lacking skill that would raise it most; None where none would.
+        optional: What some who do the work have besides, where the taxonomy says so; the person's
+            own first.
+        in_common: How much of what it asks for the position held asks for, too, in [0, 1]; None
+            where one of the two is not known.
     """
 
     title: str
@@ -56,6 +60,8 @@ class NextPosition(NamedTuple):
     lacks: tuple[str, ...]
     raised_by: tuple[Effect, ...] = ()
     would_raise: Effect | None = None
+    optional: tuple[str, ...] = ()
+    in_common: float | None = None
 
 
 class SkillToHave(NamedTuple):
@@ -183,10 +189,12 @@ def _lines(number: int, one: NextPosition, width: int) -> list[str]:
     lines = [f"{number:3}. {one.title:{width}}  {one.probability:6.1%}"]
     if any(one.preparation):
         lines.append(f"     takes: {one.preparation}")
+    if one.in_common is not None:
+        lines.append(f"     in common: {one.in_common:.0%} of the skills asked for")
     if one.levels:
         levels = [f"{title} {share:.1%}" for title, share in one.levels.items()]
         lines.append(f"     levels: {', '.join(levels[:_SHOWN])}")
-    for word, skills in (("has", one.has), ("lacks", one.lacks)):
+    for word, skills in (("has", one.has), ("lacks", one.lacks), ("optional", one.optional)):
         if skills:
             more = " …" if len(skills) > _SHOWN else ""
             lines.append(f"     {word}: {', '.join(skills[:_SHOWN])}{more}")

@@ -194,8 +194,8 @@ class Recommender:
     def _title(self, name: str) -> Match:
         """The known title that it is: by its spelling, or as one of its occupation's."""
         rankings = self.predictor.rankings
-        for known in (rankings.candidates["titles"], rankings.trained):
-            if known and (found := Match(*spelled(name, known))).confidence:
+        for known in rankings.known_titles:
+            if (found := Match(*spelled(name, known))).confidence:
                 return found
         match = rankings.occupations.match(name, SURE) if name else None
         return match or Match(name, 0.0)
@@ -260,9 +260,8 @@ class Recommender:
 
     def _subject(self, query: PersonQuery) -> str:
         """The position, or what stands in for one of which training knows nothing."""
-        position, rankings = query.person.position, self.predictor.rankings
-        known = filter(None, (rankings.candidates["titles"], rankings.trained))
-        if position in query.stand_ins and all(names.place(position) is None for names in known):
+        position = query.person.position
+        if position in query.stand_ins and not self.predictor.rankings.knows(position):
             return query.stand_ins[position].occupation
         return position
 
@@ -290,14 +289,19 @@ class Recommender:
         held = set(map(title_key, query.person.skills))
         if len(predictor.skills) and titles:
             predictor.skills_of(titles)  # All at once.
-        found = []
-        for title, (place, *others) in zip(titles, of_each, strict=True):
+        common, found = predictor.in_common(self._subject(query), titles), []
+        for title, (place, *others), shared in zip(titles, of_each, common, strict=True):
             needed = predictor.relevant_skills(title)
             has = tuple(skill for skill in needed if title_key(skill) in held)
             lacks = tuple(skill for skill in needed if title_key(skill) not in held)
             also = {names[other]: float(np.exp(logs[other])) for other in others}
             takes, share = predictor.preparation(title), float(np.exp(logs[place]))
-            found.append(NextPosition(title, share, also, takes, has, lacks))
+            optional = tuple(predictor.optional_skills(title, held))
+            found.append(
+                NextPosition(
+                    title, share, also, takes, has, lacks, optional=optional, in_common=shared
+                )
+            )
         explained = found[: self._explain]
         why = Explanation(predictor, query, logs, places[: self._explain], self._exact)
         raised, would = why.leave_one_out(), why.add_one_in([one.lacks for one in explained])

@@ -149,11 +149,13 @@ class Service:
         steps: int = 0,
         zone: int = 0,
         level: int = 0,
+        common: int = 0,
     ) -> HTMLResponse:
         """The page that recommends; its address holds the question.
 
         With a goal, or a number of steps, it shows paths; with a zone or level, positions of no
-        higher job zone or skill level than that.
+        higher job zone or skill level than that; with `common`, those that ask for so many percent
+        of the same skills as the position held.
         """
         asked = {"position": position, "skills": skills, "history": history, "goal": goal}
         told: dict[str, Any] = {name: text for name, text in asked.items() if text.strip()}
@@ -175,6 +177,7 @@ class Service:
             fault=fault,
             zone=zone,
             level=level,
+            common=common,
         )
 
     async def compare(self, prompt: str = "", blind: bool = False) -> HTMLResponse:

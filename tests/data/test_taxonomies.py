@@ -167,6 +167,7 @@ def test_what_an_occupation_takes_is_told_where_the_files_say_so(
 def test_esco_gives_essential_skills_under_every_label(tmp_path: Path) -> None:
     (midwife,) = read_esco(str(written(tmp_path / "esco", TABLES, ",")))
     assert midwife.skills == ("give care",)
+    assert next(rows_of(midwife))["optional_skills"] == [*midwife.optional] == ["dance"]
     assert {row["position_title"] for row in rows_of(midwife)} == {"midwife", "birth assistant"}
     assert midwife.field.startswith("ISCO-2")
     assert midwife.skill_level == "4"

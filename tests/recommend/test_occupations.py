@@ -142,9 +142,7 @@ def test_names_that_differ_in_case_alone_are_one_occupation() -> None:
     ]
     found = Occupations.of(rows)
     assert found.names == ("Audiologist",)
-    assert found.lists("audiologist", "nurse")
-    assert found.lists("Audiologist", "Optician")
-    assert not found.lists("Audiologist", "")
+    assert found.listed("changes_to", "audiologist") == ["Nurse", "optician"]
     assert found.preparation("hearing expert") == Preparation("5", "", "4")
     assert found.match("hearing expert") == Match("Audiologist", 1.0)
     assert [row["other_titles"] for row in found.rows()] == [["Hearing expert"]]

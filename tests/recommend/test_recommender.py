@@ -160,6 +160,30 @@ def test_as_many_positions_are_explained_as_asked(answer: Answer) -> None:
     assert all(one.would_raise is None or one.would_raise.skill in one.lacks for one in found)
 
 
+def test_a_position_tells_what_it_has_in_common_and_what_is_optional(
+    rankings: Rankings, tiny: LoadedModel
+) -> None:
+    rows = [{"occupation": "Data analyst", "optional_skills": ["baking", "SQL", "tap dancing"]}]
+    some = Recommender(
+        rankings.with_occupations(rows), tiny, top=len(rankings.candidates["titles"])
+    )
+    found = some.recommend("Data clerk", "tap dancing")
+    predictor = some.predictor
+    own, *others = np.exp(predictor.skills_of(["Data clerk", *(o.title for o in found.positions)]))
+    for one, skills in zip(found.positions, others, strict=True):
+        assert one.in_common == pytest.approx(1 - abs(skills - own).sum() / 2)
+        assert bool(one.optional) == (one.title == "Data analyst")
+    (analyst,) = (one for one in found.positions if one.optional)
+    assert analyst.optional == ("tap dancing", "SQL", "baking")
+    assert predictor.in_common("Data clerk", ["Data clerk"]) == [pytest.approx(1)]
+    text = as_text(found)
+    assert "optional: tap dancing, SQL, baking" in text
+    assert f"in common: {found.positions[0].in_common:.0%} of the skills asked for" in text
+    # Of a title that nobody knows, or none at all, nothing is in common.
+    for told in ({"position": "Lion tamer"}, {"skills": "sql"}):
+        assert {one.in_common for one in some.recommend(**told).positions} == {None}
+
+
 STRANGE = "is none of the candidates, and what follows goes by its words alone"
 
 

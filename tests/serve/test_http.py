@@ -513,28 +513,32 @@ def test_positions_that_take_more_preparation_can_be_left_out(
     found = models["finetuned"].recommend(position="Registered nurse", qualifications=False)
     levels = [str(1 + place % 4) for place in range(len(found.positions))]
     zones = [Preparation(str(1 + p % 5), "", level) for p, level in enumerate(levels)]
+    common = [place / len(levels) for place in range(len(levels))]
     positions = tuple(
-        one._replace(preparation=zone) for one, zone in zip(found.positions, zones, strict=True)
+        one._replace(preparation=zone, in_common=share)
+        for one, zone, share in zip(found.positions, zones, common, strict=True)
     )
     answer = found._replace(positions=positions)
     monkeypatch.setattr(models["finetuned"], "recommend", lambda **_: answer)
     asked = {"position": "Registered nurse"}
-    whole, some, learned, none = (
+    whole, some, learned, near, none = (
         client.get("/", params={**asked, **more}).text
-        for more in ({}, {"zone": 2}, {"level": 3}, {"zone": -1})
+        for more in ({}, {"zone": 2}, {"level": 3}, {"common": 50}, {"zone": -1})
     )
     assert "zone=2" in whole
     assert "level=3" in whole
     both = client.get("/", params={**asked, "zone": 2, "level": 3}).text
     assert 'zone=2&amp;level=1"' in both  # Another level, of the same zones.
-    assert both.count('aria-current="true">') == 2
+    assert 'zone=2&amp;level=3&amp;common=30"' in both
+    assert both.count('aria-current="true">') == 3
     assert "job zone 1; skill level 1 (short instruction)" in whole
-    assert "None of these positions is known to take so little." in none
+    assert "None of these positions is known to take so little" in none
     for place, one in enumerate(positions):
         shown = f">{one.title}</a></h3>"
         assert shown in whole
         assert (shown in some) == (place % 5 < 2)
         assert (shown in learned) == (place % 4 < 3)
+        assert (shown in near) == (common[place] >= 0.5)
         assert shown not in none
 
 
