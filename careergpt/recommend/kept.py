@@ -16,13 +16,16 @@ from careergpt.errors import InputError
 from careergpt.recommend.arrays import of_shape, write_arrays
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.language_model import LanguageModel
-from careergpt.recommend.ranking import Ranking
+from careergpt.recommend.ranking import LIKELY, Ranking
 
 KEPT = "rankings.npz"
 """Its file in the model folder."""
 
 _AFFORDABLE = 5e12
 """Products of a parameter and a token that the skills of titles may take: two minutes or three."""
+
+_MOST = 8_000_000
+"""Numbers of that table: 16 MB."""
 
 _AT_ONCE = 64
 
@@ -59,7 +62,8 @@ def title_skills(ranking: Ranking, skills: LanguageModel, titles: Candidates) ->
     if not skills.can_ask({"position_title": "title"}):
         return None
     readings = []
-    for name in titles.names[: int(_AFFORDABLE / skills.cost)]:
+    cost = skills.cost * (LIKELY / len(ranking.candidates) if ranking.shortens else 1)
+    for name in titles.names[: int(min(_AFFORDABLE / cost, _MOST / len(ranking.candidates)))]:
         with suppress(InputError):  # What leaves a model no room is not asked.
             readings.append(skills.read({"position_title": name}))
     parts = [

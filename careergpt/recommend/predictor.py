@@ -241,9 +241,11 @@ class Predictor:
     def optional_skills(self, title: str, held: Container[str], number: int = NEEDS) -> list[str]:
         """Skills that some have who do the work, as the taxonomy says: the held, then the likely.
 
-        `held` are the keys of the person's skills.
+        Without its relevant ones, which many ask for. `held` are the keys of the person's skills.
         """
-        names = self.rankings.occupations.listed("optional_skills", title)
+        needed = set(map(title_key, self.relevant_skills(title)))
+        listed = self.rankings.occupations.listed("optional_skills", title)
+        names = [name for name in listed if title_key(name) not in needed]
         (logs,) = self.skills_of([title]) if names and len(self.skills) else [np.empty(0)]
         places = ((name, self.skills.place(name)) for name in names)
         likely = {name: -np.inf if place is None else logs[place] for name, place in places}

@@ -117,7 +117,7 @@ class Rankings:
     def with_title_skills(self, model: LoadedModel) -> Rankings:
         """The same with the skills of titles, of as many as can be afforded, worked out now."""
         ranking, titles = self.by_task.get("skills"), self.candidates["titles"]
-        if ranking is None or not len(titles) or ranking.shortens:
+        if ranking is None or not len(titles):
             return self
         return replace(self, skills_of=title_skills(ranking, ranking.by(model), titles))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend import kept
 from careergpt.recommend import ranking as module
 from careergpt.recommend.calibration import Blend
 from careergpt.recommend.candidates import Candidates
@@ -230,12 +231,24 @@ def test_of_many_candidates_the_model_ranks_those_that_counts_name_first(
     assert ranking.answers(model, readings) == pytest.approx(every)
 
 
-def test_of_many_skills_no_table_is_kept(
+def test_of_many_skills_the_table_is_of_those_that_are_ranked_and_small(
     rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert rankings.with_title_skills(tiny).skills_of is not None
+    every = rankings.with_title_skills(tiny).skills_of
+    assert every is not None
+    assert len(every.rows) == len(rankings.candidates["titles"])
+    ranking = replace(rankings.by_task["skills"], blend=Blend("alike", 0.4))
+    some = replace(rankings, by_task={"skills": ranking})
     monkeypatch.setattr(module, "MANY", 3)
-    assert rankings.with_title_skills(tiny).skills_of is None
+    monkeypatch.setattr(module, "LIKELY", 4)
+    monkeypatch.setattr(kept, "_MOST", 2 * len(ranking.candidates))
+    found = some.with_title_skills(tiny).skills_of
+    assert found is not None
+    assert len(found.rows) == 2
+    model = ranking.by(tiny)
+    for title in rankings.candidates["titles"].names[:2]:
+        (said,) = ranking.answers(model, [model.read({"position_title": title})])
+        assert found.of(title) == pytest.approx(said, abs=0.01)
 
 
 def test_of_many_candidates_an_answer_says_that_not_all_were_ranked(
