@@ -12,7 +12,7 @@ from careergpt.recommend.people import Person
 _LEAST = 0.005
 """Nats; what is less is shown as 0.00, and raises nothing."""
 
-_SHOWN = 5
+SHOWN = 5
 """Skills of a position that a reader is shown; JSON has all."""
 
 _WIDTH = 200
@@ -45,7 +45,8 @@ class NextPosition(NamedTuple):
         lacks: Those that the person has not.
         raised_by: What each of the person's skills does to it, the most helpful first; empty where
             it is not explained, or nothing else is known of the person.
-        would_raise: The lacking skill that would raise it most; None where none would.
+        would_raise: The lacking skill that would raise it most, of the first `SHOWN` (of all where
+            the ranking is exact); None where none would.
         optional: What some who do the work have besides, where the taxonomy says so; the person's
             own first.
         in_common: How much of what it asks for the position held asks for, too, in [0, 1]; None
@@ -193,13 +194,13 @@ def _lines(number: int, one: NextPosition, width: int) -> list[str]:
         lines.append(f"     in common: {one.in_common:.0%} of the skills asked for")
     if one.levels:
         levels = [f"{title} {share:.1%}" for title, share in one.levels.items()]
-        lines.append(f"     levels: {', '.join(levels[:_SHOWN])}")
+        lines.append(f"     levels: {', '.join(levels[:SHOWN])}")
     for word, skills in (("has", one.has), ("lacks", one.lacks), ("optional", one.optional)):
         if skills:
-            more = " …" if len(skills) > _SHOWN else ""
-            lines.append(f"     {word}: {', '.join(skills[:_SHOWN])}{more}")
+            more = " …" if len(skills) > SHOWN else ""
+            lines.append(f"     {word}: {', '.join(skills[:SHOWN])}{more}")
     if raising := [effect for effect in one.raised_by if effect.log_odds >= _LEAST]:
-        lines.append(f"     raised by: {', '.join(map(str, raising[:_SHOWN]))}")
+        lines.append(f"     raised by: {', '.join(map(str, raising[:SHOWN]))}")
     if one.would_raise:
         lines.append(f"     would rise most with: {one.would_raise}")
     return lines

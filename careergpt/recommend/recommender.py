@@ -30,6 +30,7 @@ from careergpt.recommend.qualifications import qualifications_in
 from careergpt.recommend.ranking import LIKELY, MANY
 from careergpt.recommend.rankings import PEERS, Rankings, tasks_of
 from careergpt.recommend.recommendation import (
+    SHOWN,
     NextPosition,
     Qualifications,
     Recommendation,
@@ -304,7 +305,9 @@ class Recommender:
             )
         explained = found[: self._explain]
         why = Explanation(predictor, query, logs, places[: self._explain], self._exact)
-        raised, would = why.leave_one_out(), why.add_one_in([one.lacks for one in explained])
+        # Each skill is one more question: those that a reader is shown, unless all are asked for.
+        asked = [one.lacks if self._exact else one.lacks[:SHOWN] for one in explained]
+        raised, would = why.leave_one_out(), why.add_one_in(asked)
         for number, one in enumerate(explained):
             found[number] = one._replace(raised_by=raised[number], would_raise=would[number])
         return tuple(found)
