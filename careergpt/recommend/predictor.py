@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -238,10 +238,10 @@ class Predictor:
         relevance[~np.isfinite(logs)] = -np.inf
         return {self.skills.names[at]: float(np.exp(logs[at])) for at in first(relevance, number)}
 
-    def optional_skills(self, title: str, held: Container[str], number: int = NEEDS) -> list[str]:
-        """Skills that some have who do the work, as the taxonomy says: the held, then the likely.
+    def optional_skills(self, title: str) -> list[str]:
+        """Skills that some have who do the work, as the taxonomy says, the likely ones first.
 
-        Without its relevant ones, which many ask for. `held` are the keys of the person's skills.
+        Without its relevant ones, which many ask for.
         """
         needed = set(map(title_key, self.relevant_skills(title)))
         listed = self.rankings.occupations.listed("optional_skills", title)
@@ -249,7 +249,7 @@ class Predictor:
         (logs,) = self.skills_of([title]) if names and len(self.skills) else [np.empty(0)]
         places = ((name, self.skills.place(name)) for name in names)
         likely = {name: -np.inf if place is None else logs[place] for name, place in places}
-        return sorted(names, key=lambda name: (title_key(name) not in held, -likely[name]))[:number]
+        return sorted(names, key=likely.__getitem__, reverse=True)
 
     def _said(
         self, task: str, readings: Sequence[Reading], among: Sequence[int] | None = None

@@ -42,13 +42,13 @@ class NextPosition(NamedTuple):
             probability.
         preparation: What it takes, where the taxonomy knows it.
         has: Skills of the position that the person has, the most asked for first.
-        lacks: Those that the person has not.
+        lacks: Those that are mostly asked for and the person has not.
         raised_by: What each of the person's skills does to it, the most helpful first; empty where
             it is not explained, or nothing else is known of the person.
         would_raise: The lacking skill that would raise it most, of the first `SHOWN` (of all where
             the ranking is exact); None where none would.
-        optional: What some who do the work have besides, where the taxonomy says so; the person's
-            own first.
+        optional: Those that some who do the work have besides, as the taxonomy says, and the person
+            has not.
         in_common: How much of what it asks for the position held asks for, too, in [0, 1]; None
             where one of the two is not known.
     """

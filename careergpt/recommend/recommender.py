@@ -25,7 +25,7 @@ from careergpt.recommend.notes import how_sure, of_the_ranking, taken, unknown_n
 from careergpt.recommend.occupations import Match, levels_of, read_occupations
 from careergpt.recommend.paths import Paths, paths_of
 from careergpt.recommend.people import Person, person_of
-from careergpt.recommend.predictor import Logs, PersonQuery, Predictor, first
+from careergpt.recommend.predictor import NEEDS, Logs, PersonQuery, Predictor, first
 from careergpt.recommend.qualifications import qualifications_in
 from careergpt.recommend.ranking import LIKELY, MANY
 from careergpt.recommend.rankings import PEERS, Rankings, tasks_of
@@ -293,11 +293,12 @@ class Recommender:
         common, found = predictor.in_common(self._subject(query), titles), []
         for title, (place, *others), shared in zip(titles, of_each, common, strict=True):
             needed = predictor.relevant_skills(title)
-            has = tuple(skill for skill in needed if title_key(skill) in held)
+            more = predictor.optional_skills(title)
+            has = tuple(skill for skill in (*needed, *more) if title_key(skill) in held)
             lacks = tuple(skill for skill in needed if title_key(skill) not in held)
+            optional = tuple(skill for skill in more if title_key(skill) not in held)[:NEEDS]
             also = {names[other]: float(np.exp(logs[other])) for other in others}
             takes, share = predictor.preparation(title), float(np.exp(logs[place]))
-            optional = tuple(predictor.optional_skills(title, held))
             found.append(
                 NextPosition(
                     title, share, also, takes, has, lacks, optional=optional, in_common=shared

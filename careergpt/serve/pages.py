@@ -31,7 +31,7 @@ def _environment() -> Environment:
         loader=PackageLoader("careergpt.serve"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"percent": percent, "key": title_key}
+    made.filters["percent"] = percent
     made.filters["takes"] = lambda preparation: str(Preparation(**preparation))
     made.globals |= {"link": link, "how_known": how_known}
     return made
