@@ -533,6 +533,11 @@ def test_positions_that_take_more_preparation_can_be_left_out(
     assert both.count('aria-current="true">') == 3
     assert "job zone 1; skill level 1 (short instruction)" in whole
     assert "None of these positions is known to take so little" in none
+    far = tuple(one._replace(in_common=0.1) for one in positions)
+    for some_far in (far, tuple(one._replace(in_common=None) for one in positions)):
+        answer = found._replace(positions=some_far)
+        nothing_near = client.get("/", params={"position": str(some_far[0].in_common)}).text
+        assert "Skills in common at least" not in nothing_near
     for place, one in enumerate(positions):
         shown = f">{one.title}</a></h3>"
         assert shown in whole
