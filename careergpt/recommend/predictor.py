@@ -249,7 +249,7 @@ class Predictor:
         (logs,) = self.skills_of([title]) if names and len(self.skills) else [np.empty(0)]
         places = ((name, self.skills.place(name)) for name in names)
         likely = {name: -np.inf if place is None else logs[place] for name, place in places}
-        return sorted(names, key=likely.__getitem__, reverse=True)
+        return sorted(likely, key=likely.__getitem__, reverse=True)
 
     def _said(
         self, task: str, readings: Sequence[Reading], among: Sequence[int] | None = None

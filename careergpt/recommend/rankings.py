@@ -144,8 +144,10 @@ class Rankings:
 
     def exactly(self) -> Rankings:
         """The same with all candidates ranked by the model, however many they are."""
-        every = self.by_task.items()
-        return replace(self, by_task={n: replace(ranking, exact=True) for n, ranking in every})
+        every, skills = self.by_task.items(), self.by_task.get("skills")
+        exact = {name: replace(ranking, exact=True) for name, ranking in every}
+        kept = None if skills and skills.shortens else self.skills_of  # Of the likely skills alone.
+        return replace(self, by_task=exact, skills_of=kept)
 
     def queries(
         self, name: str, records: Iterable[Fields], *models: LanguageModel

@@ -249,6 +249,9 @@ def test_of_many_skills_the_table_is_of_those_that_are_ranked_and_small(
     for title in rankings.candidates["titles"].names[:2]:
         (said,) = ranking.answers(model, [model.read({"position_title": title})])
         assert found.of(title) == pytest.approx(said, abs=0.01)
+    assert replace(some, skills_of=found).exactly().skills_of is None
+    monkeypatch.undo()
+    assert replace(some, skills_of=every).exactly().skills_of is every
 
 
 def test_of_many_candidates_an_answer_says_that_not_all_were_ranked(

@@ -171,7 +171,7 @@ def test_as_many_positions_are_explained_as_asked(answer: Answer) -> None:
 def test_a_position_tells_what_it_has_in_common_and_what_is_optional(
     rankings: Rankings, tiny: LoadedModel
 ) -> None:
-    rows = [{"occupation": "Data analyst", "optional_skills": ["baking", "SQL", "tap dancing"]}]
+    rows = [{"occupation": "Data analyst", "optional_skills": ["baking", "SQL", "tap dancing"]}] * 2
     some = Recommender(
         rankings.with_occupations(rows), tiny, top=len(rankings.candidates["titles"])
     )
