@@ -62,7 +62,8 @@ def title_skills(ranking: Ranking, skills: LanguageModel, titles: Candidates) ->
     if not skills.can_ask({"position_title": "title"}):
         return None
     readings = []
-    cost = skills.cost * (LIKELY / len(ranking.candidates) if ranking.shortens else 1)
+    likely = ranking.shortens and ranking.blend  # Without counts the model ranks all.
+    cost = skills.cost * (LIKELY / len(ranking.candidates) if likely else 1)
     for name in titles.names[: int(min(_AFFORDABLE / cost, _MOST / len(ranking.candidates)))]:
         with suppress(InputError):  # What leaves a model no room is not asked.
             readings.append(skills.read({"position_title": name}))

@@ -214,12 +214,16 @@ class Predictor:
         """How much of what each of the others asks for the title asks for, too.
 
         The overlap of two distributions of skills, 1 less their total variation distance; None
-        where training knows nothing of the title.
+        where training knows nothing of one of the two.
         """
-        if not len(self.skills) or not self.rankings.knows(title):
+        trained = self.rankings.trained or self.rankings.candidates["titles"]
+        if not len(self.skills) or trained.place(title) is None:
             return [None] * len(others)
         own, *rest = np.exp(self.skills_of([title, *others]))
-        return [float(np.minimum(own, one).sum()) for one in rest]
+        return [
+            None if trained.place(other) is None else float(np.minimum(own, one).sum())
+            for other, one in zip(others, rest, strict=True)
+        ]
 
     def preparation(self, title: str) -> Preparation:
         """What the title takes; empty where it is not known."""

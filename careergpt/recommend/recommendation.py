@@ -41,7 +41,8 @@ class NextPosition(NamedTuple):
         levels: Less likely levels of the same occupation, Senior or Junior, each with its own
             probability.
         preparation: What it takes, where the taxonomy knows it.
-        has: Skills of the position that the person has, the most asked for first.
+        has: Skills of the position that the person has, the most asked for first, optional ones
+            last.
         lacks: Those that are mostly asked for and the person has not.
         raised_by: What each of the person's skills does to it, the most helpful first; empty where
             it is not explained, or nothing else is known of the person.

@@ -80,7 +80,7 @@ class Recommender:
             model: Its language model.
             top: Positions and skills that are listed.
             explain: Positions, the first ones, that are explained: one more scoring for each of
-                the person's skills, and for each lacking one.
+                the person's skills, and for each lacking one that is shown.
             exact: Rank by the model, and explain over, all candidates, however many.
             decoding: How qualifications are written.
 

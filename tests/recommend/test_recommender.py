@@ -189,11 +189,15 @@ def test_a_position_tells_what_it_has_in_common_and_what_is_optional(
     text = as_text(found)
     assert "optional: baking" in text
     assert f"in common: {found.positions[0].in_common:.0%} of the skills asked for" in text
+    own_list = Recommender(some.predictor.rankings.with_titles(STRANGERS), tiny)
+    assert own_list.predictor.in_common("Data clerk", STRANGERS.names)[0] is None
+    assert own_list.predictor.in_common("Lion tamer", ["Data clerk"]) == [None]
     # Of a title that nobody knows, or none at all, nothing is in common.
     for told in ({"position": "Lion tamer"}, {"skills": "sql"}):
         assert {one.in_common for one in some.recommend(**told).positions} == {None}
 
 
+STRANGERS = Candidates(("Lion tamer", "Data analyst"), (0, 0))
 STRANGE = "is none of the candidates, and what follows goes by its words alone"
 
 
