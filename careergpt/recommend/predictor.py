@@ -217,12 +217,14 @@ class Predictor:
         where training knows nothing of one of the two.
         """
         trained = self.rankings.trained or self.rankings.candidates["titles"]
-        if not len(self.skills) or trained.place(title) is None:
+        known = [name for name in (title, *others) if trained.place(name) is not None]
+        if not len(self.skills) or title not in known:
             return [None] * len(others)
-        own, *rest = np.exp(self.skills_of([title, *others]))
+        shares = dict(zip(known, np.exp(self.skills_of(known)), strict=True))
+        own = shares[title]
         return [
-            None if trained.place(other) is None else float(np.minimum(own, one).sum())
-            for other, one in zip(others, rest, strict=True)
+            float(np.minimum(own, shares[other]).sum()) if other in shares else None
+            for other in others
         ]
 
     def preparation(self, title: str) -> Preparation:

@@ -288,9 +288,10 @@ class Recommender:
         places = [some[0] for some in of_each]
         titles = [names[place] for place in places]
         held = set(map(title_key, query.person.skills))
+        subject = self._subject(query)
         if len(predictor.skills) and titles:
-            predictor.skills_of(titles)  # All at once.
-        common, found = predictor.in_common(self._subject(query), titles), []
+            predictor.skills_of([*filter(None, [subject]), *titles])  # All at once.
+        common, found = predictor.in_common(subject, titles), []
         for title, (place, *others), shared in zip(titles, of_each, common, strict=True):
             needed = predictor.relevant_skills(title)
             more = predictor.optional_skills(title)

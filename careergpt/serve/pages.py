@@ -32,6 +32,7 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.filters["percent"] = percent
+    made.filters["hundredths"] = lambda share: round(100 * (share or 0))
     made.filters["takes"] = lambda preparation: str(Preparation(**preparation))
     made.globals |= {"link": link, "how_known": how_known}
     return made

@@ -108,17 +108,9 @@ def test_an_answer_has_positions_skills_qualifications_and_reasons(
 ) -> None:
     (found,) = told(*NURSE, "--top=5", "--explain=2")
     assert list(found) == [
-        "person",
-        "notes",
-        "taken_for",
-        "candidates",
-        "ranked_by",
-        "positions",
-        "skills_for",
-        "skills",
-        "qualifications",
-        "shortcuts",
-    ]
+        "person", "notes", "taken_for", "candidates", "ranked_by", "positions", "skills_for",
+        "skills", "qualifications", "shortcuts",
+    ]  # fmt: skip
     assert found["person"]["history"] == ["Nursing assistant"]
     known = json.loads((run / "model" / "careergpt.json").read_text())["candidates"]
     titles, skills = (known[name]["names"] for name in ("titles", "skills"))
@@ -520,42 +512,28 @@ def test_a_model_that_learned_a_taxonomy_reads_its_other_titles(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     welds, cooks = (tuple(f"{what} {n}" for n in "abcdef") for what in ("welding", "baking"))
+    cook = "Cook, Line"  # One name, by the configuration's separator.
     work = [
         Occupation(
-            "Welder",
-            "Join metal parts.",
-            ("Torch hand",),
-            welds,
-            "51",
-            ("Cook, Line",),
-            skill_level="2",
+            "Welder", "Join metal parts.", ("Torch hand",), welds, "51", (cook,), skill_level="2"
         ),
-        Occupation("Cook, Line", "Prepare food for guests.", (), cooks, "35"),
+        Occupation(cook, "Prepare food for guests.", (), cooks, "35"),
     ]
     write_lines(tmp_path / "work.jsonl", [row for one in work for row in rows_of(one)])
     main(
         [
-            "fit",
-            f"--config={CAREERS}",
-            f"--data.source={tmp_path / 'work.jsonl'}",
-            f"--data.cache={tmp_path / 'cache'}",
-            "--data.min_count=2",
-            "--data.val_fraction=0.4",
-            "--model.scratch.vocabulary=300",
-            "--model.scratch.n_layer=1",
-            "--model.scratch.n_embd=16",
-            "--trainer.max_steps=1",
-            "--trainer.logger=false",
-            "--titles.limit=0",
-            "--samples.records=0",
-            "--rankings.limit=0",
+            "fit", f"--config={CAREERS}", f"--data.source={tmp_path / 'work.jsonl'}",
+            f"--data.cache={tmp_path / 'cache'}", "--data.min_count=2", "--data.val_fraction=0.4",
+            "--model.scratch.vocabulary=300", "--model.scratch.n_layer=1",
+            "--model.scratch.n_embd=16", "--trainer.max_steps=1", "--trainer.logger=false",
+            "--titles.limit=0", "--samples.records=0", "--rankings.limit=0",
             f"--trainer.default_root_dir={tmp_path / 'run'}",
         ]
-    )
+    )  # fmt: skip
     capsys.readouterr()
     asked = ["--position=torch HAND", "--explain=0", "--decoding.max_new_tokens=2"]
     main(["recommend", f"--model.pretrained={tmp_path / 'run' / 'model'}", *asked])
     assert "'torch HAND' is taken for 'Welder' (100% sure)" in capsys.readouterr().out
     path = tmp_path / "run" / "model" / OCCUPATIONS
     kept = {row["occupation"]: row for _, row in read_objects(str(path))}
-    assert (kept["Welder"]["changes_to"], kept["Welder"]["skill_level"]) == (["Cook, Line"], "2")
+    assert (kept["Welder"]["changes_to"], kept["Welder"]["skill_level"]) == ([cook], "2")

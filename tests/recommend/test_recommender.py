@@ -16,6 +16,7 @@ from careergpt.generation.sampling import Decoding
 from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import recommender as module
 from careergpt.recommend.candidates import Candidates, spelled
+from careergpt.recommend.explanation import Explanation
 from careergpt.recommend.language_model import LanguageModel, Reading
 from careergpt.recommend.notes import how_sure
 from careergpt.recommend.occupations import Match, Occupations, Preparation
@@ -168,10 +169,27 @@ def test_as_many_positions_are_explained_as_asked(answer: Answer) -> None:
     assert all(skill in lacks[:SHOWN] for skill, lacks in would)
 
 
+@pytest.mark.parametrize("exact", [False, True])
+def test_the_skills_that_are_shown_are_tried_and_all_where_asked(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch, exact: bool
+) -> None:
+    tried: list[Any] = []
+    monkeypatch.setattr(
+        Explanation, "add_one_in", lambda _, lacks: [tried.append(one) for one in lacks]
+    )
+    found = answer(PERSON, explain=2, exact=exact).positions[:2]
+    assert all(len(one.lacks) > SHOWN for one in found)
+    assert tried == [one.lacks[: None if exact else SHOWN] for one in found]
+
+
 def test_a_position_tells_what_it_has_in_common_and_what_is_optional(
     rankings: Rankings, tiny: LoadedModel
 ) -> None:
-    rows = [{"occupation": "Data analyst", "optional_skills": ["baking", "SQL", "tap dancing"]}] * 2
+    unlikely = [f"baking {n}" for n in range(NEEDS)]
+    needed = Recommender(rankings, tiny).predictor.relevant_skills("Data analyst")
+    likely = next(name for name in rankings.candidates["skills"].names if name not in needed)
+    optional = [*unlikely, "SQL", "tap dancing", likely]
+    rows = [{"occupation": "Data analyst", "optional_skills": optional}] * 2
     some = Recommender(
         rankings.with_occupations(rows), tiny, top=len(rankings.candidates["titles"])
     )
@@ -183,11 +201,11 @@ def test_a_position_tells_what_it_has_in_common_and_what_is_optional(
         assert bool(one.optional) == (one.title == "Data analyst")
     (analyst,) = (one for one in found.positions if one.optional)
     assert analyst.has == ("tap dancing",)
-    assert analyst.optional == ("baking",)
     assert "SQL" in analyst.lacks  # Many ask for it.
+    assert analyst.optional == (likely, *unlikely[:-1])  # A candidate is likelier.
     assert predictor.in_common("Data clerk", ["Data clerk"]) == [pytest.approx(1)]
     text = as_text(found)
-    assert "optional: baking" in text
+    assert f"optional: {likely}, baking 0" in text
     assert f"in common: {found.positions[0].in_common:.0%} of the skills asked for" in text
     own_list = Recommender(some.predictor.rankings.with_titles(STRANGERS), tiny)
     assert own_list.predictor.in_common("Data clerk", STRANGERS.names)[0] is None

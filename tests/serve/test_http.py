@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -533,11 +534,6 @@ def test_positions_that_take_more_preparation_can_be_left_out(
     assert both.count('aria-current="true">') == 3
     assert "job zone 1; skill level 1 (short instruction)" in whole
     assert "None of these positions is known to take so little" in none
-    far = tuple(one._replace(in_common=0.1) for one in positions)
-    for some_far in (far, tuple(one._replace(in_common=None) for one in positions)):
-        answer = found._replace(positions=some_far)
-        nothing_near = client.get("/", params={"position": str(some_far[0].in_common)}).text
-        assert "Skills in common at least" not in nothing_near
     for place, one in enumerate(positions):
         shown = f">{one.title}</a></h3>"
         assert shown in whole
@@ -545,6 +541,28 @@ def test_positions_that_take_more_preparation_can_be_left_out(
         assert (shown in learned) == (place % 4 < 3)
         assert (shown in near) == (common[place] >= 0.5)
         assert shown not in none
+
+
+@pytest.mark.parametrize(
+    ("common", "offered", "near"),
+    [([0.1, 0.29, None], [], 0), ([None, None], [], 0), ([0.6, 0.7], [], 2), ([0.2, 0.4], [30], 1),
+     ([0.295, 0.4, 0.8], [50], 3), ([0.294, 0.8], [50, 30], 1)],
+)  # fmt: skip
+def test_a_share_of_skills_is_offered_where_some_positions_reach_it_and_some_do_not(
+    client: TestClient, models: dict[str, careergpt.Model], monkeypatch: pytest.MonkeyPatch,
+    common: list[float | None], offered: list[int], near: int,
+) -> None:  # fmt: skip
+    found = models["finetuned"].recommend(position="Registered nurse", qualifications=False)
+    few = zip(found.positions, common, strict=False)
+    positions = tuple(one._replace(in_common=share) for one, share in few)
+    answer = found._replace(positions=positions)
+    monkeypatch.setattr(models["finetuned"], "recommend", lambda **_: answer)
+    asked = {"position": f"Nurse of {common}"}  # The same question has the same answer.
+    page = client.get("/", params=asked).text
+    assert [int(share) for share in re.findall(r'common=(\d+)"', page)] == offered
+    assert ("Skills in common at least" in page) == bool(offered)
+    left = client.get("/", params={**asked, "common": 30}).text
+    assert left.count("</a></h3>") == near
 
 
 def test_a_step_that_a_taxonomy_lists_says_so_and_much_less_likely_paths_are_left_out(
