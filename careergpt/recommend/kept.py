@@ -16,7 +16,7 @@ from careergpt.errors import InputError
 from careergpt.recommend.arrays import of_shape, write_arrays
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.language_model import LanguageModel
-from careergpt.recommend.ranking import LIKELY, Ranking
+from careergpt.recommend.ranking import Ranking
 
 KEPT = "rankings.npz"
 """Its file in the model folder."""
@@ -62,8 +62,7 @@ def title_skills(ranking: Ranking, skills: LanguageModel, titles: Candidates) ->
     if not skills.can_ask({"position_title": "title"}):
         return None
     readings = []
-    likely = ranking.shortens and ranking.blend  # Without counts the model ranks all.
-    cost = skills.cost * (LIKELY / len(ranking.candidates) if likely else 1)
+    cost = skills.cost * ranking.share
     for name in titles.names[: int(min(_AFFORDABLE / cost, _MOST / len(ranking.candidates)))]:
         with suppress(InputError):  # What leaves a model no room is not asked.
             readings.append(skills.read({"position_title": name}))

@@ -102,6 +102,11 @@ class Ranking:
         """Whether the model ranks but the candidates that counts name first, of each query."""
         return not self.exact and len(self.candidates) > MANY
 
+    @property
+    def share(self) -> float:
+        """How many of the candidates the model ranks; all where no counts name the likely ones."""
+        return LIKELY / len(self.candidates) if self.shortens and self.blend else 1.0
+
     def _of_candidates(
         self, model: LanguageModel, readings: Sequence[Reading], among: Sequence[int] | None
     ) -> Logs:

@@ -250,6 +250,14 @@ def test_of_many_skills_the_table_is_of_those_that_are_ranked_and_small(
         (said,) = ranking.answers(model, [model.read({"position_title": title})])
         assert found.of(title) == pytest.approx(said, abs=0.01)
     assert replace(some, skills_of=found).exactly().skills_of is None
+    # Where no counts name the likely ones the model ranks all, which takes longer.
+    monkeypatch.setattr(kept, "_MOST", 10**9)
+    monkeypatch.setattr(kept, "_AFFORDABLE", 1.5 * model.cost)
+    for blend, number in ((None, 1), (ranking.blend, int(1.5 * len(ranking.candidates) / 4))):
+        by = {"skills": replace(ranking, blend=blend)}
+        counted = replace(some, by_task=by).with_title_skills(tiny).skills_of
+        assert counted is not None
+        assert len(counted.rows) == min(number, len(every.rows))
     monkeypatch.undo()
     assert replace(some, skills_of=every).exactly().skills_of is every
 
