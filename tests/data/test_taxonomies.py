@@ -220,6 +220,17 @@ def test_only_what_shares_the_most_skills_is_a_move_and_without_skills_nothing(
     assert alike([[], []], [[], []], ["", "of the 1"], [2, 2]) == [[], []]
 
 
+def test_an_optional_skill_that_another_must_have_makes_them_alike(tmp_path: Path) -> None:
+    folder = esco_of(tmp_path / "e", {"singer": ["sing"], "miner": ["dig"]},
+                     {"singer": "2652", "miner": "2652"})  # fmt: skip
+    assert [one.next for one in read_esco(str(folder))] == [(), ()]
+    with (folder / "occupationSkillRelations_en.csv").open("a", encoding="utf-8") as file:
+        file.write("o/singer,optional,,s/dig\n")
+    singer, miner = read_esco(str(folder))
+    assert (singer.skills, singer.optional, singer.next) == (("sing",), ("dig",), ("miner",))
+    assert (miner.optional, miner.next) == ((), ("singer",))
+
+
 def test_of_equals_in_skill_the_one_that_is_called_alike_comes_first(tmp_path: Path) -> None:
     equals = {"tailor": ["sew"], "upholsterer": ["sew"], "ladies' tailor": ["sew"]}
     tailor, *_ = read_esco(str(esco_of(tmp_path / "e", equals, dict.fromkeys(equals, "7531"))))

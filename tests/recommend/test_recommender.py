@@ -174,9 +174,12 @@ def test_the_skills_that_are_shown_are_tried_and_all_where_asked(
     answer: Answer, monkeypatch: pytest.MonkeyPatch, exact: bool
 ) -> None:
     tried: list[Any] = []
-    monkeypatch.setattr(
-        Explanation, "add_one_in", lambda _, lacks: [tried.append(one) for one in lacks]
-    )
+
+    def tries(_: Explanation, lacks: list[Any]) -> list[None]:
+        tried.extend(lacks)
+        return [None] * len(lacks)
+
+    monkeypatch.setattr(Explanation, "add_one_in", tries)
     found = answer(PERSON, explain=2, exact=exact).positions[:2]
     assert all(len(one.lacks) > SHOWN for one in found)
     assert tried == [one.lacks[: None if exact else SHOWN] for one in found]
