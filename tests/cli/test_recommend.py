@@ -512,11 +512,10 @@ def test_a_model_that_learned_a_taxonomy_reads_its_other_titles(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     welds, cooks = (tuple(f"{what} {n}" for n in "abcdef") for what in ("welding", "baking"))
-    cook = "Cook, Line"  # One name, by the configuration's separator.
+    cook, brazing = "Cook, Line", "brazing, of all metals"  # By the configuration's separator.
+    welder = Occupation("Welder", "Join metal parts.", ("Torch hand",), welds, "51", (cook,))
     work = [
-        Occupation(
-            "Welder", "Join metal parts.", ("Torch hand",), welds, "51", (cook,), skill_level="2"
-        ),
+        welder._replace(skill_level="2", optional=(brazing,)),
         Occupation(cook, "Prepare food for guests.", (), cooks, "35"),
     ]
     write_lines(tmp_path / "work.jsonl", [row for one in work for row in rows_of(one)])
@@ -536,4 +535,5 @@ def test_a_model_that_learned_a_taxonomy_reads_its_other_titles(
     assert "'torch HAND' is taken for 'Welder' (100% sure)" in capsys.readouterr().out
     path = tmp_path / "run" / "model" / OCCUPATIONS
     kept = {row["occupation"]: row for _, row in read_objects(str(path))}
-    assert (kept["Welder"]["changes_to"], kept["Welder"]["skill_level"]) == ([cook], "2")
+    found = [kept["Welder"][name] for name in ("changes_to", "skill_level", "optional_skills")]
+    assert found == [[cook], "2", [brazing]]
