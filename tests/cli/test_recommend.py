@@ -512,10 +512,11 @@ def test_a_model_that_learned_a_taxonomy_reads_its_other_titles(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     welds, cooks = (tuple(f"{what} {n}" for n in "abcdef") for what in ("welding", "baking"))
-    cook, brazing = "Cook, Line", "brazing, of all metals"  # By the configuration's separator.
-    welder = Occupation("Welder", "Join metal parts.", ("Torch hand",), welds, "51", (cook,))
+    # Several of each, for one alone is a list by any configuration.
+    cook, others, some = "Cook, Line", ("Torch hand", "Metal joiner"), ("brazing, dry", "filing")
+    welder = Occupation("Welder", "Join metal parts.", others, welds, "51", (cook, "Smith"))
     work = [
-        welder._replace(skill_level="2", optional=(brazing,)),
+        welder._replace(skill_level="2", optional=some),
         Occupation(cook, "Prepare food for guests.", (), cooks, "35"),
     ]
     write_lines(tmp_path / "work.jsonl", [row for one in work for row in rows_of(one)])
@@ -536,4 +537,5 @@ def test_a_model_that_learned_a_taxonomy_reads_its_other_titles(
     path = tmp_path / "run" / "model" / OCCUPATIONS
     kept = {row["occupation"]: row for _, row in read_objects(str(path))}
     found = [kept["Welder"][name] for name in ("changes_to", "skill_level", "optional_skills")]
-    assert found == [[cook], "2", [brazing]]
+    assert found == [[cook, "Smith"], "2", [*some]]
+    assert {*kept["Welder"]["other_titles"]} == {*others}
