@@ -145,12 +145,15 @@ class LanguageModel:
         if neutral is not None:
             self.neutral = neutral
         self._kept: dict[tuple[int, ...], Float64[np.ndarray, " C"]] = {}
+        self._latest: tuple[Sequence[int], LanguageModel] | None = None
 
     def among(self, places: Sequence[int]) -> LanguageModel:
-        """The same model of these candidates alone."""
-        neutral = self.neutral[list(places)] if self.calibration.surface else None
-        some = self._candidates.at(places)
-        return LanguageModel(self._name, self._task, some, self._model, self.calibration, neutral)
+        """The same model of these candidates alone; the latest is kept, with what it scored."""
+        if self._latest is None or self._latest[0] != places:
+            neutral = self.neutral[list(places)] if self.calibration.surface else None
+            parts = self._name, self._task, self._candidates.at(places), self._model
+            self._latest = places, LanguageModel(*parts, self.calibration, neutral)
+        return self._latest[1]
 
     def log_probabilities(self, queries: Sequence[Reading]) -> Logs:
         """Log-probabilities of each query, normalised over the candidates."""

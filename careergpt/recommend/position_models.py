@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -92,22 +91,22 @@ class Neighbours(CountModel):
 
     def query_vector(self, given: Iterable[str]) -> sparse.csr_array:
         """(1, words) the list as a vector of length 1."""
-        tf_idf, vectors = self._vectors
+        weights, vectors = self._vectors
         words = _words(given, self._columns)
-        query = table_of(((0, word) for word in words), (1, vectors.shape[1]))
-        return sparse.csr_array(tf_idf.transform(query))
+        found = weights[words] / np.linalg.norm(weights[words])
+        return sparse.csr_array((found, words, [0, len(words)]), shape=(1, vectors.shape[1]))
 
     @cached_property
     def _columns(self) -> dict[str, int]:
         return _columns(self.candidates["skills"])
 
     @cached_property
-    def _vectors(self) -> tuple[Any, sparse.csc_array]:
+    def _vectors(self) -> tuple[Float64[np.ndarray, " W"], sparse.csc_array]:
         """The weights of words, and the lists as vectors of length 1."""
         from sklearn.feature_extraction.text import TfidfTransformer
 
         tf_idf = TfidfTransformer().fit(self.tables["_words"])
-        return tf_idf, sparse.csc_array(tf_idf.transform(self.tables["_words"]))
+        return tf_idf.idf_, sparse.csc_array(tf_idf.transform(self.tables["_words"]))
 
 
 class Profiles(OfAnother, Neighbours):

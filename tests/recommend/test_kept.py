@@ -1,6 +1,7 @@
 """Laws of what is kept from a fit, and of choices by how much is told."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import pytest
 
 from careergpt.data.tasks import DEFAULT_TASKS
 from careergpt.errors import InputError
+from careergpt.generation.candidates import score_candidates
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend import explanation
+from careergpt.recommend import explanation, language_model
 from careergpt.recommend.calibration import Blend, Calibration, Choice
 from careergpt.recommend.explanation import Explanation
 from careergpt.recommend.kept import KEPT
@@ -110,9 +112,28 @@ def test_answers_among_some_are_those_of_the_model_of_some(
     ranking = replace(rankings.by_task["position"], blend=None)
     model, places = ranking.by(tiny), [3, 0, 5]
     asked = [model.read({"skills": ("SQL", "triage", "charting", "C++")})]
-    whole = ranking.answers(model, asked)[0][places]
-    expected = np.exp(whole) / np.exp(whole).sum()
-    assert np.exp(ranking.answers(model, asked, places)[0]) == pytest.approx(expected, abs=1e-5)
+    whole = ranking.answers(model, asked)[0]
+    for some in (places, [1, 2], places[::-1]):  # Each time of others than before.
+        expected = np.exp(whole[some]) / np.exp(whole[some]).sum()
+        assert np.exp(ranking.answers(model, asked, some)[0]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_of_the_same_candidates_a_question_is_scored_once(
+    rankings: Rankings, tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[int] = []
+
+    def counted(model: Any, prompts: Sequence[Sequence[int]], *rest: Any) -> Any:
+        scored.append(len(prompts))
+        return score_candidates(model, prompts, *rest)
+
+    monkeypatch.setattr(language_model, "score_candidates", counted)
+    model = replace(rankings.by_task["position"], blend=None).by(tiny)
+    asked = [model.read({"skills": skills}) for skills in (("SQL",), ("triage",), ("C++",))]
+    first = model.among([3, 0, 5]).scores(asked[:2])
+    again = model.among([3, 0, 5]).scores(asked)
+    assert scored == [2, 1]
+    assert (again[:2] == first).all()
 
 
 def test_why_over_the_first_is_near_to_why_over_all(
