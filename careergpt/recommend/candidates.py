@@ -51,6 +51,9 @@ _SLIP = 0.9
 _LIKE = 0.25
 """Cosine from which on a name is mentioned as near."""
 
+_APART = 2
+"""Letters that but one of two words has, at most, where one is a slip of the other."""
+
 _LONG = 5
 """Letters of a word in which a slip shows: a shorter one may be another word."""
 
@@ -211,8 +214,11 @@ def spelled(name: str, candidates: Candidates) -> tuple[str, float]:
     place, key = candidates.place(name), title_key(name)
     if place is not None:
         return candidates.names[place], 1.0
-    for other in get_close_matches(key, candidates.places, n=1, cutoff=_SLIP):
-        if _is_slip(key.split(), other.split()):
+    words = key.split()
+    # Most names are told apart by their length alone, at no cost.
+    near = [one for one in candidates.places if abs(len(one) - len(key)) <= _APART * len(words)]
+    for other in get_close_matches(key, near, n=1, cutoff=_SLIP):
+        if _is_slip(words, other.split()):
             like = SequenceMatcher(None, other, key).ratio()
             return candidates.names[candidates.places[other]], like
     return name, 0.0
@@ -237,7 +243,7 @@ def _is_slip(words: list[str], others: list[str]) -> bool:
         or (
             min(len(word), len(other)) >= _LONG
             and (word + other).isalpha()
-            and _letters_apart(word, other) <= 2
+            and _letters_apart(word, other) <= _APART
         )
         for word, other in zip(words, others, strict=True)
     )

@@ -47,6 +47,7 @@ def test_the_chunked_head_is_the_plain_one(multiple: int, monkeypatch: pytest.Mo
 
 def test_its_gradients_are_those_of_finite_differences() -> None:
     states, head, targets = tensors(torch.float64)
+    states, head = (one[:, :4].detach().requires_grad_() for one in (states, head))
     assert torch.autograd.gradcheck(
         lambda s, h: linear_cross_entropy(s, h, targets), (states, head)
     )
@@ -106,7 +107,7 @@ def test_a_second_derivative_is_refused() -> None:
 
 
 def test_fp16_neither_loses_rare_words_nor_overflows_on_common_ones() -> None:
-    words, count = 40_000, 4000
+    words, count = 40_000, 1000
     states, head = torch.full((count, 1), 100.0), torch.zeros(words, 1)
     states.requires_grad_(), head.requires_grad_()
     targets = torch.zeros(count, dtype=torch.int64)

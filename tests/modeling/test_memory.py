@@ -18,7 +18,7 @@ if {keep}:
     assert keep_freed_memory()
 def faults(number):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(2**26 - 4096 * number)
+    torch.ones(2**24 - 4096 * number)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 first, *others = [faults(number) for number in range(4)]
 print(first, max(others))

@@ -148,6 +148,7 @@ def test_of_many_candidates_it_is_chosen_among_those_that_counts_name_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ranking, queries = fitted.by_task[name], queries_in(fitted, name, unseen)
+    monkeypatch.setattr(module, "FEW", ())
     monkeypatch.setattr(module, "MANY", 3)
     monkeypatch.setattr(module, "LIKELY", len(ranking.candidates))
     every = ranking.fit(ranking.by(tiny, AS_SCORED), queries)
