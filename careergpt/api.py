@@ -170,6 +170,19 @@ class Model:
         predictor = self._recommender.predictor
         return predictor.titles if kind == "titles" else predictor.skills
 
+    def questions(self) -> list[str]:
+        """A prompt of each task that the model was taught, of the titles and skills it met most."""
+        from careergpt.data.tasks import Field, render_prompt, text_of
+
+        predictor = self._recommender.predictor
+        titles, skills = predictor.titles.names, predictor.rankings.candidates["skills"].names
+        known: dict[str, Field] = {"titles": titles[:1], "skills": skills[:3]}
+        if titles:
+            known["position_title"] = titles[0]
+        taught = (task for task in predictor.rankings.tasks.values() if task.weight)
+        asked = (render_prompt(task, known) for task in taught)
+        return [text_of(pieces) for pieces in asked if pieces]
+
     def _generate(
         self,
         prompts: Sequence[str],

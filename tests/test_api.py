@@ -52,6 +52,14 @@ def test_answers_are_in_the_prompts_order_and_as_long_as_said(model: careergpt.M
     assert max(a.n_tokens for a in model.generate(prompts[:2], max_new_tokens=2)) == 2
 
 
+def test_it_says_what_it_was_taught_to_answer(model: careergpt.Model) -> None:
+    title = model.candidates("titles").names[0]
+    asked = model.questions()
+    assert len(asked) == 4
+    assert f"Tell me about the qualifications required for a {title}." in asked
+    assert any(model.candidates("skills").names[1] in question for question in asked)
+
+
 def test_a_score_is_that_of_the_answer_s_own_log_probability(model: careergpt.Model) -> None:
     score = model.score("Which skills does a welder need?", "grinding")
     assert score.perplexity == pytest.approx(math.exp(score.nats / score.tokens))

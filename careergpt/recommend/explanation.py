@@ -16,7 +16,7 @@ FIRST = 20
 817 candidates the log-odds of eight people were 0.16 nats off, over 30 of them 0.14 in 1.3 times
 and over 100 of them 0.08 in three times the time; of the demo's candidates less than 0.01."""
 
-NEAR = f"What raises a position is worked out over the first {FIRST} candidates alone."
+NEAR = f"What raises a position is worked out beside the {FIRST} likeliest positions alone."
 
 
 class Explanation:

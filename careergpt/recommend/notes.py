@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from careergpt.recommend.candidates import LISTS, Candidates, nearest
-from careergpt.recommend.occupations import Match
+from careergpt.recommend.occupations import NO_SKILL, Match
 from careergpt.recommend.people import Person
 from careergpt.recommend.predictor import PersonQuery
 from careergpt.recommend.rankings import Rankings
@@ -36,8 +36,8 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
         yield taken(name, match)
     for told, (used, confidence, _) in query.stand_ins.items():
         yield (
-            f"No move from {told!r} is known: it is followed by what follows {used!r} "
-            f"({confidence:.0%} sure)."
+            f"Training has no move from {told!r}: those from {used!r}, as which it is read here "
+            f"({confidence:.0%} sure), stand in."
         )
     for title in others[-SHOWN:]:
         yield (
@@ -58,6 +58,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def taken(name: str, match: Match) -> str:
     """What a name was taken for."""
+    if match is NO_SKILL:
+        return f"{name!r} says what is not: the ranking goes by what somebody can do alone."
     used, confidence, seniority = match
     more = f", {seniority}" if seniority else ""
     return f"{name!r} is taken for {used!r}{more} ({confidence:.0%} sure)."
@@ -81,8 +83,8 @@ def how_sure(
     if differs < LITTLE:
         what = "career" if person.career else "skills"
         yield (
-            f"What is told of {what} says next to nothing: the answer is hardly more than how "
-            "often titles occur."
+            f"What is told of {what} says next to nothing: the answer is much the same for "
+            "anybody, by how often titles occur."
         )
 
 

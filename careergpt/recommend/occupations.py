@@ -64,6 +64,10 @@ class Match(NamedTuple):
     seniority: str = ""
 
 
+NO_SKILL = Match("", 0.0)
+"""Of a name that says what somebody lacks or does not want: it is left out."""
+
+
 class Preparation(NamedTuple):
     """What an occupation takes, as far as it is known.
 
@@ -158,6 +162,12 @@ class Occupations:
         """
         known = self._own.get(title_key(title))
         return () if known is None else self._listed.get(self.names[known], {}).get(field, ())
+
+    def bearers(self, title: str) -> list[str]:
+        """The occupations that bear the title, or bear it without its seniority."""
+        key = title_key(clean_title(title))
+        places = self._of.get(key) or self._of.get(without_seniority(key)[0]) or ()
+        return [self.names[place] for place in places]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Rows of which `of` makes the same."""

@@ -2,6 +2,7 @@
 
 A path's probability is the product of its steps' conditionals, each the ranking of all candidates
 after the career so far. The first step goes by all that the person tells, the others by the career.
+Paths that come back to a title that was held are left out; their probability is no other path's.
 """
 
 from __future__ import annotations
@@ -152,18 +153,29 @@ def paths_of(
         return _before(predictor, place, moves)
     if place is not None and place in predictor.titles.places_of(query.person.career[-1:]):
         raise InputError(f"the goal {goal!r} is the position that the person has: name another")
-    names = predictor.titles.names
-    career = query.career
+    promise = promises(moves, place, steps) if place is not None and moves is not None else ()
+    conditional = _onwards(predictor, query, place)
+    found = likeliest_paths(conditional, steps, goal=place, promise=promise)
+    paths = tuple(_told(predictor, query, *one) for one in found)
+    return Paths(query.person, goal and predictor.titles.names[place or 0], paths)
+
+
+def _onwards(predictor: Predictor, query: PersonQuery, goal: int | None) -> Conditional:
+    """What follows the person's career and a path: no title that they had, but for the goal."""
+    titles, career = predictor.titles, query.career
+    held = [place for place in titles.places_of(query.person.career) if place != goal]
 
     def conditional(paths: Sequence[Places]) -> Float64[np.ndarray, "N C"]:
         if paths == [()]:
-            return predictor.log_probabilities(query)
-        return predictor.after([(*career, *(names[at] for at in path)) for path in paths])
+            logs = predictor.log_probabilities(query)
+        else:
+            careers = [(*career, *(titles.names[at] for at in path)) for path in paths]
+            logs = predictor.after(careers)
+        for row, path in zip(logs, paths, strict=True):
+            row[[*held, *path]] = -np.inf  # Some go back: no advice.
+        return logs
 
-    promise = promises(moves, place, steps) if place is not None and moves is not None else ()
-    found = likeliest_paths(conditional, steps, goal=place, promise=promise)
-    paths = tuple(_told(predictor, query, *one) for one in found)
-    return Paths(query.person, goal and names[place or 0], paths)
+    return conditional
 
 
 def _before(predictor: Predictor, goal: int, moves: Float64[np.ndarray, "C C"] | None) -> Paths:
@@ -225,7 +237,7 @@ def how_known(seen: int | None, listed: bool) -> str:
         return ", a move that the taxonomy lists"
     if seen is None:
         return ""
-    return f", seen {seen:,}\u00d7" if seen else ", never seen"
+    return f", {seen:,}\u00d7 in training" if seen else ", never in training"
 
 
 def paths_as_json(found: Paths) -> dict[str, Any]:

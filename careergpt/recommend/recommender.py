@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -22,12 +23,12 @@ from careergpt.recommend.candidates import read_candidates, spelled
 from careergpt.recommend.embeddings import bundled_model, near_names
 from careergpt.recommend.explanation import FIRST, NEAR, Explanation
 from careergpt.recommend.notes import how_sure, of_the_ranking, taken, unknown_names
-from careergpt.recommend.occupations import Match, levels_of, read_occupations
+from careergpt.recommend.occupations import NO_SKILL, Match, levels_of, read_occupations
 from careergpt.recommend.paths import Paths, paths_of
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.predictor import NEEDS, Logs, PersonQuery, Predictor, first
 from careergpt.recommend.qualifications import qualifications_in
-from careergpt.recommend.ranking import LIKELY, MANY
+from careergpt.recommend.ranking import LIKELY
 from careergpt.recommend.rankings import PEERS, Rankings, tasks_of
 from careergpt.recommend.recommendation import (
     SHOWN,
@@ -46,9 +47,17 @@ titles, held out, 74 % are right above and 34 % below (`benchmarks/titles.py`, t
 SAME = 0.7
 """Cosine from which on an unknown skill is read as the known one."""
 
+RARE = 0.001
+"""Probability below which a way to a goal is none that one would advise."""
+
 SHORTENED = (
-    f"Of more than {MANY:,} titles or skills the model ranks the {LIKELY} that counts name first."
+    f"The model compares the {LIKELY} likeliest positions and skills by counts; of the others, "
+    "there being so many, counts alone decide."
 )
+
+_WISH = re.compile(r"(?:no|not|non|never|without)\b", re.IGNORECASE)
+"""How a name begins that says what somebody lacks, or does not want: in meaning it is like what it
+denies, so that "no degree" would be read as a degree."""
 
 GUESSES = 20
 """Unknown skills of a person whose meaning is sought: each takes a tenth of a second."""
@@ -178,11 +187,14 @@ class Recommender:
         skills = {name: Match(*spelled(name, self.predictor.skills)) for name in person.skills}
         unknown = [name for name, match in skills.items() if not match.confidence]
         skills |= {name: self._meant(name) for name in unknown[:GUESSES]}
+        skills |= {name: NO_SKILL for name in unknown if _WISH.match(name)}
         known = Person(
             titles[person.position].occupation,
-            tuple(dict.fromkeys(match.occupation for match in skills.values())),
+            tuple(dict.fromkeys(m.occupation for m in skills.values() if m is not NO_SKILL)),
             tuple(titles[title].occupation for title in person.history),
         )
+        if not any(known):
+            raise InputError(taken(*next(iter(skills.items()))))
         used = {title: titles[title] for title in person.career} | skills
         others = {n: to for n, to in used.items() if title_key(n) != title_key(to.occupation)}
         stand_ins = {
@@ -219,10 +231,22 @@ class Recommender:
     def paths(self, query: PersonQuery | None, goal: str = "", steps: int = 3) -> Paths:
         """The likeliest paths of a person who was read, or what leads to a goal: `paths_of`."""
         match = self._title(goal)
-        found = paths_of(self.predictor, query, match.occupation, steps)
         notes = list(unknown_names(query, self.predictor.rankings)) if query else []
         if title_key(goal) != title_key(match.occupation):
             notes.append(taken(goal, match))
+            if query and title_key(match.occupation) == title_key(query.person.position):
+                also = self.predictor.rankings.occupations.bearers(goal)
+                others = ", ".join(repr(name) for name in also if name != match.occupation)
+                raise InputError(
+                    f"the goal {goal!r} is taken for {match.occupation!r}, which the person is: "
+                    f"name another{others and f', such as {others}'}"
+                )
+        found = paths_of(self.predictor, query, match.occupation, steps)
+        if query and goal and found.paths and found.paths[0].probability < RARE:
+            notes.append(
+                f"Hardly anybody gets from here to {found.goal!r} in so few moves: each of these "
+                f"ways is as likely as one in {1 / RARE:,.0f}, or less."
+            )
         return found._replace(notes=tuple(notes))
 
     def answer(self, query: PersonQuery, write: bool = True) -> Recommendation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def _environment() -> Environment:
     made.filters["percent"] = percent
     made.filters["hundredths"] = lambda share: round(100 * (share or 0))
     made.filters["takes"] = lambda preparation: str(Preparation(**preparation))
-    made.globals |= {"link": link, "how_known": how_known}
+    made.globals |= {"link": link, "link_to": link_to, "how_known": how_known, "today": date.today}
     return made
 
 
@@ -54,7 +55,12 @@ def percent(share: float) -> str:
 
 def link(**asked: str) -> str:
     """The address of the page that answers this question."""
-    return "/?" + urlencode({name: text for name, text in asked.items() if text})
+    return link_to("/", **asked)
+
+
+def link_to(path: str, **asked: str) -> str:
+    """The address of a page, with what is asked."""
+    return f"{path}?" + urlencode({name: text for name, text in asked.items() if text})
 
 
 def suggestions(known: Candidates, text: str) -> list[str]:

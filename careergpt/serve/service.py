@@ -6,6 +6,7 @@ import json
 import math
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -72,6 +73,18 @@ class Service:
         # Replicas know the same sides, and a server that was started anew those of before.
         self._secret = (settings.token or "").encode()
         self._answers: dict[str, str] = {}
+
+    @cached_property
+    def _examples(self) -> dict[str, str]:
+        """What the form shows that one may type: the names that training has most often."""
+        titles = [*self._finetuned.candidates("titles").names[:3], "", "", ""]
+        skills = self._finetuned.candidates("skills").names[:2]
+        asked = {"position": titles[0], "history": titles[1], "goal": titles[2]}
+        return asked | {"skills": ", ".join(skills)}
+
+    @cached_property
+    def _questions(self) -> list[str]:
+        return self._finetuned.questions()
 
     def close(self) -> None:
         """Lets what is worked on end."""
@@ -142,7 +155,7 @@ class Service:
 
     async def explore(
         self,
-        position: str = "",
+        position: str | None = None,
         skills: str = "",
         history: str = "",
         goal: str = "",
@@ -157,7 +170,7 @@ class Service:
         higher job zone or skill level than that; with `common`, those that ask for so many percent
         of the same skills as the position held.
         """
-        asked = {"position": position, "skills": skills, "history": history, "goal": goal}
+        asked = {"position": position or "", "skills": skills, "history": history, "goal": goal}
         told: dict[str, Any] = {name: text for name, text in asked.items() if text.strip()}
         found, paths, status, fault, headers = None, None, 200, "", dict[str, str]()
         try:
@@ -165,6 +178,8 @@ class Service:
                 paths = await self.paths(Paths.model_validate({**told, "steps": steps or 3}))
             elif told:
                 found = await self.recommend(Recommend.model_validate({**told, **UNWRITTEN}))
+            elif position is not None:  # The form was sent, and is empty.
+                fault = "Nothing is told: give a position, skills, earlier positions or a goal."
         except (InputError, ValidationError, FullError, LateError) as error:
             status, fault, headers = refusal(error)
         return pages.page(
@@ -172,6 +187,7 @@ class Service:
             status,
             headers,
             asked=asked,
+            examples=self._examples,
             found=found,
             paths=paths,
             fault=fault,
@@ -186,6 +202,7 @@ class Service:
             "compare.html",
             prompt=prompt[:2000],
             blind=blind,
+            examples=self._questions,
             draw=secrets.token_hex(8),
             pair="baseline" in self._models,
             tally=self._votes.tally(),

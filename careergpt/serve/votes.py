@@ -18,6 +18,9 @@ from careergpt.data.whole_files import adding
 from careergpt.errors import InputError
 from careergpt.serve.messages import Side
 
+FEW = 20
+"""Votes, from which on they are judged."""
+
 WORTH = {"finetuned": 1.0, "tie": 0.0, "baseline": -1.0}
 
 
@@ -82,7 +85,7 @@ def _votes(lines: Iterable[str], path: Path) -> Iterable[tuple[str, tuple[str, f
 
 def _judged(votes: list[tuple[str, float]]) -> dict[str, Any]:
     if not votes:
-        return {"votes": 0}
+        return {"votes": 0, "told": ""}
     prompts, scores, ones = (
         [v[0] for v in votes],
         np.array([v[1] for v in votes]),
@@ -91,4 +94,12 @@ def _judged(votes: list[tuple[str, float]]) -> dict[str, Any]:
     interval = ratio_interval(scores, ones, prompts)
     share, low, high = (float(np.clip((bound + 1) / 2, 0, 1)) for bound in interval)
     p = float(sign_flip(scores, ones, prompts))
-    return {"votes": len(votes), "share": share, "low": low, "high": high, "p": p}
+    told = f"{len(votes)} vote{'s' if len(votes) > 1 else ''} so far"
+    if len(votes) < FEW:
+        told += f": too few to judge by, {FEW} are the least."
+    else:
+        told += (
+            f": the fine-tuned model's answer was preferred {share:.0%} (95 % interval {low:.0%} "
+            f"to {high:.0%}, ties half; p = {p:.3f})."
+        )
+    return {"votes": len(votes), "share": share, "low": low, "high": high, "p": p, "told": told}

@@ -1,5 +1,6 @@
 """Laws of paths: the beam finds what enumeration finds, and a joint probability is a product."""
 
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from careergpt.errors import InputError
 from careergpt.modeling.loaded import LoadedModel
-from careergpt.recommend.occupations import Preparation
+from careergpt.recommend import recommender as recommend
+from careergpt.recommend.occupations import Occupations, Preparation
 from careergpt.recommend.paths import (
     how_known,
     likeliest_paths,
@@ -99,6 +101,43 @@ def test_steps_multiply_and_the_first_is_what_is_recommended(recommender: Recomm
         )
         (after,) = np.exp(recommender.predictor.after([tuple(titles[:2])]))
         assert shares[1] == pytest.approx(after[recommender.predictor.titles.place(titles[2])])
+
+
+def test_no_path_comes_back_to_a_title_that_was_held_but_for_the_goal(
+    recommender: Recommender,
+) -> None:
+    person = Person("Triage nurse", (), ("Nursing assistant", "Registered nurse"))
+    query = recommender.read(person)
+    for path in paths_of(recommender.predictor, query, steps=3).paths:
+        titles = [step.title for step in path.steps]
+        assert len({*titles, *person.career}) == len(titles) + len(person.career)
+    back = paths_of(recommender.predictor, query, "Registered nurse", 2).paths
+    assert back
+    assert all(path.steps[-1].title == "Registered nurse" for path in back)
+
+
+def test_a_goal_that_hardly_anybody_reaches_is_said_to_be_rare(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = recommender.read(Person("Welder", (), ()))
+    found = recommender.paths(query, "Data analyst", 2)
+    assert found.paths[0].probability > 0.001
+    assert not found.notes
+    monkeypatch.setattr(recommend, "RARE", found.paths[0].probability + 0.001)
+    (note,) = recommender.paths(query, "Data analyst", 2).notes
+    assert "Hardly anybody" in note
+    assert "'Data analyst'" in note
+
+
+def test_a_goal_that_is_read_as_the_position_names_what_else_it_may_be(
+    rankings: Rankings, tiny: LoadedModel
+) -> None:
+    shared = Occupations({name: ["Joiner"] for name in ("Welder", "Data analyst")})
+    some = Recommender(replace(rankings, occupations=shared), tiny)
+    meant = some.paths(None, "Joiner", 1).goal
+    (other,) = {"Welder", "Data analyst"} - {meant}
+    with pytest.raises(InputError, match=f"'Joiner' is taken for '{meant}'.* such as '{other}'"):
+        some.paths(some.read(Person(meant, (), ())), "Joiner", 1)
 
 
 def test_moves_are_counted_and_known_skills_are_no_gain(
@@ -193,8 +232,8 @@ def test_a_move_that_a_taxonomy_lists_was_seen_by_nobody(
 @pytest.mark.parametrize(
     ("seen", "listed", "told"),
     [(None, True, ", a move that the taxonomy lists"), (None, False, ""),
-     (0, False, ", never seen"),
-     (1, False, ", seen 1\u00d7"), (1_200, False, ", seen 1,200\u00d7")],
+     (0, False, ", never in training"),
+     (1, False, ", 1\u00d7 in training"), (1_200, False, ", 1,200\u00d7 in training")],
 )  # fmt: skip
 def test_how_a_move_is_known(seen: int | None, listed: bool, told: str) -> None:
     assert how_known(seen, listed) == told

@@ -497,6 +497,17 @@ def test_a_skill_is_read_as_the_known_one_that_means_the_same(
     assert not answer(person).taken_for
 
 
+@pytest.mark.parametrize("wish", ["no blueprint reading", "Without SQL", "not triage"])
+def test_what_somebody_does_not_want_is_no_skill(answer: Answer, wish: str) -> None:
+    found = answer(Person("Welder", ("rigging", wish), ()))
+    assert found.person.skills == ("rigging",)
+    assert found.positions == answer(Person("Welder", ("rigging",), ())).positions
+    assert any(repr(wish) in note and "says what is not" in note for note in found.notes)
+    assert as_json(found)["taken_for"][wish] == {"occupation": "", "confidence": 0, "seniority": ""}
+    with pytest.raises(InputError, match="says what is not"):
+        answer(Person("", (wish,), ()))
+
+
 def test_a_skill_in_words_that_skills_have_is_read_as_it_is_told(answer: Answer) -> None:
     found = answer(Person("Welder", ("reading blueprint", "juggling"), ()))
     assert not found.taken_for

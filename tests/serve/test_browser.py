@@ -116,9 +116,40 @@ def test_both_models_answer_side_by_side_and_a_blind_vote_is_kept(page: Page) ->
         expect(pane.locator(".figures")).to_contain_text("tokens", timeout=60_000)
     page.get_by_label("Hide the models’ names, and vote").check()
     page.get_by_role("button", name="Answer").click()
-    page.get_by_role("button", name="Neither").click(timeout=60_000)
+    page.get_by_role("button", name="About the same").click(timeout=60_000)
     expect(page.get_by_role("status")).to_contain_text("Your vote is kept")
+    expect(page.get_by_role("status")).to_contain_text("too few to judge by")
     assert "Fine-tuned" not in page.locator(".panes").inner_text()
+
+
+def test_an_empty_form_says_what_to_give_and_emptied_fields_break_nothing(page: Page) -> None:
+    page.goto("/")
+    for label in ("Position", "Goal"):
+        page.get_by_label(label, exact=True).fill("we")
+        page.get_by_label(label, exact=True).fill("")
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.get_by_role("alert")).to_contain_text("give a position, skills")
+
+
+def test_what_the_forms_show_as_examples_is_answered(page: Page) -> None:
+    page.goto("/")
+    for label in ("Position", "Skills"):
+        field = page.get_by_label(label, exact=True)
+        field.fill(field.get_attribute("placeholder") or "")
+    page.get_by_role("button", name="Recommend").click()
+    expect(page.locator(".cards")).to_be_visible()
+    expect(page.get_by_text("Not known")).to_have_count(0)
+    page.goto("/compare")
+    page.get_by_role("link", name="Tell me about").click()
+    expect(page.get_by_label("Prompt")).to_have_value(re.compile("^Tell me about"))
+
+
+def test_no_empty_qualifications_are_shown_of_what_training_never_saw(page: Page) -> None:
+    with page.expect_response("**/qualifications"):
+        page.goto("/?position=Juggler")
+    expect(page.locator(".cards")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#written")).to_be_hidden()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 // Suggestions: what stands after the last separator is asked for, and what is before it is kept.
 for (const input of document.querySelectorAll("input[data-kind]")) {
-  const separators = { skills: /[,;|]/, history: /;/, position: /$^/, goal: /$^/ }[input.name];
+  const separators = { skills: /[,;|]/, history: /;/ }[input.name] ?? /(?!)/; // That is nowhere.
   let asked = 0;
   input.addEventListener("input", async () => {
     const parts = input.value.split(separators);
@@ -44,11 +44,13 @@ async function show(place, path, body, ended) {
   const answer = place.querySelector(".answer");
   try {
     for await (const [name, data] of events(path, body)) {
+      place.hidden = false;
       if (name === "piece") answer.textContent = (answer.textContent + data.text).trimStart();
       else if (name === "error") throw new Error(data.error);
       else ended(data, answer);
     }
   } catch (error) {
+    place.hidden = false;
     place.querySelector(".figures").textContent = error.message;
   }
   answer.setAttribute("aria-busy", "false");
@@ -70,11 +72,19 @@ function fill(pane, prompt, panes) {
   });
 }
 
+// A press shows at once; whoever goes back finds the button as it was.
+for (const form of document.querySelectorAll("form.ask")) {
+  const button = form.querySelector("button");
+  const name = button.textContent;
+  form.addEventListener("submit", () => { button.textContent = "Working …"; });
+  window.addEventListener("pageshow", () => { button.textContent = name; });
+}
+
 const written = document.getElementById("written");
 if (written) {
-  written.hidden = false;
   show(written, "/qualifications", { position: written.dataset.position }, (data, answer) => {
-    answer.textContent = data.text ?? "The model has not seen any of this position.";
+    answer.textContent = data.text;
+    written.hidden = !data.text; // It was not taught any, or saw none of this position.
   });
 }
 
@@ -94,12 +104,13 @@ if (panes) {
       });
       const found = await answer.json();
       const told = document.getElementById("told");
+      const names = { finetuned: "fine-tuned", baseline: "baseline" };
       told.textContent = answer.ok
-        ? `A was the ${found.A === "finetuned" ? "fine-tuned" : "baseline"} model, ` +
-          `B the ${found.B === "finetuned" ? "fine-tuned" : "baseline"} one. Your vote is kept.`
+        ? `A was the ${names[found.A]} model, B the ${names[found.B]} one. Your vote is kept. ${found.tally.told}`
         : found.error;
       told.hidden = false;
       vote.hidden = answer.ok;
+      document.getElementById("again").hidden = !answer.ok;
     });
   }
 }
