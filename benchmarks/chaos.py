@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def _results(args: argparse.Namespace, folder: Path) -> Iterator[Result]:
-    table = sample_table(folder)
+    table = sample_table(folder, 100 if args.quick else 400)
     if args.quick:
         if args.only in (None, "steps"):
             yield _at_every_step(CASES[0], folder, table, ("write",))

@@ -21,11 +21,11 @@ SMALL = (
 )  # fmt: skip
 
 
-def sample_table(folder: Path) -> list[str]:
+def sample_table(folder: Path, rows: int = 400) -> list[str]:
     """The options of a slice of the embedded sample."""
     lines = (ROOT / "data" / "careers.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     source = folder / "careers.jsonl"
-    source.write_text("".join(lines[:400]), encoding="utf-8")
+    source.write_text("".join(lines[:rows]), encoding="utf-8")
     return [f"--data.source={source}", f"--data.cache={folder / 'cache'}"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher, get_close_matches
@@ -95,6 +96,18 @@ class Candidates:
         for place, name in enumerate(self.names):
             places.setdefault(title_key(name), place)
         return places
+
+    @cached_property
+    def _by_length(self) -> Mapping[int, list[str]]:
+        found: dict[int, list[str]] = defaultdict(list)
+        for key in self.places:
+            found[len(key)].append(key)
+        return found
+
+    def as_long_as(self, key: str, apart: int) -> list[str]:
+        """The keys that are so many characters longer or shorter, at most."""
+        lengths = range(len(key) - apart, len(key) + apart + 1)
+        return [one for length in lengths for one in self._by_length.get(length, ())]
 
     def place(self, name: str) -> int | None:
         """The place of the candidate that the name is compared as equal to; None: no candidate."""
@@ -215,9 +228,8 @@ def spelled(name: str, candidates: Candidates) -> tuple[str, float]:
     if place is not None:
         return candidates.names[place], 1.0
     words = key.split()
-    # Most names are told apart by their length alone, at no cost.
-    near = [one for one in candidates.places if abs(len(one) - len(key)) <= _APART * len(words)]
-    for other in get_close_matches(key, near, n=1, cutoff=_SLIP):
+    near = candidates.as_long_as(key, _APART * len(words))  # Most are told apart by it alone.
+    for other in get_close_matches(key, near, n=1, cutoff=_SLIP) if near else ():
         if _is_slip(words, other.split()):
             like = SequenceMatcher(None, other, key).ratio()
             return candidates.names[candidates.places[other]], like

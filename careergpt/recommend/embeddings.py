@@ -76,6 +76,12 @@ def bundled_encoder() -> Encoder:
     return encode
 
 
+@lru_cache(maxsize=4_096)
+def embedded(text: str) -> np.ndarray:
+    """The text's vector by `bundled_encoder`; zeros where it has no words."""
+    return np.asarray(bundled_encoder()([text])[0])
+
+
 def sentence_encoder(model_name: str) -> Encoder:
     """The encoder of a sentence-transformers model, by folder or hub name.
 
@@ -151,7 +157,8 @@ class NearNames:
         if new := [place for place in places if place not in self._meanings]:
             vectors = encode([self.names[place] for place in new])
             self._meanings |= dict(zip(new, vectors, strict=True))
-        like = cosines(encode([text]), np.stack([self._meanings[place] for place in places]))[0]
+        meanings = np.stack([self._meanings[place] for place in places])
+        like = cosines(embedded(text)[None], meanings)[0]
         return [(places[column], cosine) for column, cosine in _likest(like)]
 
 

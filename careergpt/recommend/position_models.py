@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from careergpt.recommend.count_tables import (
     shares_of,
     table_of,
 )
-from careergpt.recommend.embeddings import WIDE, bundled_encoder, bundled_model
+from careergpt.recommend.embeddings import WIDE, bundled_encoder, bundled_model, embedded
 
 NEIGHBOURS = 50
 
@@ -171,7 +171,7 @@ class Profiles(OfAnother, Neighbours):
         place, vectors = self.candidates["skills"].place(skill), self.vectors["skills"]
         if place is not None and place < len(vectors):
             return np.asarray(vectors[place])
-        return None if bundled_model() is None else _embed(skill)
+        return None if bundled_model() is None else embedded(skill)
 
     def save(self, folder: Path, name: str) -> None:
         """Writes the vectors in half precision; the counts are another's."""
@@ -192,12 +192,6 @@ class Profiles(OfAnother, Neighbours):
                 for kind, number in rows.items()
             }
         return model
-
-
-@lru_cache(maxsize=4_096)
-def _embed(skill: str) -> Float32[np.ndarray, " D"]:
-    """The skill's sentence embedding; zeros where it has no words."""
-    return np.asarray(bundled_encoder()([skill])[0])
 
 
 def _embedded(candidates: Kinds, records: Sequence[Fields]) -> dict[str, np.ndarray]:

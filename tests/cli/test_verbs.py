@@ -66,7 +66,7 @@ def test_the_figures_do_not_depend_on_the_batches(
         ["--data.pack=false", "--data.batch_size=7"],
     ]
     expected, *others = (
-        table([model, *quiet, *sample, *shape], tmp_path / f"{place}.json")
+        table([model, *quiet, *sample, *shape, "--queries=5"], tmp_path / f"{place}.json")
         for place, shape in enumerate(shapes)
     )
     for found in others:
@@ -80,7 +80,7 @@ def test_every_record_is_unseen_where_asked(
     model: str, quiet: list[str], sample: list[str], tmp_path: Path, run: Path
 ) -> None:
     report = json.loads((run / "data_report.json").read_text())
-    every = [model, *quiet, *sample, "--data.splits=all"]
+    every = [model, *quiet, *sample, "--data.splits=all", "--queries=0"]
     (whole, *_) = table([*every, "--data.include_trained=true"], tmp_path / "t.json")
     examples = [sum(task["examples"].values()) for task in report["tasks"].values()]
     assert whole["n"] == sum(examples)
