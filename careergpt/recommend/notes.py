@@ -29,7 +29,8 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
         if title not in query.stand_ins and not rankings.knows(title)
     ]
     no_candidates = [skill for skill in person.skills if skills.place(skill) is None]
-    unknown = [skill for skill in no_candidates if not skills.in_words(skill)]
+    in_words = {skill: skills.in_words(skill) for skill in no_candidates}
+    unknown = [skill for skill, known in in_words.items() if not known]
     if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
         yield "Nothing of what is told is known: what follows is a guess by what the words say."
     for name, match in query.taken_for.items():
@@ -44,7 +45,7 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
             f"Not known: {title!r} is none of the candidates, and what follows goes by its "
             f"words alone{_near(title, titles)}."
         )
-    if by_words := [skill for skill in no_candidates if skill not in unknown]:
+    if by_words := [skill for skill, known in in_words.items() if known]:
         named = _listed(by_words)
         yield f"Skills read by their words, for training saw none of that name often: {named}."
     if unknown and skills.names:
