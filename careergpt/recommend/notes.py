@@ -31,7 +31,8 @@ def unknown_names(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
     no_candidates = [skill for skill in person.skills if skills.place(skill) is None]
     in_words = {skill: skills.in_words(skill) for skill in no_candidates}
     unknown = [skill for skill, known in in_words.items() if not known]
-    if len(others) == len(set(person.career)) and len(unknown) == len(person.skills):
+    strange = len(others) == len(set(person.career)) and len(unknown) == len(person.skills)
+    if strange and any(person):
         yield "Nothing of what is told is known: what follows is a guess by what the words say."
     for name, match in query.taken_for.items():
         yield taken(name, match)
@@ -60,7 +61,7 @@ def _listed(names: Sequence[str]) -> str:
 def taken(name: str, match: Match) -> str:
     """What a name was taken for."""
     if match is NO_SKILL:
-        return f"{name!r} says what is not: the ranking goes by what somebody can do alone."
+        return f"{name!r} says what is not: tell what is, for the ranking goes by that alone."
     used, confidence, seniority = match
     more = f", {seniority}" if seniority else ""
     return f"{name!r} is taken for {used!r}{more} ({confidence:.0%} sure)."
@@ -104,7 +105,7 @@ def of_the_ranking(query: PersonQuery, rankings: Rankings) -> Iterator[str]:
             "No positions: no title was in enough training records to be known. Train with a "
             "lower --data.min_count, or list titles with --candidates FILE."
         )
-    elif not query.readings:
+    elif not query.readings and any(person):
         what = "careers" if person.career else "skills"
         yield f"No positions: the model was not taught to rank them by {what} alone."
     lists = (

@@ -184,7 +184,7 @@ def _person_line(person: Person) -> str:
         for name, text in parts.items()
         if text
     )
-    return f"For {'; '.join(shown)}"
+    return f"For {'; '.join(shown) or 'nothing that a ranking goes by'}"
 
 
 def _lines(number: int, one: NextPosition, width: int) -> list[str]:

@@ -55,7 +55,7 @@ SHORTENED = (
     "there being so many, counts alone decide."
 )
 
-_WISH = re.compile(r"(?:no|not|non|never|without)\b", re.IGNORECASE)
+_WISH = re.compile(r"(?:no|not|never|without)\s", re.IGNORECASE)
 """How a name begins that says what somebody lacks, or does not want: in meaning it is like what it
 denies, so that "no degree" would be read as a degree."""
 
@@ -193,8 +193,6 @@ class Recommender:
             tuple(dict.fromkeys(m.occupation for m in skills.values() if m is not NO_SKILL)),
             tuple(titles[title].occupation for title in person.history),
         )
-        if not any(known):
-            raise InputError(taken(*next(iter(skills.items()))))
         used = {title: titles[title] for title in person.career} | skills
         others = {n: to for n, to in used.items() if title_key(n) != title_key(to.occupation)}
         stand_ins = {

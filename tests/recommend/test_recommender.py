@@ -504,8 +504,16 @@ def test_what_somebody_does_not_want_is_no_skill(answer: Answer, wish: str) -> N
     assert found.positions == answer(Person("Welder", ("rigging",), ())).positions
     assert any(repr(wish) in note and "says what is not" in note for note in found.notes)
     assert as_json(found)["taken_for"][wish] == {"occupation": "", "confidence": 0, "seniority": ""}
-    with pytest.raises(InputError, match="says what is not"):
-        answer(Person("", (wish,), ()))
+    alone = answer(Person("", (wish,), ()))
+    assert not any(alone.person)
+    assert not alone.positions
+    (note,) = alone.notes
+    assert "says what is not" in note
+
+
+def test_a_skill_whose_name_begins_as_a_denial_does_is_one(answer: Answer) -> None:
+    told = ("no-code tools", "non-profit work", "notarial acts", "nothing")
+    assert answer(Person("Welder", told, ())).person.skills == told
 
 
 def test_a_skill_in_words_that_skills_have_is_read_as_it_is_told(answer: Answer) -> None:
