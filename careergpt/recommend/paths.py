@@ -21,7 +21,7 @@ from careergpt.recommend.count_models import KneserNey
 from careergpt.recommend.occupations import Preparation
 from careergpt.recommend.people import Person
 from careergpt.recommend.predictor import PersonQuery, Predictor
-from careergpt.recommend.recommendation import plain
+from careergpt.recommend.recommendation import how_known, plain
 
 WIDTH = 10
 """Paths that go on at each step."""
@@ -210,12 +210,8 @@ def _step(
     predictor: Predictor, person: Person, before: str, place: int, probability: float, left: str
 ) -> Step:
     """To the place: moves are counted from `left`, and skills gained beside those of `before`."""
-    title, moves = predictor.titles.names[place], predictor.moves
-    seen, row = None, predictor.titles.place(left)
-    changes = predictor.rankings.occupations.listed("changes_to", left)
-    listed = title_key(title) in map(title_key, changes)
-    if moves is not None and row is not None and not listed:
-        seen = int(moves.tables[""][row, place])
+    title = predictor.titles.names[place]
+    seen, listed = predictor.known_move(left, title)
     held = {title_key(skill) for skill in (*person.skills, *predictor.relevant_skills(before))}
     needed = predictor.relevant_skills(title)
     gain = tuple(skill for skill in needed if title_key(skill) not in held)
@@ -229,15 +225,6 @@ def _matrix(predictor: Predictor) -> Float64[np.ndarray, "C C"] | None:
         return None
     logs = [moves.distribution((name,)) for name in predictor.titles.names]
     return np.asarray(np.exp(np.stack(logs)))
-
-
-def how_known(seen: int | None, listed: bool) -> str:
-    """How a step is known, after a comma; empty where moves are not counted."""
-    if listed:
-        return ", a move that the taxonomy lists"
-    if seen is None:
-        return ""
-    return f", {seen:,}\u00d7 in training" if seen else ", never in training"
 
 
 def paths_as_json(found: Paths) -> dict[str, Any]:
@@ -257,7 +244,7 @@ def paths_as_text(found: Paths) -> str:
         titles = " > ".join(filter(None, [path.start, *(step.title for step in path.steps)]))
         lines.append(f"{number:3}. {titles}  {path.probability:.2%}")
         for step in path.steps:
-            known = how_known(step.seen, step.listed)
+            known = ", ".join(["", *how_known(step.seen, step.listed)])
             gain = f"; gain: {', '.join(step.gain[:5])}" if step.gain else ""
             takes = f"; takes: {step.preparation}" if any(step.preparation) else ""
             lines.append(f"     {step.title}: {step.probability:.1%}{known}{takes}{gain}")

@@ -191,6 +191,18 @@ class Predictor:
         found = ranking.count_models.get("markov") if ranking and not ranking.lent else None
         return found if isinstance(found, KneserNey) else None
 
+    def known_move(self, before: str, title: str) -> tuple[int | None, bool]:
+        """How often training has the move between two titles, and whether a taxonomy lists it.
+
+        None: it is not counted, or listed, and of its careers nobody can tell which are made.
+        """
+        changes = self.rankings.occupations.listed("changes_to", before)
+        listed = title_key(title) in map(title_key, changes)
+        row, column = self.titles.place(before), self.titles.place(title)
+        if self.moves is None or row is None or column is None or listed:
+            return None, listed
+        return int(self.moves.tables[""][row, column]), False
+
     @cached_property
     def popularity(self) -> Logs | None:
         """Of each title by how many training records have it; None where none is counted."""

@@ -52,6 +52,9 @@ class NextPosition(NamedTuple):
             has not.
         in_common: How much of what it asks for the position held asks for, too, in [0, 1]; None
             where one of the two is not known.
+        seen: How often training has the move from the position held; None: it is not counted, or
+            listed, and of its careers nobody can tell which are made.
+        listed: Whether a taxonomy lists the move.
     """
 
     title: str
@@ -64,6 +67,8 @@ class NextPosition(NamedTuple):
     would_raise: Effect | None = None
     optional: tuple[str, ...] = ()
     in_common: float | None = None
+    seen: int | None = None
+    listed: bool = False
 
 
 class SkillToHave(NamedTuple):
@@ -187,12 +192,22 @@ def _person_line(person: Person) -> str:
     return f"For {'; '.join(shown) or 'nothing that a ranking goes by'}"
 
 
+def how_known(seen: int | None, listed: bool) -> list[str]:
+    """How a move is known, in words; none where moves are not counted."""
+    if listed:
+        return ["the taxonomy lists it"]
+    if seen is None:
+        return []
+    return [f"{seen:,}\u00d7 in training" if seen else "never in training"]
+
+
 def _lines(number: int, one: NextPosition, width: int) -> list[str]:
     lines = [f"{number:3}. {one.title:{width}}  {one.probability:6.1%}"]
     if any(one.preparation):
         lines.append(f"     takes: {one.preparation}")
     if one.in_common is not None:
         lines.append(f"     in common: {one.in_common:.0%} of the skills asked for")
+    lines += [f"     this move: {known}" for known in how_known(one.seen, one.listed)]
     if one.levels:
         levels = [f"{title} {share:.1%}" for title, share in one.levels.items()]
         lines.append(f"     levels: {', '.join(levels[:SHOWN])}")

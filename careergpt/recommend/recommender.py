@@ -314,6 +314,7 @@ class Recommender:
         if len(predictor.skills) and titles:
             predictor.skills_of([*filter(None, [subject]), *titles])  # All at once.
         common, found = predictor.in_common(subject, titles), []
+        left = query.career[-1] if query.career else ""
         for title, (place, *others), shared in zip(titles, of_each, common, strict=True):
             needed = predictor.relevant_skills(title)
             more = predictor.optional_skills(title)
@@ -322,11 +323,9 @@ class Recommender:
             optional = tuple(skill for skill in more if title_key(skill) not in held)[:NEEDS]
             also = {names[other]: float(np.exp(logs[other])) for other in others}
             takes, share = predictor.preparation(title), float(np.exp(logs[place]))
-            found.append(
-                NextPosition(
-                    title, share, also, takes, has, lacks, optional=optional, in_common=shared
-                )
-            )
+            one = NextPosition(title, share, also, takes, has, lacks, optional=optional)
+            seen, listed = predictor.known_move(left, title)
+            found.append(one._replace(in_common=shared, seen=seen, listed=listed))
         explained = found[: self._explain]
         why = Explanation(predictor, query, logs, places[: self._explain], self._exact)
         # Each skill is one more question: those that a reader is shown, unless all are asked for.

@@ -21,7 +21,7 @@ from careergpt.data.report import DataReport
 from careergpt.modeling.folder import CARD
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.occupations import Preparation
-from careergpt.recommend.paths import how_known
+from careergpt.recommend.recommendation import how_known
 
 SUGGESTED = 8
 

@@ -11,7 +11,6 @@ from careergpt.modeling.loaded import LoadedModel
 from careergpt.recommend import recommender as recommend
 from careergpt.recommend.occupations import Occupations, Preparation
 from careergpt.recommend.paths import (
-    how_known,
     likeliest_paths,
     paths_as_json,
     paths_as_text,
@@ -20,6 +19,7 @@ from careergpt.recommend.paths import (
 )
 from careergpt.recommend.people import Person
 from careergpt.recommend.rankings import Rankings
+from careergpt.recommend.recommendation import as_text, how_known
 from careergpt.recommend.recommender import Recommender
 
 N = 5
@@ -226,16 +226,25 @@ def test_a_move_that_a_taxonomy_lists_was_seen_by_nobody(
     assert [(step.title, step.listed, step.seen is None) for step in steps] == [
         (step.title, step.title == first.title, step.title == first.title) for _, step in seen
     ]
-    assert paths_as_text(found).count(", a move that the taxonomy lists") == 1
+    assert paths_as_text(found).count(", the taxonomy lists it") == 1
+    # Next positions say the same of the same moves.
+    known = {step.title: (step.seen, step.listed) for step in steps}
+    answer = some.recommend("Data clerk", write=False)
+    told = {one.title: (one.seen, one.listed) for one in answer.positions}
+    assert told.keys() & known.keys() > {first.title}
+    assert all(told[title] == known[title] for title in told.keys() & known.keys())
+    assert as_text(answer).count("this move: the taxonomy lists it") == 1
+    (one, *_) = some.recommend(skills="SQL", write=False).positions
+    assert (one.seen, one.listed) == (None, False)
 
 
 @pytest.mark.parametrize(
     ("seen", "listed", "told"),
-    [(None, True, ", a move that the taxonomy lists"), (None, False, ""),
-     (0, False, ", never in training"),
-     (1, False, ", 1\u00d7 in training"), (1_200, False, ", 1,200\u00d7 in training")],
+    [(None, True, ["the taxonomy lists it"]), (None, False, []),
+     (0, False, ["never in training"]),
+     (1, False, ["1\u00d7 in training"]), (1_200, False, ["1,200\u00d7 in training"])],
 )  # fmt: skip
-def test_how_a_move_is_known(seen: int | None, listed: bool, told: str) -> None:
+def test_how_a_move_is_known(seen: int | None, listed: bool, told: list[str]) -> None:
     assert how_known(seen, listed) == told
 
 
