@@ -244,7 +244,8 @@ def paths_as_text(found: Paths) -> str:
         titles = " > ".join(filter(None, [path.start, *(step.title for step in path.steps)]))
         lines.append(f"{number:3}. {titles}  {path.probability:.2%}")
         for step in path.steps:
-            known = ", ".join(["", *how_known(step.seen, step.listed)])
+            known = how_known(step.seen, step.listed)
+            known = known and f", {known}"
             gain = f"; gain: {', '.join(step.gain[:5])}" if step.gain else ""
             takes = f"; takes: {step.preparation}" if any(step.preparation) else ""
             lines.append(f"     {step.title}: {step.probability:.1%}{known}{takes}{gain}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from careergpt.errors import printable
@@ -192,31 +192,33 @@ def _person_line(person: Person) -> str:
     return f"For {'; '.join(shown) or 'nothing that a ranking goes by'}"
 
 
-def how_known(seen: int | None, listed: bool) -> list[str]:
-    """How a move is known, in words; none where moves are not counted."""
+def how_known(seen: int | None, listed: bool) -> str:
+    """How a move is known, in words; "" where moves are not counted."""
     if listed:
-        return ["the taxonomy lists it"]
+        return "the taxonomy lists it"
     if seen is None:
-        return []
-    return [f"{seen:,}\u00d7 in training" if seen else "never in training"]
+        return ""
+    return f"{seen:,}\u00d7 in training" if seen else "never in training"
 
 
 def _lines(number: int, one: NextPosition, width: int) -> list[str]:
-    lines = [f"{number:3}. {one.title:{width}}  {one.probability:6.1%}"]
-    if any(one.preparation):
-        lines.append(f"     takes: {one.preparation}")
-    if one.in_common is not None:
-        lines.append(f"     in common: {one.in_common:.0%} of the skills asked for")
-    lines += [f"     this move: {known}" for known in how_known(one.seen, one.listed)]
-    if one.levels:
-        levels = [f"{title} {share:.1%}" for title, share in one.levels.items()]
-        lines.append(f"     levels: {', '.join(levels[:SHOWN])}")
-    for word, skills in (("has", one.has), ("lacks", one.lacks), ("optional", one.optional)):
-        if skills:
-            more = " …" if len(skills) > SHOWN else ""
-            lines.append(f"     {word}: {', '.join(skills[:SHOWN])}{more}")
-    if raising := [effect for effect in one.raised_by if effect.log_odds >= _LEAST]:
-        lines.append(f"     raised by: {', '.join(map(str, raising[:SHOWN]))}")
-    if one.would_raise:
-        lines.append(f"     would rise most with: {one.would_raise}")
-    return lines
+    levels = [f"{title} {share:.1%}" for title, share in one.levels.items()]
+    raising = [str(effect) for effect in one.raised_by if effect.log_odds >= _LEAST]
+    share = one.in_common
+    told = {
+        "takes": str(one.preparation),
+        "in common": "" if share is None else f"{share:.0%} of the skills asked for",
+        "this move": how_known(one.seen, one.listed),
+        "levels": ", ".join(levels[:SHOWN]),
+        "has": _some(one.has),
+        "lacks": _some(one.lacks),
+        "optional": _some(one.optional),
+        "raised by": ", ".join(raising[:SHOWN]),
+        "would rise most with": str(one.would_raise or ""),
+    }
+    head = f"{number:3}. {one.title:{width}}  {one.probability:6.1%}"
+    return [head, *(f"     {name}: {text}" for name, text in told.items() if text)]
+
+
+def _some(skills: Sequence[str]) -> str:
+    return ", ".join(skills[:SHOWN]) + (" …" if len(skills) > SHOWN else "")

@@ -73,6 +73,13 @@ def suggestions(known: Candidates, text: str) -> list[str]:
     return list(dict.fromkeys([*begin, *within]))[:SUGGESTED]
 
 
+def examples(titles: Candidates, skills: Candidates) -> dict[str, str]:
+    """What each field of the form shows that one may type: the most frequent names."""
+    position, history, goal = (*titles.names[:3], "", "", "")[:3]
+    told = {"position": position, "history": history, "goal": goal}
+    return {**told, "skills": ", ".join(skills.names[:2])}
+
+
 def card(folder: Path) -> Markup:
     """The model's card as HTML; HTML within it is text."""
     path = folder / CARD

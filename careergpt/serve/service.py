@@ -6,7 +6,6 @@ import json
 import math
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -73,18 +72,6 @@ class Service:
         # Replicas know the same sides, and a server that was started anew those of before.
         self._secret = (settings.token or "").encode()
         self._answers: dict[str, str] = {}
-
-    @cached_property
-    def _examples(self) -> dict[str, str]:
-        """What the form shows that one may type: the names that training has most often."""
-        titles = [*self._finetuned.candidates("titles").names[:3], "", "", ""]
-        skills = self._finetuned.candidates("skills").names[:2]
-        asked = {"position": titles[0], "history": titles[1], "goal": titles[2]}
-        return asked | {"skills": ", ".join(skills)}
-
-    @cached_property
-    def _questions(self) -> list[str]:
-        return self._finetuned.questions()
 
     def close(self) -> None:
         """Lets what is worked on end."""
@@ -187,7 +174,9 @@ class Service:
             status,
             headers,
             asked=asked,
-            examples=self._examples,
+            examples=pages.examples(
+                self._finetuned.candidates("titles"), self._finetuned.candidates("skills")
+            ),
             found=found,
             paths=paths,
             fault=fault,
@@ -202,7 +191,7 @@ class Service:
             "compare.html",
             prompt=prompt[:2000],
             blind=blind,
-            examples=self._questions,
+            examples=self._finetuned.questions(),
             draw=secrets.token_hex(8),
             pair="baseline" in self._models,
             tally=self._votes.tally(),

@@ -66,6 +66,8 @@ def test_a_position_is_typed_and_a_card_followed_and_gone_back_from(page: Page) 
     expect(page.get_by_label("Earlier positions")).to_have_value("Registered nurse")
     page.go_back()
     assert page.url == first
+    expect(page.locator(".asked")).to_be_hidden()  # It is for print.
+    expect(page.get_by_role("button", name="Recommend")).to_be_visible()
     shown = page.locator(".cards").inner_text()
     page.goto(first)  # The address brings the same answer back.
     assert page.locator(".cards").inner_text() == shown
@@ -174,5 +176,7 @@ def test_a_printed_page_has_the_answer_and_no_form(page: Page, tmp_path: Path) -
     page.goto("/?position=Registered+nurse")
     page.emulate_media(media="print")
     expect(page.locator("form")).not_to_be_visible()
+    expect(page.locator(".asked")).to_contain_text("position Registered nurse")
+    expect(page.locator(".asked")).to_be_visible()
     expect(page.locator(".cards")).to_be_visible()
     assert page.pdf(path=tmp_path / "page.pdf").startswith(b"%PDF")

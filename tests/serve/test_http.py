@@ -363,6 +363,31 @@ def test_a_blind_answer_is_the_drawn_model_s_and_a_vote_counts_once(
     assert Votes(votes).tally() == changed["tally"]  # As a server that starts anew reads them.
 
 
+def test_votes_are_judged_from_twenty_on(client: TestClient, votes: Path) -> None:
+    for number in range(20):
+        assert "too few to judge by" in client.get("/compare").text or not number
+        asked = {"prompt": f"Prompt {number}", "draw": f"{number:016x}", "preferred": "tie"}
+        tally = client.post("/vote", json=asked).json()["tally"]
+    assert tally["told"].startswith(
+        "20 votes so far: the fine-tuned model's answer was preferred 50%"
+    )
+    shown = client.get("/compare").text
+    assert "20 votes so far" in shown
+    assert "20 votes so far" not in client.get("/compare?blind=true").text  # They would sway.
+
+
+def test_a_bar_is_full_of_a_quarter_or_more(
+    client: TestClient, models: dict[str, careergpt.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = models["finetuned"].recommend(position="Registered nurse", qualifications=False)
+    first, *_ = found.positions
+    for number, (share, width) in enumerate(((0.1, "40.0"), (0.5, "100.0"))):
+        answer = found._replace(positions=(first._replace(probability=share),))
+        monkeypatch.setattr(models["finetuned"], "recommend", lambda answer=answer, **_: answer)
+        page = client.get("/", params={"position": "Registered nurse", "skills": f"s{number}"})
+        assert f'<rect width="{width}"' in page.text
+
+
 def test_without_a_baseline_there_is_nothing_to_compare(
     models: dict[str, careergpt.Model], votes: Path
 ) -> None:
