@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,11 +18,11 @@ from careergpt.generation.decoding import generate
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.folder import SETTINGS, read_settings
 from careergpt.modeling.loaded import LoadedModel, device_named, find_model
-from careergpt.recommend.candidates import read_candidates, spelled
-from careergpt.recommend.embeddings import bundled_model, near_names
+from careergpt.recommend.candidates import read_candidates
 from careergpt.recommend.explanation import FIRST, NEAR, Explanation
+from careergpt.recommend.matching import match_goal, match_person
 from careergpt.recommend.notes import how_sure, of_the_ranking, taken, unknown_names
-from careergpt.recommend.occupations import NO_SKILL, Match, levels_of, read_occupations
+from careergpt.recommend.occupations import levels_of, read_occupations
 from careergpt.recommend.paths import Paths, paths_of
 from careergpt.recommend.people import Person, person_of
 from careergpt.recommend.predictor import NEEDS, Logs, PersonQuery, Predictor, first
@@ -40,13 +39,6 @@ from careergpt.recommend.recommendation import (
 
 Texts = str | Sequence[str]
 
-SURE = 0.4
-"""Confidence from which on a title is read as of the occupation that it is but like: of O*NET's
-titles, held out, 74 % are right above and 34 % below (`benchmarks/titles.py`, three seeds)."""
-
-SAME = 0.7
-"""Cosine from which on an unknown skill is read as the known one."""
-
 RARE = 0.001
 """Probability below which a way to a goal is none that one would advise."""
 
@@ -54,13 +46,6 @@ SHORTENED = (
     f"The model compares the {LIKELY} likeliest positions and skills by counts; of the others, "
     "there being so many, counts alone decide."
 )
-
-_WISH = re.compile(r"(?:no|not|never|without)\s", re.IGNORECASE)
-"""How a name begins that says what somebody lacks, or does not want: in meaning it is like what it
-denies, so that "no degree" would be read as a degree."""
-
-GUESSES = 20
-"""Unknown skills of a person whose meaning is sought: each takes a tenth of a second."""
 
 DESCRIBE = "describe"
 """The task whose answer names qualifications."""
@@ -183,67 +168,23 @@ class Recommender:
         Raises:
             InputError: What is told leaves the model no room for a candidate.
         """
-        titles = {name: self._title(name) for name in (*person.history, person.position)}
-        skills = {name: Match(*spelled(name, self.predictor.skills)) for name in person.skills}
-        unknown = [name for name, match in skills.items() if not match.confidence]
-        skills |= {name: self._meant(name) for name in unknown[:GUESSES]}
-        skills |= {name: NO_SKILL for name in unknown if _WISH.match(name)}
-        known = Person(
-            titles[person.position].occupation,
-            tuple(dict.fromkeys(m.occupation for m in skills.values() if m is not NO_SKILL)),
-            tuple(titles[title].occupation for title in person.history),
-        )
-        used = {title: titles[title] for title in person.career} | skills
-        others = {n: to for n, to in used.items() if title_key(n) != title_key(to.occupation)}
-        stand_ins = {
-            to.occupation: found
-            for told, to in titles.items()
-            if told and (found := self.predictor.stand_in(to.occupation, told))
-        }
-        return self.predictor.read_person(PersonQuery(known, others, stand_ins, {}))
-
-    def _title(self, name: str) -> Match:
-        """The known title that it is: by its spelling, or as one of its occupation's."""
-        rankings = self.predictor.rankings
-        for known in rankings.known_titles:
-            if (found := Match(*spelled(name, known))).confidence:
-                return found
-        match = rankings.occupations.match(name, SURE) if name else None
-        return match or Match(name, 0.0)
-
-    def _meant(self, skill: str) -> Match:
-        """The candidate that an unknown skill means; itself where its words say what it means.
-
-        Of held-out lists, positions were found best by the words that were told; another skill in
-        their place, of a cosine of 0.7 or of 0.8, lost up to 0.03 of MRR.
-        """
-        names = self.predictor.skills.names
-        if self.predictor.skills.in_words(skill):
-            return Match(skill, 0.0)
-        if names and bundled_model():  # Letters alone take Low Power for Power BI.
-            ((place, like), *_) = near_names(names).by_meaning(skill)
-            if like >= SAME:
-                return Match(names[place], like)
-        return Match(skill, 0.0)
+        return match_person(self.predictor, person)
 
     def paths(self, query: PersonQuery | None, goal: str = "", steps: int = 3) -> Paths:
-        """The likeliest paths of a person who was read, or what leads to a goal: `paths_of`."""
-        match = self._title(goal)
+        """The likeliest paths of a person who was read, or what leads to a goal: `paths_of`.
+
+        Raises:
+            InputError: Steps are out of range, or the goal is no candidate or the position held.
+        """
+        match = match_goal(self.predictor, query, goal)
         notes = list(unknown_names(query, self.predictor.rankings)) if query else []
         if title_key(goal) != title_key(match.occupation):
             notes.append(taken(goal, match))
-            if query and title_key(match.occupation) == title_key(query.person.position):
-                also = self.predictor.rankings.occupations.bearers(goal)
-                others = ", ".join(repr(name) for name in also if name != match.occupation)
-                raise InputError(
-                    f"the goal {goal!r} is taken for {match.occupation!r}, which the person is: "
-                    f"name another{others and f', such as {others}'}"
-                )
         found = paths_of(self.predictor, query, match.occupation, steps)
         if query and goal and found.paths and found.paths[0].probability < RARE:
             notes.append(
                 f"Hardly anybody gets from here to {found.goal!r} in so few moves: each of these "
-                f"ways is as likely as one in {1 / RARE:,.0f}, or less."
+                f"ways is less likely than one in {1 / RARE:,.0f}."
             )
         return found._replace(notes=tuple(notes))
 

@@ -14,6 +14,7 @@ from careergpt.errors import InputError
 from careergpt.generation.decoding import Generated
 from careergpt.generation.sampling import Decoding
 from careergpt.modeling.loaded import LoadedModel
+from careergpt.recommend import matching
 from careergpt.recommend import recommender as module
 from careergpt.recommend.candidates import Candidates, spelled
 from careergpt.recommend.explanation import Explanation
@@ -30,7 +31,7 @@ from careergpt.recommend.recommendation import (
     as_json,
     as_text,
 )
-from careergpt.recommend.recommender import SAME, Recommender
+from careergpt.recommend.recommender import Recommender
 
 PERSON = Person("Data analyst", ("SQL", "triage", "lion taming"), ("Data clerk",))
 SHORT = Decoding(max_new_tokens=8)
@@ -71,7 +72,7 @@ def test_a_person_is_read_once(
 
     once = LanguageModel.read
     monkeypatch.setattr(LanguageModel, "read", noting)
-    monkeypatch.setattr(module, "spelled", pytest.fail)
+    monkeypatch.setattr(matching, "spelled", pytest.fail)
     assert recommender.answer(asked) == expected
     # What positions need is read, and each title once; the person's own career and skills are not.
     assert set(read) <= {"position_title"}
@@ -490,10 +491,10 @@ def test_a_skill_is_read_as_the_known_one_that_means_the_same(
     (taken,) = found.taken_for.items()
     assert taken[0] == "reading of blueprints"
     assert taken[1].occupation == "blueprint reading"
-    assert SAME <= taken[1].confidence < 1
+    assert matching.SAME <= taken[1].confidence < 1
     meant = answer(Person("Welder", ("blueprint reading", "juggling"), ()))
     assert found.positions == meant.positions
-    monkeypatch.setattr(module, "bundled_model", lambda: None)
+    monkeypatch.setattr(matching, "bundled_model", lambda: None)
     assert not answer(person).taken_for
 
 
