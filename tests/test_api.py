@@ -1,6 +1,8 @@
 """The public API, as in a notebook: fit, load, recommend, generate, score, audit and compare."""
 
+import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,16 @@ def test_it_says_what_it_was_taught_to_answer(model: careergpt.Model) -> None:
     assert len(asked) == 4
     assert f"Tell me about the qualifications required for a {title}." in asked
     assert any(model.candidates("skills").names[1] in question for question in asked)
+
+
+def test_a_task_of_no_weight_was_not_taught(taught: careergpt.Run, tmp_path: Path) -> None:
+    folder = shutil.copytree(taught.model, tmp_path / "model")
+    settings = json.loads((folder / "careergpt.json").read_text(encoding="utf-8"))
+    settings["tasks"]["describe"]["weight"] = 0
+    (folder / "careergpt.json").write_text(json.dumps(settings), encoding="utf-8")
+    asked = careergpt.load(folder, device="cpu").questions()
+    assert len(asked) == 3
+    assert not any(question.startswith("Tell me about") for question in asked)
 
 
 def test_a_score_is_that_of_the_answer_s_own_log_probability(model: careergpt.Model) -> None:

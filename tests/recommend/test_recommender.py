@@ -274,6 +274,13 @@ def test_another_name_is_no_slip(name: str, known: str) -> None:
     assert spelled(name, Candidates.from_lines([known])) == (name, 0)
 
 
+def test_a_letter_may_be_left_out_of_each_of_several_words() -> None:
+    known = "Emergency management director"
+    found, like = spelled("Emergncy managment directr", Candidates.from_lines([known]))
+    assert found == known
+    assert 0.9 <= like < 1
+
+
 def test_what_is_near_by_its_letters_is_suggested(answer: Answer) -> None:
     told = f"Not known: 'Inspector' {STRANGE}; known are 'Welding inspector'"
     assert any(note.startswith(told) for note in answer(Person("Inspector", (), ())).notes)
