@@ -116,13 +116,13 @@ def _without_words(texts: Sequence[str], vectors: np.ndarray) -> Vectors:
     return vectors
 
 
-def letters_encoder(names: Sequence[str]) -> Encoder:
-    """TF-IDF of the runs of two to four letters within the words of these names."""
+def letters_of(names: Sequence[str]) -> tuple[Encoder, Vectors]:
+    """TF-IDF of the runs of two to four letters within the words of these names, and theirs."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
-    vectorizer.fit(map(title_key, names))
-    return lambda texts: vectorizer.transform(map(title_key, texts))
+    vectors = vectorizer.fit_transform(map(title_key, names))
+    return lambda texts: vectorizer.transform(map(title_key, texts)), vectors
 
 
 class NearNames:
@@ -137,8 +137,7 @@ class NearNames:
 
     @cached_property
     def _letters(self) -> tuple[Encoder, Vectors]:
-        encode = letters_encoder(self.names)
-        return encode, encode(self.names)
+        return letters_of(self.names)
 
     def by_letters(self, text: str) -> list[tuple[int, float]]:
         """Places of all names and their cosines by letters, in [0, 1], the likest first."""

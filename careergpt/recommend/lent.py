@@ -10,12 +10,7 @@ from jaxtyping import Float64
 from scipy import sparse
 
 from careergpt.recommend.candidates import Candidates
-from careergpt.recommend.embeddings import (
-    bundled_encoder,
-    bundled_model,
-    cosines,
-    letters_encoder,
-)
+from careergpt.recommend.embeddings import bundled_encoder, bundled_model, cosines, letters_of
 
 NEAREST = 5
 """Titles of training that lend to another."""
@@ -53,9 +48,7 @@ class Lent(NamedTuple):
                 shares[row, place] = 1.0
         new = [row for row, place in enumerate(own) if place is None]
         names = [titles.names[row] for row in new]
-        by_meaning = bundled_model() is not None and len(names) <= MOST
-        encode = bundled_encoder() if by_meaning else letters_encoder(trained.names)
-        like = cosines(encode(names), encode(trained.names)) if names else np.empty((0, 0))
+        like = _likeness(names, trained.names) if names else np.empty((0, 0))
         for row, cosine in zip(new, like, strict=True):
             nearest = (-cosine).argsort(kind="stable")[:NEAREST]
             weights = np.exp((cosine[nearest] - 1) / WIDTH)
@@ -83,3 +76,11 @@ class Lent(NamedTuple):
         with np.errstate(divide="ignore"):  # What is left out lends nothing.
             logs = np.log(found / found.sum(axis=1, keepdims=True))
         return np.asarray(logs, dtype=np.float64)
+
+
+def _likeness(names: Sequence[str], trained: Sequence[str]) -> np.ndarray:
+    if bundled_model() is not None and len(names) <= MOST:
+        encode = bundled_encoder()
+        return cosines(encode(names), encode(trained))
+    encode, vectors = letters_of(trained)
+    return cosines(encode(names), vectors)

@@ -211,16 +211,16 @@ class Predictor:
 
     def skills_of(self, titles: Sequence[str]) -> Float64[np.ndarray, "N S"]:
         """Log-probabilities of the skill that a posting of each title names next."""
+        kept = self.rankings.skills_of
+        found = {title: logs for title in titles if kept and (logs := kept.of(title)) is not None}
         if len(self._skills_of) > REMEMBERED:
             self._skills_of.clear()
-        new = [title for title in dict.fromkeys(titles) if title not in self._skills_of]
-        if (kept := self.rankings.skills_of) is not None:
-            self._skills_of |= {t: logs for t in new if (logs := kept.of(t)) is not None}
-            new = [title for title in new if title not in self._skills_of]
-        if new:
+        others = dict.fromkeys(title for title in titles if title not in found)
+        if new := [title for title in others if title not in self._skills_of]:
             said = self._said("skills", list(map(self._title_reading, new)))
             self._skills_of |= dict(zip(new, said, strict=True))
-        return np.stack([self._skills_of[title] for title in titles])
+        found |= {title: self._skills_of[title] for title in others}
+        return np.stack([found[title] for title in titles])
 
     def in_common(self, title: str, others: Sequence[str]) -> list[float | None]:
         """How much of what each of the others asks for the title asks for, too.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -40,6 +41,17 @@ queries of each ranking over 4,054 titles, 300 cost within two standard errors a
 to three times the time; 30 cost 0.2 nats more for positions. Over 817 titles 100 cost 0.11 nats
 more than all for positions, 0.04 for careers and 0.02 for skills (48 to 60 queries; standard errors
 of 0.11, 0.04 and 0.02), and a fifth, a seventh and a fifteenth of the time."""
+
+
+class _Peer(NamedTuple):
+    """The model's weight beside a count model, and what this says."""
+
+    weight: float
+    logs: Float64[np.ndarray, " C"]
+
+    def at(self, places: Sequence[int]) -> _Peer:
+        """The same of these candidates alone."""
+        return _Peer(self.weight, np.asarray(log_softmax(self.logs[list(places)])))
 
 
 @dataclass(frozen=True)
@@ -110,34 +122,43 @@ class Ranking:
     def _of_candidates(
         self, model: LanguageModel, readings: Sequence[Reading], among: Sequence[int] | None
     ) -> Logs:
-        if among is None and self.shortens:
-            return np.stack([self._likely(model, reading) for reading in readings])
-        model = model if among is None else model.among(among)
+        peers = list(map(self._peer, readings))
+        if among is not None:
+            peers = [peer and peer.at(among) for peer in peers]
+            return self._mixed(model.among(among), readings, peers)
+        if self.shortens:
+            pairs = zip(readings, peers, strict=True)
+            return np.stack([self._likely(model, reading, peer) for reading, peer in pairs])
+        return self._mixed(model, readings, peers)
+
+    def _mixed(
+        self, model: LanguageModel, readings: Sequence[Reading], peers: Sequence[_Peer | None]
+    ) -> Logs:
+        """What the model says of its candidates, blended with what their peers say."""
         logs = self._by_model(model, readings)
-        for row, reading in enumerate(readings):
-            if counted := self._peer(reading):
-                weight, said = counted
-                said = said if among is None else log_softmax(said[list(among)])
-                logs[[row]] = blended(logs[[row]], said[None], weight)
+        for row, peer in enumerate(peers):
+            if peer is not None:
+                logs[[row]] = blended(logs[[row]], peer.logs[None], peer.weight)
         return logs
 
-    def _likely(self, model: LanguageModel, reading: Reading) -> Float64[np.ndarray, " C"]:
+    def _likely(
+        self, model: LanguageModel, reading: Reading, peer: _Peer | None
+    ) -> Float64[np.ndarray, " C"]:
         """Those that counts name first share what counts give them; the others keep theirs."""
-        counted = self._peer(reading)
-        if counted is None:
-            return np.asarray(replace(self, exact=True)._of_candidates(model, [reading], None)[0])
-        logs = counted[1].copy()
-        places = np.argsort(-logs, kind="stable")[:LIKELY]
-        (some,) = self._of_candidates(model, [reading], places.tolist())
+        if peer is None:
+            return np.asarray(self._mixed(model, [reading], [None])[0])
+        logs = peer.logs.copy()
+        places = np.argsort(-logs, kind="stable")[:LIKELY].tolist()
+        (some,) = self._mixed(model.among(places), [reading], [peer.at(places)])
         logs[places] = some + logsumexp(logs[places])
         return logs
 
-    def _peer(self, reading: Reading) -> tuple[float, Float64[np.ndarray, " C"]] | None:
-        """The model's weight and what the count model says that it is blended with, if it is."""
+    def _peer(self, reading: Reading) -> _Peer | None:
+        """The count model that the model is blended with, if it is."""
         blend = self.choice(reading.known).blend
         if blend is None or blend.peer not in self.count_models:
             return None
-        return blend.weight, self._counted(blend.peer, reading.known)
+        return _Peer(blend.weight, self._counted(blend.peer, reading.known))
 
     def _by_model(self, model: LanguageModel, readings: Sequence[Reading]) -> Logs:
         scores = model.scores(readings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -46,7 +47,10 @@ def run(args: Sequence[str]) -> None:
 
     named = {"finetuned": config.model.pretrained, "baseline": config.baseline}
     models = {name: load(folder, device=config.device) for name, folder in named.items() if folder}
-    models["finetuned"].candidates("titles")  # Whoever asks first waits for nothing.
+    models["finetuned"].candidates("titles")
+    with suppress(InputError):  # What unknown names need is made now: nobody waits for it.
+        unknown = {"position": "no known title", "skills": ["no known skill"]}
+        models["finetuned"].recommend(**unknown, qualifications=False)
     hosts = ("127.0.0.1", "localhost", "::1", config.host) if local else None
     app = make_app(models, Settings(votes, config.wait, config.seconds, hosts, token))
     server = uvicorn.Server(uvicorn.Config(

@@ -189,6 +189,8 @@ class FinishRun(Callback):
             parts = module.model, module.tokenizer, module.context, data.form
             model = LoadedModel(str(folder), *parts)
             rankings = rankings.fit(model, data.fields(VAL, names), self._rankings_limit)
+            if "skills" in rankings.by_task:
+                print("ranking the skills of titles once, for quick answers …", flush=True)
             rankings = rankings.with_title_skills(model)
         rankings.save_tables(folder)
         add_settings(folder, rankings.settings())
