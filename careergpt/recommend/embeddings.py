@@ -139,6 +139,14 @@ class NearNames:
     def _letters(self) -> tuple[Encoder, Vectors]:
         return letters_of(self.names)
 
+    def only(self, names: tuple[str, ...]) -> NearNames:
+        """Some of the names, by the letters that tell all of them apart."""
+        place = {name: at for at, name in enumerate(self.names)}
+        encode, vectors = self._letters
+        some = NearNames(names)
+        some._letters = encode, vectors[[place[name] for name in names]]
+        return some
+
     def by_letters(self, text: str) -> list[tuple[int, float]]:
         """Places of all names and their cosines by letters, in [0, 1], the likest first."""
         encode, vectors = self._letters

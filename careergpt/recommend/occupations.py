@@ -110,6 +110,7 @@ class Occupations:
         self._listed = {name: dict(lists) for name, lists in (listed or {}).items()}
         self._of: dict[str, list[int]] = defaultdict(list)  # By key the places of the names.
         self._own: dict[str, int] = {}
+        self._whole: Occupations | None = None
         for place, (name, others) in enumerate(titles.items()):
             first = {title_key(name): name}
             for other in filter(None, others):
@@ -148,6 +149,12 @@ class Occupations:
             known = preparation[name]
             preparation[name] = Preparation(*(a or b for a, b in zip(known, told, strict=True)))
         return cls(titles, preparation, listed)
+
+    def only(self, names: Iterable[str]) -> Occupations:
+        """Some of them, and their other titles: letters are counted once for both."""
+        some = Occupations({name: self.titles[name] for name in names})
+        some._whole = self
+        return some
 
     def preparation(self, title: str) -> Preparation:
         """What the occupation takes that has the title."""
@@ -203,7 +210,8 @@ class Occupations:
 
     @cached_property
     def _near(self) -> NearNames:
-        return NearNames(tuple(self._of))
+        keys = tuple(self._of)
+        return self._whole._near.only(keys) if self._whole else NearNames(keys)
 
     def _exact(self, title: str) -> Match | None:
         """The occupation that has the title, or has it without its seniority.

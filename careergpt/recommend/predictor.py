@@ -181,8 +181,8 @@ class Predictor:
     @cached_property
     def _left(self) -> Occupations:
         """The occupations that some in training left."""
-        titles = self.rankings.occupations.titles.items()
-        return Occupations({o: t for o, t in titles if self.moves and self.moves.seen(o)})
+        occupations, moves = self.rankings.occupations, self.moves
+        return occupations.only([o for o in occupations.names if moves and moves.seen(o)])
 
     @cached_property
     def moves(self) -> KneserNey | None:

@@ -86,6 +86,16 @@ def test_the_nearest_are_distinct_and_ordered_and_never_certain(known: Occupatio
     assert len(known.nearest("nurse", 99)) == len(TITLES)
 
 
+def test_some_of_the_occupations_match_as_they_would_alone(known: Occupations) -> None:
+    some = known.only(["Truck Driver", "Data Analyst"])
+    alone = Occupations({name: TITLES[name] for name in some.names})
+    assert some.names == ("Truck Driver", "Data Analyst")
+    assert some.match("Coordinator") == alone.match("Coordinator") == Match("Truck Driver", 1.0, "")
+    for text in ("truck driving", "data analysts"):
+        found, expected = some.nearest(text, 2), alone.nearest(text, 2)
+        assert [match.occupation for match in found] == [match.occupation for match in expected]
+
+
 def test_a_text_without_letters_is_like_nothing(known: Occupations) -> None:
     assert max(match.confidence for match in known.nearest("?!", 4)) < 0.01
 
