@@ -25,6 +25,9 @@ from careergpt.recommend.recommendation import how_known
 
 SUGGESTED = 8
 
+SHOWN_WHOLE = 24
+"""Letters of an example that a field of the form has room for."""
+
 
 @cache
 def _environment() -> Environment:
@@ -74,8 +77,9 @@ def suggestions(known: Candidates, text: str) -> list[str]:
 
 
 def examples(titles: Candidates, skills: Candidates) -> dict[str, str]:
-    """What each field of the form shows that one may type: the most frequent names."""
-    position, history, goal = (*titles.names[:3], "", "", "")[:3]
+    """What each field of the form shows that one may type: frequent names, which it shows whole."""
+    names = sorted(titles.names, key=lambda name: len(name) > SHOWN_WHOLE)
+    position, history, goal = (*names[:3], "", "", "")[:3]
     told = {"position": position, "history": history, "goal": goal}
     return {**told, "skills": ", ".join(skills.names[:2])}
 

@@ -20,10 +20,11 @@ import careergpt
 from careergpt.cli import main
 from careergpt.compare.report import add_to_card
 from careergpt.errors import InputError
+from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.occupations import Preparation
 from careergpt.recommend.paths import paths_as_json
 from careergpt.recommend.recommendation import as_json
-from careergpt.serve import guard
+from careergpt.serve import guard, pages
 from careergpt.serve.app import make_app
 from careergpt.serve.guard import MAX_BODY
 from careergpt.serve.service import Settings
@@ -604,3 +605,11 @@ def test_a_step_that_a_taxonomy_lists_says_so_and_much_less_likely_paths_are_lef
         assert page.count(", the taxonomy lists it") == 1
         assert page.count("job zone 4") == 1
         assert (f">{second.steps[0].title}</a>" in page) == shown
+
+
+def test_examples_are_frequent_names_that_their_fields_show_whole() -> None:
+    titles = Candidates(("wholesale merchant in chemical products", "Cook", "Nurse", "Clerk"))
+    shown = pages.examples(titles, Candidates(("SQL", "Excel", "R")))
+    assert shown == {"position": "Cook", "history": "Nurse", "goal": "Clerk", "skills": "SQL, Excel"}
+    few = pages.examples(Candidates(titles.names[:1]), Candidates())
+    assert few == {"position": titles.names[0], "history": "", "goal": "", "skills": ""}
