@@ -608,8 +608,10 @@ def test_a_step_that_a_taxonomy_lists_says_so_and_much_less_likely_paths_are_lef
 
 
 def test_examples_are_frequent_names_that_their_fields_show_whole() -> None:
-    titles = Candidates(("wholesale merchant in chemical products", "Cook", "Nurse", "Clerk"))
-    shown = pages.examples(titles, Candidates(("SQL", "Excel", "R")))
-    assert shown == {"position": "Cook", "history": "Nurse", "goal": "Clerk", "skills": "SQL, Excel"}
-    few = pages.examples(Candidates(titles.names[:1]), Candidates())
-    assert few == {"position": titles.names[0], "history": "", "goal": "", "skills": ""}
+    long = "wholesale merchant in chemical products"
+    titles = Candidates((long, "Cook", "Nurse", "Clerk"), (9, 8, 7, 6))
+    shown = pages.examples(titles, Candidates(("SQL", "Excel", "R"), (3, 2, 1)))
+    assert shown.pop("skills") == "SQL, Excel"
+    assert shown == {"position": "Cook", "history": "Nurse", "goal": "Clerk"}
+    alone = pages.examples(Candidates((long,), (9,)), Candidates())
+    assert alone == {"position": long, "history": "", "goal": "", "skills": ""}
