@@ -49,8 +49,9 @@ def run(args: Sequence[str]) -> None:
     models = {name: load(folder, device=config.device) for name, folder in named.items() if folder}
     models["finetuned"].candidates("titles")
     with suppress(InputError):  # What unknown names need is made now: nobody waits for it.
-        unknown = {"position": "no known title", "skills": ["no known skill"]}
-        models["finetuned"].recommend(**unknown, qualifications=False)
+        models["finetuned"].recommend(
+            position="no known title", skills=["no known skill"], qualifications=False
+        )
     hosts = ("127.0.0.1", "localhost", "::1", config.host) if local else None
     app = make_app(models, Settings(votes, config.wait, config.seconds, hosts, token))
     server = uvicorn.Server(uvicorn.Config(
