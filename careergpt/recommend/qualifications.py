@@ -96,11 +96,13 @@ def _headings(text: str) -> Iterator[tuple[int, int, bool]]:
     plain = not any(mark in text.strip() for mark in ".:\n")
     offset = 0
     for line in text.splitlines(keepends=True):
+        free = 0  # No heading reaches back into the one before it.
         for run in _RUN.finditer(line):
             cores = list(_CORE.finditer(run[0]))
             start = _heading_start(line, run, plain) if cores else None
             if start is not None:
-                yield offset + start, offset + run.end(), cores[-1]["asks"] is not None
+                start, free = max(start, free), run.end()
+                yield offset + start, offset + free, cores[-1]["asks"] is not None
         offset += len(line)
 
 

@@ -1,7 +1,7 @@
 """Laws of qualifications: pieces of the text, in its order, from a heading on to the next."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from careergpt.recommend.qualifications import qualifications_in
@@ -17,6 +17,7 @@ LINES = st.sampled_from(
 texts = st.lists(LINES | st.text(max_size=12), max_size=12)
 
 
+@example(["Requirements: three\n0 SKILLS 0 Requirements: two years"], "")
 @given(texts, st.sampled_from(["\n", " ", "\n\n", ". "]))
 def test_a_part_is_made_of_pieces_of_the_text_in_their_order(lines: list[str], glue: str) -> None:
     text = glue.join(lines)
