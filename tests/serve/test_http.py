@@ -11,15 +11,18 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 import careergpt
 from careergpt.cli import main
 from careergpt.compare.report import add_to_card
 from careergpt.errors import InputError
+from careergpt.recommend import embeddings
 from careergpt.recommend.candidates import Candidates
 from careergpt.recommend.occupations import Preparation
 from careergpt.recommend.paths import paths_as_json
@@ -377,12 +380,12 @@ def test_votes_are_judged_from_twenty_on(client: TestClient, votes: Path) -> Non
     assert "20 votes so far" not in client.get("/compare?blind=true").text  # They would sway.
 
 
-def test_a_bar_is_full_of_a_quarter_or_more(
+def test_a_bar_is_as_long_as_its_probability_says(
     client: TestClient, models: dict[str, careergpt.Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = models["finetuned"].recommend(position="Registered nurse", qualifications=False)
     first, *_ = found.positions
-    for number, (share, width) in enumerate(((0.1, "40.0"), (0.5, "100.0"))):
+    for number, (share, width) in enumerate(((0.1, "10.0"), (0.5, "50.0"))):
         answer = found._replace(positions=(first._replace(probability=share),))
         monkeypatch.setattr(models["finetuned"], "recommend", lambda answer=answer, **_: answer)
         page = client.get("/", params={"position": "Registered nurse", "skills": f"s{number}"})
@@ -443,6 +446,18 @@ def test_a_mistake_on_the_command_line_is_one_line_before_anything_is_served(
     assert caught.value.code == 2
     assert said in (told := capsys.readouterr().err)
     assert told.count("\n") == 1
+
+
+def test_what_an_unknown_title_needs_is_made_before_anybody_asks(
+    taught: careergpt.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters_of, made = Mock(wraps=embeddings.letters_of), []
+    monkeypatch.setattr(embeddings, "letters_of", letters_of)
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_: made.append(letters_of.called))
+    embeddings.near_names.cache_clear()
+    votes = f"--votes={tmp_path / 'votes.jsonl'}"
+    main(["serve", f"--model.pretrained={taught.model}", "--port=0", votes])
+    assert made == [True]
 
 
 def test_a_missing_extra_is_named(
