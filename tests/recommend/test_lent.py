@@ -56,6 +56,15 @@ def test_an_unseen_title_is_lent_what_the_nearest_has(
     assert found[4] < found[2] < found[3]
 
 
+def test_too_many_titles_are_compared_by_letters(
+    rankings: Rankings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lent, "MOST", 0)
+    monkeypatch.setattr(lent, "bundled_encoder", pytest.fail)
+    titles = Candidates.from_lines(["Master welder"])
+    assert Lent.between(titles, rankings.by_task["path"].candidates).shares.nnz
+
+
 def test_an_unseen_title_held_stands_for_the_nearest(rankings: Rankings) -> None:
     ranking = rankings.by_task["path"]
     lent = Lent.between(Candidates.from_lines(["Welders", "Welder"]), ranking.candidates)

@@ -96,6 +96,14 @@ def test_some_of_the_occupations_match_as_they_would_alone(known: Occupations) -
         assert [match.occupation for match in found] == [match.occupation for match in expected]
 
 
+def test_some_are_sought_among_themselves_alone(
+    known: Occupations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "SHORTLIST", 1)
+    (match,) = known.only(["Truck Driver"]).nearest("staff nurses", 1)
+    assert match.occupation == "Truck Driver"
+
+
 def test_a_text_without_letters_is_like_nothing(known: Occupations) -> None:
     assert max(match.confidence for match in known.nearest("?!", 4)) < 0.01
 
