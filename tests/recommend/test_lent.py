@@ -61,7 +61,7 @@ def test_too_many_titles_are_compared_by_letters(
 ) -> None:
     monkeypatch.setattr(lent, "MOST", 0)
     monkeypatch.setattr(lent, "bundled_encoder", pytest.fail)
-    titles = Candidates.from_lines(["Master welder"])
+    titles = Candidates.from_lines(["Analytics managers"])
     assert Lent.between(titles, rankings.by_task["path"].candidates).shares.nnz
 
 
